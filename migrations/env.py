@@ -1,0 +1,31 @@
+"""Alembic's entry: on a connection that syncer hands over (one locked transaction), or on its own from the checkout."""
+
+import os
+
+from alembic import context
+
+from syncer import database, schema
+from syncer.tables import metadata
+
+
+def run(connection: object) -> None:
+    context.configure(connection=connection, target_metadata=metadata, include_object=_is_ours)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def _is_ours(thing: object, name: str | None, kind: str, reflected: bool, compare_to: object) -> bool:
+    return not (kind == "table" and reflected and compare_to is None and name == "sqlite_sequence")
+
+
+handed_over = context.config.attributes.get("connection")
+if handed_over is not None:
+    run(handed_over)
+else:
+    url = database.parse_database_url(
+        os.environ.get("SYNCER_DATABASE_URL") or context.config.get_main_option("sqlalchemy.url", "sqlite:///syncer.db")
+    )
+    if url.get_backend_name() == "sqlite":
+        database.create_sqlite_file(url)
+    with schema.locked(database.open_engine(url)) as connection:
+        run(connection)

@@ -1,0 +1,415 @@
+"""Flags, environment and `syncer.toml` to one frozen `Settings`, checked whole (CONTRACT 1).
+
+Errors name the setting and never show a secret.
+"""
+
+import difflib
+import os
+import re
+import stat
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from fractions import Fraction
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from sqlalchemy.engine import URL
+
+from syncer.database import parse_database_url
+from syncer.errors import ConfigurationError
+from syncer.logs import LEVELS, LogFormat
+from syncer.schedule import Schedule, parse_duration, parse_schedule
+from syncer.scrub import Scrubber
+from syncer.tokens import parse_key
+
+CONFIG_FILE = "syncer.toml"
+
+DEFAULTS: Mapping[str, str | None] = {
+    "partner_token": None,
+    "partner_token_file": None,
+    "api_url": "https://api.green-api.com",
+    "database_url": "sqlite:///syncer.db",
+    "schedule": "5m",
+    "timezone": "UTC",
+    "upstream_offset": "+03:00",
+    "expiry_grace": "5m",
+    "guard_vanished": "5%",
+    "account": "default",
+    "token_key": None,
+    "token_key_file": None,
+    "timeout": "180s",
+    "max_body": "1GiB",
+    "log_format": None,
+    "log_level": "info",
+    "listen": None,
+    "ping_url": None,
+    "auto_migrate": "true",
+}
+"""Every setting by its name in `syncer.toml`; in the environment it is upper case behind `SYNCER_`."""
+
+ACCOUNT_KEYS = ("token_file", "token_env", "api_url", "schedule")
+
+_SIZE = re.compile(r"([0-9]{1,15})\s*(B|kB|KB|MB|GB|KiB|MiB|GiB)?")
+_UNITS = {"B": 1, "kB": 1000, "KB": 1000, "MB": 1000**2, "GB": 1000**3, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+_OFFSET = re.compile(r"([+-])([01][0-9]|2[0-3]):([0-5][0-9])")
+
+
+@dataclass(frozen=True)
+class AccountSettings:
+    """One account; `read_token` reads the secret anew each time, so that a rotated one needs no restart."""
+
+    name: str
+    api_url: str
+    schedule: Schedule
+    token_setting: str
+    read_token: Callable[[], str] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that can be set, checked."""
+
+    database_url: URL
+    upstream_offset: timedelta
+    expiry_grace: timedelta
+    guard_vanished: Fraction
+    timeout: timedelta
+    max_body: int
+    log_format: LogFormat | None
+    log_level: str
+    listen: tuple[str, int] | None
+    ping_url: str | None = field(repr=False)
+    auto_migrate: bool
+    token_key: bytes | None = field(repr=False)
+    accounts: tuple[AccountSettings, ...]
+
+    def secrets(self) -> list[str]:
+        """What must appear in no output; partner tokens that cannot be read are left out."""
+        found = [self.database_url.password or "", self.ping_url or ""]
+        for account in self.accounts:
+            try:
+                found.append(account.read_token())
+            except ConfigurationError:
+                continue
+        return [secret for secret in found if len(secret) >= 4]
+
+    def scrubber(self) -> Scrubber:
+        """Removes every secret of these settings from text."""
+        return Scrubber(self.secrets())
+
+
+class _Sources:
+    """A setting's value, from the first of: flag, environment, file, default."""
+
+    def __init__(self, flags: Mapping[str, str | None], environment: Mapping[str, str], document: Mapping[str, Any]) -> None:
+        self._named = [
+            {name: (f"--{name.replace('_', '-')}", value) for name, value in flags.items() if value is not None},
+            {
+                name: (f"SYNCER_{name.upper()}", environment[f"SYNCER_{name.upper()}"])
+                for name in DEFAULTS
+                if environment.get(f"SYNCER_{name.upper()}", "").strip()
+            },
+            {name: (f"{name} in {CONFIG_FILE}", value) for name, value in document.items() if name != "accounts"},
+            {name: (f"SYNCER_{name.upper()}", value) for name, value in DEFAULTS.items() if value is not None},
+        ]
+        self.environment = environment
+
+    def get(self, name: str) -> tuple[str, str | None]:
+        """What the setting is called where it was found, and its text; None when it is set nowhere."""
+        for source in self._named:
+            if name in source:
+                called, value = source[name]
+                if isinstance(value, bool):
+                    value = str(value).lower()
+                if not isinstance(value, str | int):
+                    raise ConfigurationError(f"{called}: it must be a string")
+                return called, str(value)
+        return f"SYNCER_{name.upper()}", None
+
+    def secret(self, name: str) -> tuple[str, Callable[[], str]] | None:
+        """How to read a secret that may stand in the setting itself or in a file; None when it is set nowhere."""
+        for source in self._named:
+            if name in source and f"{name}_file" in source:
+                raise ConfigurationError(f"{source[name][0]}: it is set together with {source[f'{name}_file'][0]}; keep one")
+            if name in source:
+                called, value = source[name]
+                return called, lambda: str(value)
+            if f"{name}_file" in source:
+                called, path = source[f"{name}_file"]
+                return called, lambda: read_secret_file(called, Path(str(path)))
+        return None
+
+    def read(self, name: str, parse: Callable[[str], Any]) -> Any:
+        """The setting, parsed; a `ValueError` of `parse` becomes the message."""
+        called, text = self.get(name)
+        if text is None:
+            return None
+        try:
+            return parse(text.strip())
+        except ValueError as error:
+            problem = str(error)
+        except ConfigurationError as error:
+            problem = str(error).removeprefix(f"SYNCER_{name.upper()}: ")
+        raise ConfigurationError(f"{called}: {problem}")
+
+
+def load(flags: Mapping[str, str | None], environment: Mapping[str, str], config_file: Path | None, folder: Path) -> Settings:
+    """Read and check every setting.
+
+    Raises `ConfigurationError`. Partner tokens are not read yet: commands that call the upstream do, by `check_tokens`.
+    """
+    sources = _Sources(flags, environment, _read_document(config_file, folder))
+    document = _read_document(config_file, folder)
+    zone = sources.read("timezone", _zone)
+    token_key = sources.secret("token_key")
+    listen = sources.read("listen", _listen)
+    return Settings(
+        database_url=sources.read("database_url", parse_database_url),
+        upstream_offset=sources.read("upstream_offset", _offset),
+        expiry_grace=sources.read("expiry_grace", parse_duration),
+        guard_vanished=sources.read("guard_vanished", _share),
+        timeout=sources.read("timeout", parse_duration),
+        max_body=sources.read("max_body", _size),
+        log_format=sources.read("log_format", _log_format),
+        log_level=sources.read("log_level", _log_level),
+        listen=listen,
+        ping_url=sources.read("ping_url", _ping_url),
+        auto_migrate=sources.read("auto_migrate", _switch),
+        token_key=parse_key(token_key[1]().strip()) if token_key else None,
+        accounts=_accounts(sources, document.get("accounts"), zone),
+    )
+
+
+def check_tokens(settings: Settings) -> None:
+    """Read every partner token once; raises `ConfigurationError` for a missing, malformed or repeated one."""
+    owners: dict[str, str] = {}
+    for account in settings.accounts:
+        token = account.read_token()
+        if token in owners:
+            raise ConfigurationError(
+                f"{account.token_setting}: account {account.name!r} has the same token as account {owners[token]!r}; "
+                "one account has one token"
+            )
+        owners[token] = account.name
+
+
+def read_secret_file(called: str, path: Path) -> str:
+    """The file's text; raises `ConfigurationError` if it cannot be read or anybody may read it."""
+    try:
+        mode = path.stat().st_mode
+        text = path.read_text("utf-8")
+    except OSError as error:
+        problem = error.strerror or type(error).__name__
+    except UnicodeDecodeError:
+        problem = "it is not UTF-8 text"
+    else:
+        if not mode & stat.S_IROTH:
+            return text
+        problem = "everybody may read it; run: chmod 600"
+    raise ConfigurationError(f"{called}: reading the secret file {path}: {problem}")
+
+
+def _read_document(config_file: Path | None, folder: Path) -> dict[str, Any]:
+    path = config_file or folder / CONFIG_FILE
+    if config_file is None and not path.exists():
+        return {}
+    try:
+        document = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        problem = error.strerror or type(error).__name__
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        problem = f"it is not TOML: {error}"
+    else:
+        _refuse_unknown(document, [*DEFAULTS, "accounts"], str(path))
+        return document
+    raise ConfigurationError(f"--config: reading {path}: {problem}")
+
+
+def _refuse_unknown(table: Mapping[str, Any], known: list[str], where: str) -> None:
+    for key in table:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known are: {', '.join(known)}"
+            raise ConfigurationError(f"{key} in {where}: there is no such setting; {hint}")
+
+
+def _accounts(sources: _Sources, tables: object, zone: ZoneInfo) -> tuple[AccountSettings, ...]:
+    api_url: str = sources.read("api_url", parse_api_url)
+    schedule: Schedule = sources.read("schedule", lambda text: parse_schedule(text, zone))
+    if tables is None:
+        called, read = sources.secret("partner_token") or ("SYNCER_PARTNER_TOKEN", _not_set)
+        name: str = sources.read("account", _account_name)
+        return (AccountSettings(name, api_url, schedule, called, _token_reader(called, read)),)
+    if not isinstance(tables, dict) or not tables or not all(isinstance(table, dict) for table in tables.values()):
+        raise ConfigurationError(f"accounts in {CONFIG_FILE}: write one table per account, [accounts.NAME]")
+    found = []
+    for name, table in tables.items():
+        where = f"[accounts.{name}]"
+        _refuse_unknown(table, list(ACCOUNT_KEYS), where)
+        own = _Sources({}, sources.environment, {})
+        if ("token_file" in table) == ("token_env" in table):
+            raise ConfigurationError(f"{where}: it needs either token_file or token_env")
+        for key, value in table.items():
+            if not isinstance(value, str):
+                raise ConfigurationError(f"{key} in {where}: it must be a string")
+        called = f"{'token_file' if 'token_file' in table else 'token_env'} in {where}"
+        found.append(
+            AccountSettings(
+                _checked(f"accounts in {CONFIG_FILE}", _account_name, name),
+                _checked(f"api_url in {where}", parse_api_url, table["api_url"]) if "api_url" in table else api_url,
+                _checked(f"schedule in {where}", lambda text: parse_schedule(text, zone), table["schedule"])
+                if "schedule" in table
+                else schedule,
+                called,
+                _token_reader(called, _account_token(called, table, own.environment)),
+            )
+        )
+    return tuple(found)
+
+
+def _account_token(called: str, table: Mapping[str, str], environment: Mapping[str, str]) -> Callable[[], str]:
+    if "token_file" in table:
+        return lambda: read_secret_file(called, Path(table["token_file"]))
+    return lambda: environment.get(table["token_env"], "")
+
+
+def _checked(called: str, parse: Callable[[str], Any], text: str) -> Any:
+    try:
+        return parse(text)
+    except ValueError as error:
+        problem = str(error)
+    raise ConfigurationError(f"{called}: {problem}")
+
+
+def _not_set() -> str:
+    return ""
+
+
+def _token_reader(called: str, read: Callable[[], str]) -> Callable[[], str]:
+    def read_token() -> str:
+        token = read().strip()
+        if not token:
+            raise ConfigurationError(
+                f"{called}: no partner token is set; set SYNCER_PARTNER_TOKEN or SYNCER_PARTNER_TOKEN_FILE"
+            )
+        if any(character.isspace() or not character.isprintable() for character in token):
+            raise ConfigurationError(f"{called}: white space or a control character is inside the token; copy it again")
+        if not token.strip("."):
+            raise ConfigurationError(f"{called}: it is no token; copy it again")
+        return token
+
+    return read_token
+
+
+def parse_api_url(text: str) -> str:
+    """The base address, without a slash at its end; nothing in it can name another method of the upstream."""
+    try:
+        address = urlsplit(text)
+        host, _port = address.hostname or "", address.port
+    except ValueError:
+        address, host = urlsplit(""), ""
+    if address.scheme not in {"http", "https"} or not host or any(c.isspace() or not c.isprintable() for c in text):
+        raise ValueError("it is no address such as https://api.green-api.com")
+    if address.username is not None or address.password is not None:
+        raise ValueError("it must not hold a user or password")
+    if address.path not in {"", "/"} or address.query or address.fragment or text.endswith(("?", "#")):
+        raise ValueError("give the host alone, without path or query: syncer calls getInstances and nothing else")
+    if address.scheme == "http" and not _is_loopback(host):
+        raise ValueError("plain http:// would send the token unencrypted; use https:// (http is for loopback only)")
+    return text.rstrip("/")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _zone(text: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(text)
+    except (KeyError, ValueError, OSError):
+        pass
+    raise ValueError(f"there is no time zone {text!r}; an example is Europe/Moscow")
+
+
+def _offset(text: str) -> timedelta:
+    match = _OFFSET.fullmatch(text)
+    if match is None:
+        raise ValueError("it is no offset such as +03:00")
+    size = timedelta(hours=int(match[2]), minutes=int(match[3]))
+    return -size if match[1] == "-" else size
+
+
+def _share(text: str) -> Fraction:
+    try:
+        share = Fraction(text.removesuffix("%").strip()) / (100 if text.endswith("%") else 1)
+    except (ValueError, ZeroDivisionError):
+        share = Fraction(-1)
+    if not 0 <= share <= 1 or not (text.endswith("%") or "." in text or text == "0"):
+        raise ValueError("it is no share such as 5% (from 0% to 100%)")
+    return share
+
+
+def _size(text: str) -> int:
+    match = _SIZE.fullmatch(text)
+    if match is None or int(match[1]) == 0:
+        raise ValueError("it is no size such as 1GiB or 500MB")
+    return int(match[1]) * _UNITS[match[2] or "B"]
+
+
+def _log_format(text: str) -> LogFormat:
+    if text not in set(LogFormat):
+        raise ValueError("it is neither console nor json")
+    return LogFormat(text)
+
+
+def _log_level(text: str) -> str:
+    if text.lower() not in LEVELS:
+        raise ValueError(f"it is none of {', '.join(LEVELS)}")
+    return text.lower()
+
+
+def _listen(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isascii() or not port.isdigit() or not 0 <= int(port) <= 65535:
+        raise ValueError("it is no host:port such as 127.0.0.1:9464")
+    return host.strip("[]"), int(port)
+
+
+def _ping_url(text: str) -> str:
+    address = urlsplit(text)
+    if address.scheme not in {"http", "https"} or not address.hostname:
+        raise ValueError("it is no http:// or https:// address")
+    return text
+
+
+def _switch(text: str) -> bool:
+    words = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+    if text.lower() not in words:
+        raise ValueError("it is neither true nor false")
+    return words[text.lower()]
+
+
+def _account_name(text: str) -> str:
+    if not text or len(text) > 100 or any(not character.isprintable() for character in text):
+        raise ValueError("it is no name of 1 to 100 printable characters")
+    return text
+
+
+def default_log_format(is_terminal: bool) -> LogFormat:  # noqa: FBT001 - the only thing it depends on
+    """People read a terminal, machines anything else."""
+    return LogFormat.CONSOLE if is_terminal else LogFormat.JSON
+
+
+def environment() -> Mapping[str, str]:
+    """The process's environment, read when asked and not at import."""
+    return os.environ

@@ -1,0 +1,74 @@
+"""Whether an answer is too implausible to be applied (CONTRACT 6). Pure."""
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from fractions import Fraction
+from typing import NamedTuple
+
+from syncer.diff import Differences
+from syncer.model import Listing, MirrorRow
+
+TOLERATED_VANISHED = 3  # live instances; a share alone would fire on small estates
+
+
+class HoldReason(StrEnum):
+    """Why an answer is held."""
+
+    EMPTY = "empty"
+    VANISHED = "vanished"
+    FOREIGN = "foreign"
+
+
+class Hold(NamedTuple):
+    """An answer that waits for approval: `missing` are the live instances that it lacks, ascending; an approval is bound to them."""
+
+    reason: HoldReason
+    missing: tuple[int, ...]
+    live: int
+    listed: int
+
+
+def examine(
+    mirror: Mapping[int, MirrorRow],
+    listing: Listing,
+    differences: Differences,
+    *,
+    account: str,
+    tolerated_share: Fraction,
+    approved: Iterable[frozenset[int]],
+) -> Hold | None:
+    """Decide whether to hold the answer.
+
+    `approved` are the sets of instances whose loss has been approved and not yet used; an answer that lacks no live
+    instance outside one of them passes. Deleted instances that are purged never count.
+    """
+    of_account = [row for row in mirror.values() if row.account == account and row.missing_since is None]
+    live = sum(1 for row in of_account if not row.instance.deleted)
+    missing = tuple(row.instance.id_instance for row in differences.absent if not row.instance.deleted)
+    seen_of_account = any(
+        row.instance.id_instance in listing.instances or row.instance.id_instance in listing.rejected_ids
+        for row in of_account
+    )
+    reason = None
+    if listing.listed == 0:
+        reason = HoldReason.EMPTY if live else None
+    elif of_account and not seen_of_account:
+        reason = HoldReason.FOREIGN
+    elif len(missing) > max(TOLERATED_VANISHED, tolerated_share * live):
+        reason = HoldReason.VANISHED
+    if reason is None or any(approval.issuperset(missing) for approval in approved):
+        return None
+    return Hold(reason, missing, live, listing.listed)
+
+
+def describe(hold: Hold, run_id: int) -> str:
+    """One line for a person: what is missing and how to approve it."""
+    shown = ", ".join(map(str, hold.missing[:5])) + (
+        f" and {len(hold.missing) - 5} more" if len(hold.missing) > 5 else ""
+    )
+    what = {
+        HoldReason.EMPTY: f"the answer is empty while {hold.live} instances are live",
+        HoldReason.VANISHED: f"{len(hold.missing)} of {hold.live} live instances are missing from the answer",
+        HoldReason.FOREIGN: "the answer shares no instance with the mirror, as if the token were another account's",
+    }[hold.reason]
+    return f"held: {what}{f' ({shown})' if shown else ''}; if that is right: syncer approve {run_id}"

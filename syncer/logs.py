@@ -1,0 +1,81 @@
+"""Logs on standard error, one line a record, scrubbed as the last step: whatever a library writes, no secret leaves."""
+
+import json
+import logging
+import sys
+import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime
+from enum import StrEnum
+
+LEVELS = ("debug", "info", "warning", "error")
+
+_STANDARD_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class LogFormat(StrEnum):
+    """`console` for people, `json` for machines."""
+
+    CONSOLE = "console"
+    JSON = "json"
+
+
+def start_logging(log_format: LogFormat, level: str, scrub: Callable[[str], str]) -> None:
+    """Send every logger's records, those of libraries too, through one scrubbing handler."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_JsonFormatter(scrub) if log_format is LogFormat.JSON else _ConsoleFormatter(scrub))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    logging.raiseExceptions = False  # a closed or full standard error must not end the daemon
+    if level != "debug":
+        for noisy in ("httpx", "httpcore", "apscheduler", "alembic"):
+            logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+class _JsonFormatter(logging.Formatter):
+    def __init__(self, scrub: Callable[[str], str]) -> None:
+        super().__init__()
+        self._scrub = scrub
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": _moment(record).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **_fields(record),
+        }
+        if record.exc_info:
+            line["traceback"] = "".join(traceback.format_exception(*record.exc_info))
+        return self._scrub(json.dumps(line, ensure_ascii=False, default=str))
+
+
+class _ConsoleFormatter(logging.Formatter):
+    def __init__(self, scrub: Callable[[str], str]) -> None:
+        super().__init__()
+        self._scrub = scrub
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = " ".join(
+            f"{name}={_short(value)}" for name, value in _fields(record).items() if name != "action" and value not in (None, {})
+        )
+        line = f"{_moment(record):%Y-%m-%d %H:%M:%S} {record.levelname.lower():7} {record.getMessage()} {fields}".rstrip()
+        if record.exc_info:
+            line += "\n" + "".join(traceback.format_exception(*record.exc_info)).rstrip()
+        return self._scrub(line)
+
+
+def _moment(record: logging.LogRecord) -> datetime:
+    return datetime.fromtimestamp(record.created, UTC)
+
+
+def _fields(record: logging.LogRecord) -> dict[str, object]:
+    return {name: value for name, value in vars(record).items() if name not in _STANDARD_ATTRIBUTES}
+
+
+def _short(value: object) -> str:
+    if isinstance(value, dict):
+        return ",".join(f"{key}:{number}" for key, number in value.items())
+    text = str(value)
+    return repr(text) if " " in text else text

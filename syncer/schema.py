@@ -1,0 +1,117 @@
+"""The schema's version: what the database has, what this code needs, and the way from one to the other by Alembic."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, inspect, text
+
+from syncer.database import become_sole_writer, create_sqlite_file, reading, sqlite_path, use_write_ahead_log, writing
+from syncer.errors import DatabaseFailed
+
+UPGRADE_COMMAND = "syncer db upgrade"
+
+
+class SchemaState(Enum):
+    """How a database's schema stands to this code's."""
+
+    EMPTY = "empty"
+    OLDER = "older"
+    CURRENT = "current"
+    NEWER = "newer"
+
+
+def migrations_folder() -> Path:
+    """The migrations: beside the package in a checkout, inside it in an installed wheel."""
+    installed = Path(__file__).parent / "_migrations"
+    return installed if installed.is_dir() else Path(__file__).parent.parent / "migrations"
+
+
+def revisions() -> list[str]:
+    """Every revision that this code knows, oldest first; a revision's file is named after it."""
+    return sorted(path.name.split("_")[0] for path in (migrations_folder() / "versions").glob("[0-9]*.py"))
+
+
+def head() -> str:
+    """The revision that this code works on."""
+    return revisions()[-1]
+
+
+def current(connection: Connection) -> str | None:
+    """The revision of the database; None when it has no schema of ours."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def state_of(revision: str | None) -> SchemaState:
+    """Compare a database's revision with the code's; one that the code does not know is a later one."""
+    if revision is None:
+        return SchemaState.EMPTY
+    if revision == head():
+        return SchemaState.CURRENT
+    return SchemaState.OLDER if revision in revisions() else SchemaState.NEWER
+
+
+def examine(engine: Engine) -> SchemaState:
+    """How the database stands; a missing SQLite file is empty, and stays missing."""
+    if engine.dialect.name == "sqlite" and not sqlite_path(engine.url).exists():
+        return SchemaState.EMPTY
+    with reading(engine, "reading the schema's version") as connection:
+        return state_of(current(connection))
+
+
+def require_current(engine: Engine) -> None:
+    """Raise `DatabaseFailed` with the command to run unless the schema is the one this code works on."""
+    state = examine(engine)
+    if state is SchemaState.EMPTY:
+        raise DatabaseFailed(f"opening the database: it has no syncer tables yet; run: {UPGRADE_COMMAND}")
+    if state is SchemaState.OLDER:
+        raise DatabaseFailed(f"opening the database: its schema is older than this syncer; run: {UPGRADE_COMMAND}")
+    _refuse_newer(state)
+
+
+def ensure_current(engine: Engine, *, may_migrate: bool) -> None:
+    """Give an empty database the schema and upgrade an older one, unless that is switched off; refuse a newer one."""
+    if not may_migrate:
+        require_current(engine)
+        return
+    state = examine(engine)
+    _refuse_newer(state)
+    if state is not SchemaState.CURRENT:
+        upgrade(engine)
+
+
+def upgrade(engine: Engine) -> None:
+    """Bring the schema to `head` in one locked transaction; a second process waits, then finds nothing to do."""
+    if engine.dialect.name == "sqlite":
+        create_sqlite_file(engine.url)
+        use_write_ahead_log(engine)
+    with locked(engine) as connection:
+        state = state_of(current(connection))
+        _refuse_newer(state)
+        if state is SchemaState.CURRENT:
+            return
+        from alembic import command
+        from alembic.config import Config
+
+        config = Config()
+        config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+@contextmanager
+def locked(engine: Engine) -> Iterator[Connection]:
+    """A transaction in which no other process migrates or writes history."""
+    with writing(engine, "upgrading the schema") as connection:
+        become_sole_writer(connection)
+        yield connection
+
+
+def _refuse_newer(state: SchemaState) -> None:
+    if state is SchemaState.NEWER:
+        raise DatabaseFailed(
+            "opening the database: its schema is newer than this syncer, which would misread it; install the syncer that made it"
+        )

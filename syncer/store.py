@@ -1,0 +1,356 @@
+"""What one run reads and writes, as functions over a `Connection`; the caller owns the transaction and the clock."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from hashlib import sha256
+from itertools import islice
+from typing import Any, NamedTuple
+
+from sqlalchemy import Column, ColumnElement, Connection, Row, bindparam, case, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from syncer.decode import canonical_json
+from syncer.errors import ConfigurationError
+from syncer.guard import Hold
+from syncer.model import Decision, Instance, MirrorRow, Reject, RunStatus, Trigger
+from syncer.tables import (
+    accounts,
+    approvals,
+    held_answers,
+    held_sets,
+    instance_history,
+    instance_tokens,
+    instances,
+    rejected_items,
+    sync_runs,
+)
+
+BLIND_GAP = timedelta(days=80)  # the upstream forgets deleted instances after about 3 months (UPSTREAM, Life)
+BATCH_ROWS = 5_000
+
+_INSTANCE_COLUMNS = [instances.c[name] for name in Instance._fields]
+_MIRROR_COLUMNS = [instances.c[name] for name in ("account", *MirrorRow._fields[2:])]
+_STATE_COLUMNS = (
+    "name",
+    "type_instance",
+    "messenger",
+    "tariff",
+    "is_free",
+    "is_partner",
+    "time_deleted",
+    "deleted",
+    "expiration_date",
+    "is_expired",
+)
+
+
+class Base(NamedTuple):
+    """The last accepted run of an account: the state that an answer is compared with."""
+
+    run_id: int | None
+    accepted_at: datetime | None
+
+
+class StartedRun(NamedTuple):
+    """A run's id, and the base it was started on."""
+
+    id: int
+    base: Base
+    started_at: datetime
+
+
+class Counts(NamedTuple):
+    """What an accepted answer came to; the numbers of its row in `sync_runs`."""
+
+    listed: int
+    created: int
+    updated: int
+    transitions: Mapping[str, int]
+    rejected: int
+
+
+def start_run(
+    connection: Connection, account: str, trigger: Trigger, now: datetime, interval_seconds: int | None
+) -> StartedRun:
+    """Note that a run begins, and close those that were never finished.
+
+    A run that is closed here while it is alive after all still ends by its own word, see `finish_run`.
+    """
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    connection.execute(dialect.insert(accounts).values(account=account).on_conflict_do_nothing())
+    if interval_seconds is not None:
+        connection.execute(
+            update(accounts)
+            .where(accounts.c.account == account, accounts.c.interval_seconds.is_distinct_from(interval_seconds))
+            .values(interval_seconds=interval_seconds)
+        )
+    connection.execute(
+        update(sync_runs)
+        .where(sync_runs.c.account == account, sync_runs.c.status == RunStatus.RUNNING)
+        .values(
+            status=RunStatus.ABANDONED,
+            finished_at=_not_before(sync_runs.c.started_at, now),
+            error_kind="abandoned",
+            error="the run was found unfinished by a later one; its process was stopped or killed",
+        )
+    )
+    run_id = connection.execute(
+        insert(sync_runs)
+        .values(account=account, trigger=trigger, started_at=now, status=RunStatus.RUNNING)
+        .returning(sync_runs.c.id)
+    ).scalar_one()
+    return StartedRun(run_id, read_base(connection, account), now)
+
+
+def read_base(connection: Connection, account: str, *, lock: bool = False) -> Base:
+    """The account's base; with `lock`, no other transaction can move it until this one ends."""
+    query = select(accounts.c.last_accepted_run_id, accounts.c.last_accepted_at).where(accounts.c.account == account)
+    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+    return Base(*row) if row else Base(None, None)
+
+
+def last_accepted_by_account(connection: Connection) -> dict[str, datetime | None]:
+    """When each account's last answer was accepted."""
+    rows = connection.execute(select(accounts.c.account, accounts.c.last_accepted_at))
+    return {row.account: row.last_accepted_at for row in rows}
+
+
+def read_mirror(connection: Connection, account: str, listed_ids: Iterable[int]) -> dict[int, MirrorRow]:
+    """Every row of the account, and the rows of other accounts that have one of the listed ids."""
+    query = select(*_INSTANCE_COLUMNS, *_MIRROR_COLUMNS)
+    mirror = {
+        row.instance.id_instance: row
+        for row in map(_mirror_row, connection.execute(query.where(instances.c.account == account)))
+    }
+    if connection.execute(select(instances.c.id_instance).where(instances.c.account != account).limit(1)).first():
+        elsewhere = query.where(instances.c.id_instance.in_(bindparam("ids", expanding=True)))
+        for ids in _batches(id_instance for id_instance in listed_ids if id_instance not in mirror):
+            for row in map(_mirror_row, connection.execute(elsewhere, {"ids": ids})):
+                mirror[row.instance.id_instance] = row
+    return mirror
+
+
+def _mirror_row(row: Row[Any]) -> MirrorRow:
+    told = len(Instance._fields)
+    return MirrorRow(row[told], Instance._make(row[:told]), *row[told + 1 :])
+
+
+def read_approved(connection: Connection, account: str) -> list[frozenset[int]]:
+    """The sets of instances whose loss was approved and that no answer has been accepted since."""
+    query = (
+        select(held_sets.c.missing)
+        .join(held_answers, held_answers.c.missing_sha256 == held_sets.c.sha256)
+        .join(approvals, approvals.c.run_id == held_answers.c.run_id)
+        .join(sync_runs, sync_runs.c.id == held_answers.c.run_id)
+        .where(sync_runs.c.account == account, approvals.c.closed_by_run_id.is_(None))
+    )
+    return [frozenset(json.loads(missing)) for missing in connection.scalars(query)]
+
+
+def hold(connection: Connection, run: StartedRun, held: Hold, error: str, now: datetime, **answer: Any) -> None:
+    """Note that the answer is held, and what it lacked; nothing else of it is written."""
+    missing = canonical_json(list(held.missing))
+    digest = sha256(missing.encode()).hexdigest()
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    connection.execute(
+        dialect.insert(held_sets).values(sha256=digest, missing=missing).on_conflict_do_nothing()
+    )
+    connection.execute(insert(held_answers).values(run_id=run.id, reason=held.reason, missing_sha256=digest))
+    finish_run(
+        connection, run, RunStatus.HELD, now, error_kind="held", error=error, listed=held.listed, **answer
+    )
+
+
+def approve(connection: Connection, run_id: int, now: datetime) -> bool:
+    """Record an approval; False when it was there already. Raises `ConfigurationError` if the run is not held."""
+    run = connection.execute(select(sync_runs.c.status).where(sync_runs.c.id == run_id)).one_or_none()
+    if run is None:
+        raise ConfigurationError(f"approving run {run_id}: there is no such run; held runs are shown by: syncer status")
+    if run.status != RunStatus.HELD:
+        raise ConfigurationError(
+            f"approving run {run_id}: it is not held but {run.status}; held runs are shown by: syncer status"
+        )
+    approval = connection.execute(
+        select(approvals.c.closed_by_run_id).where(approvals.c.run_id == run_id)
+    ).one_or_none()
+    if approval is not None and approval.closed_by_run_id is not None:
+        raise ConfigurationError(
+            f"approving run {run_id}: its approval was used up by run {approval.closed_by_run_id}; approve a later held run"
+        )
+    if approval is not None:
+        return False
+    connection.execute(insert(approvals).values(run_id=run_id, approved_at=now))
+    return True
+
+
+def apply(
+    connection: Connection,
+    account: str,
+    run: StartedRun,
+    decisions: Sequence[Decision],
+    mirror: Mapping[int, MirrorRow],
+    observed_at: datetime,
+) -> None:
+    """Write the rows and their history, and move the account's base to this run."""
+    rows = [_row_values(decision.row) for decision in decisions]
+    new = [row for row in rows if row["id_instance"] not in mirror]
+    known = [row for row in rows if row["id_instance"] in mirror]
+    _execute_in_batches(connection, insert(instances), new)
+    _execute_in_batches(
+        connection,
+        update(instances)
+        .where(instances.c.id_instance == bindparam("key"))
+        .values({name: bindparam(name) for name in known[0] if name != "id_instance"})
+        if known
+        else None,
+        ({**row, "key": row["id_instance"]} for row in known),
+    )
+    _execute_in_batches(
+        connection, insert(instance_history), _history_rows(decisions, account, run.id, observed_at)
+    )
+    connection.execute(
+        update(accounts)
+        .where(accounts.c.account == account)
+        .values(last_accepted_run_id=run.id, last_accepted_at=observed_at)
+    )
+    connection.execute(
+        update(approvals)
+        .where(
+            approvals.c.closed_by_run_id.is_(None),
+            approvals.c.run_id.in_(select(sync_runs.c.id).where(sync_runs.c.account == account)),
+        )
+        .values(closed_by_run_id=run.id)
+    )
+
+
+def keep_rejects(connection: Connection, run_id: int, rejects: Iterable[Reject]) -> None:
+    """Store the items of an accepted answer that could not be taken."""
+    _execute_in_batches(
+        connection, insert(rejected_items), ({"run_id": run_id, **reject._asdict()} for reject in rejects)
+    )
+
+
+def keep_tokens(
+    connection: Connection, sealed: Mapping[int, bytes], fingerprints: Mapping[int, str], key_fingerprint: str
+) -> None:
+    """Store ciphertexts where the token or the key is not the one stored already."""
+    stored = {
+        row.id_instance: (row.token_fingerprint, row.key_fingerprint)
+        for row in connection.execute(
+            select(instance_tokens.c.id_instance, instance_tokens.c.token_fingerprint, instance_tokens.c.key_fingerprint)
+        )
+    }
+    wanted = [
+        {
+            "id_instance": id_instance,
+            "ciphertext": ciphertext,
+            "token_fingerprint": fingerprints[id_instance],
+            "key_fingerprint": key_fingerprint,
+        }
+        for id_instance, ciphertext in sealed.items()
+        if stored.get(id_instance) != (fingerprints[id_instance], key_fingerprint)
+    ]
+    _execute_in_batches(connection, insert(instance_tokens), (row for row in wanted if row["id_instance"] not in stored))
+    _execute_in_batches(
+        connection,
+        update(instance_tokens)
+        .where(instance_tokens.c.id_instance == bindparam("key"))
+        .values({name: bindparam(name) for name in ("ciphertext", "token_fingerprint", "key_fingerprint")}),
+        ({**row, "key": row["id_instance"]} for row in wanted if row["id_instance"] in stored),
+    )
+
+
+def finish_run(connection: Connection, run: StartedRun, status: RunStatus, now: datetime, **values: Any) -> None:
+    """Close the run's row; the run's own word counts, also after a later run had taken it for abandoned.
+
+    A row that is closed otherwise stays as it is: what was committed is not taken back.
+    """
+    connection.execute(
+        update(sync_runs)
+        .where(sync_runs.c.id == run.id, sync_runs.c.status.in_([RunStatus.RUNNING, RunStatus.ABANDONED]))
+        .values(status=status, finished_at=max(now, run.started_at), **values)
+    )
+
+
+def accept_run(
+    connection: Connection, run: StartedRun, counts: Counts, observed_at: datetime, now: datetime, **answer: Any
+) -> RunStatus:
+    """Close the run of an accepted answer and say whether it changed anything."""
+    changed = counts.created or counts.updated
+    status = RunStatus.OK if changed else RunStatus.UNCHANGED
+    blind = run.base.accepted_at is not None and observed_at - run.base.accepted_at > BLIND_GAP
+    finish_run(
+        connection,
+        run,
+        status,
+        now,
+        listed=counts.listed,
+        created=counts.created,
+        updated=counts.updated,
+        transitions=sum(counts.transitions.values()),
+        rejected=counts.rejected,
+        warning="blind_gap" if blind else None,
+        error=None,
+        error_kind=None,
+        **answer,
+    )
+    return status
+
+
+def read_run_status(connection: Connection, run_id: int) -> RunStatus:
+    """The run's status once no transaction that writes it is under way any more."""
+    query = select(sync_runs.c.status).where(sync_runs.c.id == run_id).with_for_update()
+    return RunStatus(connection.execute(query).scalar_one())
+
+
+def _row_values(row: MirrorRow) -> dict[str, Any]:
+    values = row._asdict()
+    return values.pop("instance")._asdict() | values
+
+
+def _history_rows(
+    decisions: Iterable[Decision], account: str, run_id: int, observed_at: datetime
+) -> Iterator[dict[str, Any]]:
+    for decision in decisions:
+        if not decision.events:
+            continue
+        instance = decision.row.instance
+        state = {name: getattr(instance, name) for name in _STATE_COLUMNS}
+        state["missing"] = decision.row.missing_since is not None
+        for event in decision.events:
+            yield {
+                "id_instance": decision.id_instance,
+                "account": account,
+                "run_id": run_id,
+                "transition": event.transition,
+                "occurred_at": event.occurred_at,
+                "time_source": event.time_source,
+                "observed_at": observed_at,
+                "previous_observed_at": decision.previous_observed_at,
+                "changes": canonical_json(
+                    {column: [_plain(old), _plain(new)] for column, (old, new) in event.changes.items()}
+                ),
+                **state,
+            }
+
+
+def _plain(value: object) -> object:
+    """A value as JSON: times as `2026-11-23T07:00:00Z`, which PostgreSQL and SQLite's date functions both read."""
+    return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value
+
+
+def _execute_in_batches(connection: Connection, statement: Any, rows: Iterable[dict[str, Any]]) -> None:
+    for batch in _batches(rows):
+        connection.execute(statement, batch)
+
+
+def _batches(things: Iterable[Any]) -> Iterator[list[Any]]:
+    iterator = iter(things)
+    while batch := list(islice(iterator, BATCH_ROWS)):
+        yield batch
+
+
+def _not_before(column: Column[datetime], moment: datetime) -> ColumnElement[datetime]:
+    """The later of a column and a moment: a clock that was set back must not end a run before its start."""
+    return case((column > moment, column), else_=moment)

@@ -1,0 +1,285 @@
+"""The tables of CONTRACT 3 as SQLAlchemy metadata; `migrations/` creates them, a test proves that both agree.
+
+Constraints are named and carry the invariants, so that the database refuses what the code must never write.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Numeric,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    cast,
+    text,
+)
+from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy.types import TypeDecorator
+
+from syncer.model import RunStatus, TimeSource, Transition, Trigger
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware UTC datetime: `timestamptz` on PostgreSQL, text `YYYY-MM-DD HH:MM:SS.ffffff` on SQLite.
+
+    A naive datetime is refused: SQLite would store it as if it were UTC.
+    """
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a naive datetime cannot be stored")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class JsonText(TypeDecorator[str]):
+    """A `JSON` column that takes and gives JSON text unparsed, so that what was written reads back to the letter."""
+
+    impl = JSON(none_as_null=True)
+    cache_ok = True
+
+    def bind_processor(self, dialect: Dialect) -> Any:
+        return None
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
+        return None
+
+    def column_expression(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
+        return cast(column, Text)
+
+
+# On SQLite only an INTEGER PRIMARY KEY is the row's own address; it holds 64 bits all the same.
+Identifier = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _one_of(column: str, words: type[Transition] | type[TimeSource] | type[RunStatus] | type[Trigger]) -> str:
+    return f"{column} IN ({', '.join(repr(str(word)) for word in words)})"
+
+
+def _flag(name: str, *, nullable: bool) -> Column[bool]:
+    return Column(name, Boolean(create_constraint=True, name=name), nullable=nullable)
+
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("interval_seconds", Integer),
+    Column("last_accepted_run_id", Identifier),
+    Column("last_accepted_at", UtcDateTime),
+    CheckConstraint("account <> ''", name="account_named"),
+    CheckConstraint("interval_seconds > 0", name="interval_positive"),
+    CheckConstraint("(last_accepted_run_id IS NULL) = (last_accepted_at IS NULL)", name="accepted_whole"),
+)
+
+sync_runs = Table(
+    "sync_runs",
+    metadata,
+    Column("id", Identifier, Identity(always=True), primary_key=True),
+    Column("account", Text, ForeignKey("accounts.account"), nullable=False),
+    Column("trigger", String(16), nullable=False),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("finished_at", UtcDateTime),
+    Column("status", String(16), nullable=False),
+    Column("error_kind", String(32)),
+    Column("error", Text),
+    Column("warning", String(32)),
+    Column("http_status", Integer),
+    Column("body_bytes", BigInteger),
+    Column("body_sha256", String(64)),
+    Column("listed", Integer),
+    Column("created", Integer),
+    Column("updated", Integer),
+    Column("transitions", Integer),
+    Column("rejected", Integer),
+    CheckConstraint(_one_of("trigger", Trigger), name="trigger_known"),
+    CheckConstraint(_one_of("status", RunStatus), name="status_known"),
+    CheckConstraint("(status = 'running') = (finished_at IS NULL)", name="finished_unless_running"),
+    CheckConstraint("finished_at >= started_at", name="finished_after_start"),
+    CheckConstraint("status NOT IN ('ok', 'unchanged') OR error IS NULL", name="no_error_when_accepted"),
+    CheckConstraint("status IN ('ok', 'unchanged', 'running') OR error IS NOT NULL", name="error_when_not_accepted"),
+    CheckConstraint("status <> 'unchanged' OR (created = 0 AND updated = 0)", name="unchanged_writes_nothing"),
+    Index("ix_sync_runs_account_id", "account", "id"),
+    sqlite_autoincrement=True,
+)
+
+instances = Table(
+    "instances",
+    metadata,
+    Column("id_instance", Identifier, primary_key=True, autoincrement=False),
+    Column("account", Text, ForeignKey("accounts.account"), nullable=False),
+    Column("name", Text),
+    Column("type_instance", Text),
+    Column("type_account", Text),
+    Column("messenger", Text),
+    Column("partner_user_uiid", Text),
+    Column("time_created", UtcDateTime),
+    Column("time_deleted", UtcDateTime),
+    _flag("deleted", nullable=False),
+    Column("tariff", Text),
+    _flag("is_free", nullable=True),
+    _flag("is_partner", nullable=True),
+    Column("expiration_date", UtcDateTime),
+    _flag("is_expired", nullable=False),
+    Column("token_fingerprint", String(16)),
+    Column("extra", JsonText, nullable=False),
+    Column("first_seen_at", UtcDateTime, nullable=False),
+    Column("changed_at", UtcDateTime, nullable=False),
+    Column("renewed_at", UtcDateTime),
+    Column("missing_since", UtcDateTime),
+    CheckConstraint("id_instance >= 1", name="id_positive"),
+    CheckConstraint("length(token_fingerprint) = 16", name="fingerprint_is_no_token"),
+    CheckConstraint("changed_at >= first_seen_at", name="changed_after_first_seen"),
+    CheckConstraint("renewed_at >= first_seen_at", name="renewed_after_first_seen"),
+    CheckConstraint("missing_since >= first_seen_at", name="missing_after_first_seen"),
+    Index("ix_instances_account", "account"),
+)
+
+instance_history = Table(
+    "instance_history",
+    metadata,
+    Column("id", Identifier, Identity(always=True), primary_key=True),
+    Column("id_instance", Identifier, ForeignKey("instances.id_instance"), nullable=False),
+    Column("account", Text, nullable=False),
+    Column("run_id", Identifier, ForeignKey("sync_runs.id"), nullable=False),
+    Column("transition", String(16), nullable=False),
+    Column("occurred_at", UtcDateTime, nullable=False),
+    Column("time_source", String(16), nullable=False),
+    Column("observed_at", UtcDateTime, nullable=False),
+    Column("previous_observed_at", UtcDateTime),
+    Column("changes", JsonText, nullable=False),
+    Column("name", Text),
+    Column("type_instance", Text),
+    Column("messenger", Text),
+    Column("tariff", Text),
+    _flag("is_free", nullable=True),
+    _flag("is_partner", nullable=True),
+    Column("time_deleted", UtcDateTime),
+    _flag("deleted", nullable=False),
+    Column("expiration_date", UtcDateTime),
+    _flag("is_expired", nullable=False),
+    _flag("missing", nullable=False),
+    CheckConstraint(_one_of("transition", Transition), name="transition_known"),
+    CheckConstraint(_one_of("time_source", TimeSource), name="time_source_known"),
+    CheckConstraint("occurred_at <= observed_at", name="occurred_before_observed"),
+    CheckConstraint("time_source = 'upstream' OR occurred_at = observed_at", name="observed_time_is_observed_at"),
+    CheckConstraint(
+        "time_source = 'observed' OR transition IN ('created', 'expired', 'deleted')", name="upstream_tells_time_of"
+    ),
+    CheckConstraint("previous_observed_at <= observed_at", name="previous_before_observed"),
+    CheckConstraint("transition <> 'created' OR previous_observed_at IS NULL", name="created_is_first"),
+    CheckConstraint("transition <> 'deleted' OR deleted", name="deleted_is_deleted"),
+    CheckConstraint("transition <> 'restored' OR NOT deleted", name="restored_is_not_deleted"),
+    CheckConstraint("transition <> 'expired' OR is_expired", name="expired_is_expired"),
+    CheckConstraint("transition <> 'renewed' OR NOT is_expired", name="renewed_is_not_expired"),
+    CheckConstraint("missing = (transition IN ('vanished', 'purged'))", name="missing_when_gone"),
+    CheckConstraint("transition <> 'vanished' OR NOT deleted", name="vanished_was_not_deleted"),
+    CheckConstraint("transition <> 'purged' OR deleted", name="purged_was_deleted"),
+    UniqueConstraint("id_instance", "run_id", "transition", name="uq_instance_history_once_per_run"),
+    Index(
+        "uq_instance_history_created_once",
+        "id_instance",
+        unique=True,
+        postgresql_where=text("transition = 'created'"),
+        sqlite_where=text("transition = 'created'"),
+    ),
+    sqlite_autoincrement=True,
+)
+
+rejected_items = Table(
+    "rejected_items",
+    metadata,
+    Column("run_id", Identifier, ForeignKey("sync_runs.id"), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("id_instance", BigInteger),
+    Column("reason", Text, nullable=False),
+    Column("item", JsonText, nullable=False),
+    PrimaryKeyConstraint("run_id", "position"),
+    CheckConstraint("position >= 0", name="position_in_list"),
+)
+
+instance_tokens = Table(
+    "instance_tokens",
+    metadata,
+    Column("id_instance", Identifier, ForeignKey("instances.id_instance"), primary_key=True, autoincrement=False),
+    Column("ciphertext", LargeBinary, nullable=False),
+    Column("token_fingerprint", String(16), nullable=False),
+    Column("key_fingerprint", String(16), nullable=False),
+    CheckConstraint("length(token_fingerprint) = 16", name="fingerprint_is_no_token"),
+)
+
+tariff_rates = Table(
+    "tariff_rates",
+    metadata,
+    Column("tariff", Text, nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("daily_rate", Numeric(18, 6), nullable=False),
+    Column("valid_from", Date, nullable=False),
+    PrimaryKeyConstraint("tariff", "valid_from"),
+    CheckConstraint("daily_rate >= 0", name="rate_not_negative"),
+    CheckConstraint("length(currency) = 3", name="currency_is_iso_code"),
+)
+
+held_sets = Table(
+    "held_sets",
+    metadata,
+    Column("sha256", String(64), primary_key=True),
+    Column("missing", JsonText, nullable=False),
+)
+"""What held answers lacked: ascending ids as a JSON array, once per distinct set, however often it is held."""
+
+held_answers = Table(
+    "held_answers",
+    metadata,
+    Column("run_id", Identifier, ForeignKey("sync_runs.id"), primary_key=True, autoincrement=False),
+    Column("reason", String(16), nullable=False),
+    Column("missing_sha256", String(64), ForeignKey("held_sets.sha256"), nullable=False),
+    CheckConstraint("reason IN ('empty', 'vanished', 'foreign')", name="reason_known"),
+)
+
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("run_id", Identifier, ForeignKey("held_answers.run_id"), primary_key=True, autoincrement=False),
+    Column("approved_at", UtcDateTime, nullable=False),
+    Column("closed_by_run_id", Identifier, ForeignKey("sync_runs.id")),
+    CheckConstraint("closed_by_run_id > run_id", name="closed_by_later_run"),
+)
+"""One row per approval, kept for ever; the next accepted answer closes it, whether or not it made use of it."""

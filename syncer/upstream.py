@@ -1,0 +1,291 @@
+"""One complete answer of `getInstances`, or an exception (CONTRACT 5, UPSTREAM). The only module that imports httpx.
+
+The partner token can create and delete instances, so the method is fixed here and nothing in configuration reaches
+another. The token is put into the path below the client: no request, exception or log record above ever holds it.
+"""
+
+import random
+import socket
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+from urllib.parse import quote, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import httpx
+
+from syncer import __version__
+from syncer.errors import AnswerUnusable, FetchStopped, SyncerError, UpstreamRefused, UpstreamUnreachable
+from syncer.model import Answer
+
+METHOD_PATH = "/partner/getInstances/"
+TRIES = 4
+FIRST_PAUSE_SECONDS = 1.0
+LONGEST_RETRY_AFTER_SECONDS = 60.0
+CONNECT_SECONDS = 10.0
+WATCH_SECONDS = 0.1
+INFLATED_AT_ONCE = 256 * 1024  # bytes
+EXCERPT_BYTES = 4096
+TRANSIENT_STATUSES = frozenset({408, 425, 429, 466, 499})  # and 5xx (UPSTREAM, Failure)
+
+
+class Upstream(NamedTuple):
+    """Where the list is and how long and large an answer may be; `token` is shown nowhere."""
+
+    api_url: str
+    token: str
+    timeout_seconds: float
+    largest_body: int  # bytes, decompressed
+    scrub: Callable[[str], str]
+
+    def __repr__(self) -> str:
+        return f"Upstream({self.api_url})"
+
+
+def fetch(
+    upstream: Upstream, *, stop: threading.Event, clock: Callable[[], datetime], on_try: Callable[[str], None] = print
+) -> Answer:
+    """Fetch the whole list; transient failures are tried again, at most four tries in all.
+
+    `on_try` is told why another try follows. Raises `UpstreamUnreachable`, `UpstreamRefused`, `AnswerUnusable`, or
+    `FetchStopped` as soon as `stop` is set.
+    """
+    for attempt in range(1, TRIES + 1):
+        try:
+            return _fetch_once(upstream, stop, clock)
+        except UpstreamUnreachable as error:
+            failure = error
+        pause = failure.retry_after_seconds
+        if pause is None:
+            pause = FIRST_PAUSE_SECONDS * 2 ** (attempt - 1) * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
+        if attempt == TRIES or pause > LONGEST_RETRY_AFTER_SECONDS:
+            break
+        on_try(f"{failure}; try {attempt} of {TRIES}, the next in {pause:.1f} s")
+        if stop.wait(pause):
+            raise FetchStopped("the run was given up while waiting for the upstream: syncer was told to stop")
+    raise UpstreamUnreachable(
+        f"{failure} ({attempt} of {TRIES} tries); the next run tries again",
+        kind=failure.kind,
+        http_status=failure.http_status,
+    )
+
+
+def _fetch_once(upstream: Upstream, stop: threading.Event, clock: Callable[[], datetime]) -> Answer:
+    problem: SyncerError
+    with _Watch(upstream.timeout_seconds, stop) as watch:
+        try:
+            with (
+                httpx.Client(transport=_transport(upstream), trust_env=False, follow_redirects=False) as client,
+                client.stream(
+                    "GET",
+                    f"{upstream.api_url}{METHOD_PATH}{{partnerToken}}",
+                    headers={"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": f"syncer/{__version__}"},
+                    timeout=httpx.Timeout(upstream.timeout_seconds, connect=min(CONNECT_SECONDS, upstream.timeout_seconds)),
+                    extensions={"trace": watch.trace},
+                ) as response,
+            ):
+                if response.status_code != 200:
+                    raise _refusal(response, upstream, clock())
+                body = b"".join(_bounded(_inflated(response), upstream.largest_body))
+                watch.check()
+                return Answer(body, response.status_code)
+        except SyncerError as error:
+            problem = error
+        except httpx.TimeoutException as error:
+            problem = _unreachable(f"{_phase(error)} took longer than allowed", "timeout")
+        except (httpx.TransportError, httpx.StreamError) as error:
+            problem = _unreachable(_first_line(upstream.scrub(str(error))) or type(error).__name__, "network")
+        except zlib.error:
+            problem = _unreachable("the compressed answer is garbled", "network")
+        except (httpx.InvalidURL, UnicodeError):
+            problem = UpstreamRefused("calling the upstream: SYNCER_API_URL is no address; correct it")
+        if not isinstance(problem, UpstreamRefused):
+            watch.check()
+    # Raised outside the except blocks: an httpx exception must not travel along as the context.
+    raise problem
+
+
+class _Watch:
+    """Ends an exchange at its deadline, or when syncer is told to stop, by shutting its socket from beside.
+
+    httpx limits each read but not their sum: a server that drips bytes would hold the run for ever.
+    """
+
+    def __init__(self, seconds: float, stop: threading.Event) -> None:
+        self._deadline = time.monotonic() + seconds
+        self._seconds = seconds
+        self._stop = stop
+        self._over = threading.Event()
+        self._stream: Any = None
+        self._problem: SyncerError | None = None
+        self._thread = threading.Thread(target=self._watch, name="fetch-watch", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def trace(self, event: str, details: dict[str, Any]) -> None:
+        """httpcore's `trace` extension: learn of the socket as soon as there is one."""
+        if event.endswith((".connect_tcp.complete", ".start_tls.complete")):
+            self._stream = details["return_value"]
+
+    def check(self) -> None:
+        """Raise why the exchange was ended, if it was: what was read until then is no whole answer."""
+        if self._problem is not None:
+            raise self._problem
+
+    def _watch(self) -> None:
+        while not self._over.wait(WATCH_SECONDS):
+            if self._stop.is_set():
+                self._problem = FetchStopped("the run was given up while fetching: syncer was told to stop")
+            elif time.monotonic() > self._deadline:
+                self._problem = _unreachable(f"the answer was not complete after {self._seconds:g} s", "timeout")
+            if self._problem is not None and self._stream is not None:
+                with suppress(OSError):
+                    self._stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+
+
+class _TokenTransport(httpx.BaseTransport):
+    """Puts the token into the path on the last step before the wire."""
+
+    def __init__(self, inner: httpx.BaseTransport, token: str) -> None:
+        self._inner = inner
+        self._path = (METHOD_PATH + quote(token, safe="")).encode("ascii")
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        return self._inner.handle_request(
+            httpx.Request(
+                method=request.method,
+                url=request.url.copy_with(raw_path=self._path),
+                headers=request.headers,
+                stream=request.stream,
+                extensions=request.extensions,
+            )
+        )
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+def _transport(upstream: Upstream) -> httpx.BaseTransport:
+    address = urlsplit(upstream.api_url)
+    secure = address.scheme == "https"
+    host = address.hostname or ""
+    # A transport of one's own switches the environment's proxies off; plain http is loopback and never proxied.
+    proxy = getproxies().get("https") if secure and not proxy_bypass(host) else None
+    return _TokenTransport(httpx.HTTPTransport(verify=secure, proxy=proxy), upstream.token)
+
+
+def _inflated(response: httpx.Response) -> Iterator[bytes]:
+    """The body's bytes, decompressed in bounded steps; only gzip was offered."""
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    if encoding == "identity":
+        yield from response.iter_raw()
+        return
+    if encoding not in {"gzip", "x-gzip"}:
+        raise AnswerUnusable(
+            f"reading the answer: it is encoded as {encoding[:20]!r}, which was not asked for; a proxy may have done it",
+            http_status=response.status_code,
+        )
+    inflater = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+    for chunk in response.iter_raw():
+        rest = chunk
+        while rest:
+            if inflater.eof:  # gzip allows several members in a row
+                inflater = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+            yield inflater.decompress(rest, INFLATED_AT_ONCE)
+            rest = inflater.unconsumed_tail or inflater.unused_data
+    if not inflater.eof:
+        raise _unreachable("the compressed answer broke off", "network")
+
+
+def _bounded(chunks: Iterator[bytes], largest_body: int) -> Iterator[bytes]:
+    size = 0
+    for chunk in chunks:
+        size += len(chunk)
+        if size > largest_body:
+            raise AnswerUnusable(
+                f"reading the answer: it is larger than {largest_body} bytes; raise SYNCER_MAX_BODY if that is right",
+                kind="too_large",
+            )
+        yield chunk
+
+
+def _refusal(response: httpx.Response, upstream: Upstream, now: datetime) -> SyncerError:
+    """What a status other than 200 means."""
+    status = response.status_code
+    words = _excerpt(response, upstream)
+    said = f"HTTP {status}{f' {words!r}' if words else ''}"
+    if status in TRANSIENT_STATUSES or status >= 500:
+        kind = "rate_limited" if status == 429 else "server_error"
+        return _unreachable(
+            f"it answered {said}", kind, status, _retry_after_seconds(response.headers.get("retry-after"), now)
+        )
+    if status >= 400:
+        return UpstreamRefused(
+            f"calling the upstream: it answered {said}; check the partner token and SYNCER_API_URL", http_status=status
+        )
+    if status in {301, 302, 303, 307, 308}:
+        return UpstreamRefused(
+            f"calling the upstream: it redirects (HTTP {status}), which is not followed because the path carries the "
+            "token; set SYNCER_API_URL to the right address",
+            kind="redirected",
+            http_status=status,
+        )
+    return AnswerUnusable(f"reading the answer: it came with {said}, not 200; nothing is inferred from it", http_status=status)
+
+
+def _excerpt(response: httpx.Response, upstream: Upstream) -> str:
+    """The first words of an error's body, scrubbed before they are cut; empty where it cannot be read."""
+    body = b""
+    with suppress(httpx.TransportError, httpx.StreamError, zlib.error, SyncerError):
+        for chunk in _inflated(response):
+            body += chunk
+            if len(body) > EXCERPT_BYTES:
+                break
+    if body.lstrip()[:1] == b"[":
+        return ""  # pieces of a list may hold tokens of any shape
+    text = upstream.scrub(body[:EXCERPT_BYTES].decode("utf-8", "replace"))
+    if len(body) > EXCERPT_BYTES:
+        text = text[: -2 * len(upstream.token)]  # a token cut in two is not recognised
+    return "".join(character if character.isprintable() else " " for character in " ".join(text.split()))[:120]
+
+
+def _retry_after_seconds(header: str | None, now: datetime) -> float | None:
+    """`Retry-After` as seconds from now, from either of its forms; None when it is missing or garbled."""
+    if header is None:
+        return None
+    header = header.strip()
+    if header.isascii() and header.isdigit():
+        return float(header[:12])
+    try:
+        moment = parsedate_to_datetime(header)
+    except ValueError:
+        return None
+    return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds())
+
+
+def _unreachable(
+    problem: str, kind: str, http_status: int | None = None, retry_after_seconds: float | None = None
+) -> UpstreamUnreachable:
+    return UpstreamUnreachable(
+        f"calling the upstream: {problem}", kind=kind, http_status=http_status, retry_after_seconds=retry_after_seconds
+    )
+
+
+def _phase(error: httpx.TimeoutException) -> str:
+    return "connecting" if isinstance(error, httpx.ConnectTimeout) else "the exchange"
+
+
+def _first_line(text: str) -> str:
+    return " ".join(text.split())[:200]
