@@ -61,8 +61,8 @@ def examine(
     return Hold(reason, missing, live, listing.listed)
 
 
-def describe(hold: Hold, run_id: int) -> str:
-    """One line for a person: what is missing and how to approve it."""
+def describe(hold: Hold, run_id: int | None) -> str:
+    """One line for a person: what is missing, and how to approve it once a run is held for it."""
     shown = ", ".join(map(str, hold.missing[:5])) + (
         f" and {len(hold.missing) - 5} more" if len(hold.missing) > 5 else ""
     )
@@ -71,4 +71,5 @@ def describe(hold: Hold, run_id: int) -> str:
         HoldReason.VANISHED: f"{len(hold.missing)} of {hold.live} live instances are missing from the answer",
         HoldReason.FOREIGN: "the answer shares no instance with the mirror, as if the token were another account's",
     }[hold.reason]
-    return f"held: {what}{f' ({shown})' if shown else ''}; if that is right: syncer approve {run_id}"
+    remedy = f"if that is right: syncer approve {run_id}" if run_id is not None else "a run would be held for it"
+    return f"held: {what}{f' ({shown})' if shown else ''}; {remedy}"

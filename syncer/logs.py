@@ -10,8 +10,6 @@ from enum import StrEnum
 
 LEVELS = ("debug", "info", "warning", "error")
 
-_STANDARD_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-
 
 class LogFormat(StrEnum):
     """`console` for people, `json` for machines."""
@@ -71,7 +69,9 @@ def _moment(record: logging.LogRecord) -> datetime:
 
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:
-    return {name: value for name, value in vars(record).items() if name not in _STANDARD_ATTRIBUTES}
+    """What was logged as `extra={"fields": …}`; under names of their own, fields could clash with the record's."""
+    fields: dict[str, object] = getattr(record, "fields", {})
+    return fields
 
 
 def _short(value: object) -> str:

@@ -102,6 +102,23 @@ def upgrade(engine: Engine) -> None:
         command.upgrade(config, "head")
 
 
+def compare(engine: Engine) -> None:
+    """Raise `DatabaseFailed` if a table, column, index or constraint is not as this code expects it."""
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    from syncer.tables import metadata
+
+    with reading(engine, "checking the schema") as connection:
+        differences = compare_metadata(MigrationContext.configure(connection), metadata)
+    if differences:
+        first = differences[0][0] if isinstance(differences[0], list) else differences[0]
+        raise DatabaseFailed(
+            f"checking the schema: {len(differences)} differences, the first is {first[0]} "
+            f"{getattr(first[-1], 'name', first[-1])}; restore a backup or undo what was changed by hand"
+        )
+
+
 @contextmanager
 def locked(engine: Engine) -> Iterator[Connection]:
     """A transaction in which no other process migrates or writes history."""

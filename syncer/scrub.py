@@ -23,9 +23,19 @@ class Scrubber:
     """Removes the given secrets and every token-shaped string; shows none of them in its own `repr`."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        spellings = sorted({secret for secret in secrets if secret}, key=len, reverse=True)
-        self._pattern = re.compile("|".join([*map(_any_spelling, spellings), SHAPES]))
-        self._shortest = min([SHORTEST_TOKEN, *map(len, spellings)])
+        self._secrets: set[str] = set()
+        self._pattern = re.compile(SHAPES)
+        self._shortest = SHORTEST_TOKEN
+        self.learn(*secrets)
+
+    def learn(self, *secrets: str) -> None:
+        """Remove these too from now on; a rotated token is known the moment it is read."""
+        new = {secret for secret in secrets if secret} - self._secrets
+        if new:
+            self._secrets |= new
+            longest_first = sorted(self._secrets, key=len, reverse=True)
+            self._pattern = re.compile("|".join([*map(_any_spelling, longest_first), SHAPES]))
+            self._shortest = min(self._shortest, *map(len, new))
 
     def __call__(self, text: str) -> str:
         return text if len(text) < self._shortest else self._pattern.sub(REMOVED, text)

@@ -107,7 +107,7 @@ def run_once(
         _fail(engine, account, run, FetchStopped("the run was stopped by a signal"), answer_columns, clock)
         raise
     except Exception as error:
-        log.exception("defect", extra={"action": "defect", "run": run.id})
+        log.exception("defect", extra={"fields": {"action": "defect", "run": run.id}})
         defect = SyncerError(f"a defect in syncer ({type(error).__name__}); its traceback is in the log, please report it")
         report = _fail(engine, account, run, defect, answer_columns, clock)
     _log_summary(report, answer_columns, time.monotonic() - began)
@@ -243,7 +243,7 @@ def _fail(
                 connection, run, status, clock(), error_kind=error.kind, error=account.decoder.scrub(str(error)), **columns
             )
     except DatabaseFailed as failure:
-        log.warning("run not closed", extra={"action": "run_not_closed", "run": run.id, "error": str(failure)})
+        log.warning("run not closed", extra={"fields": {"action": "run_not_closed", "run": run.id, "error": str(failure)}})
     return RunReport(run.id, account.name, status, error=error)
 
 
@@ -262,7 +262,7 @@ def _log_summary(report: RunReport, answer_columns: dict[str, Any], seconds: flo
         "seconds": round(seconds, 3),
     }
     if report.error is None:
-        log.info("run finished", extra=fields)
+        log.info("run finished", extra={"fields": fields})
     else:
         fields |= {"error_kind": report.error.kind, "error": str(report.error)}
-        log.error("run not accepted", extra=fields)
+        log.error("run not accepted", extra={"fields": fields})

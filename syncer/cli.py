@@ -1,0 +1,438 @@
+"""The commands: the only place that reads settings and the clock, and builds clients and engines."""
+
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from syncer import __version__
+from syncer.errors import ConfigurationError, DatabaseFailed, SyncerError
+from syncer.model import Transition
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from syncer.config import AccountSettings, Settings
+    from syncer.scrub import Scrubber
+    from syncer.sync import RunReport
+
+SETTING_FLAGS = (
+    "database-url",
+    "api-url",
+    "partner-token-file",
+    "schedule",
+    "timezone",
+    "upstream-offset",
+    "expiry-grace",
+    "guard-vanished",
+    "timeout",
+    "max-body",
+    "log-format",
+    "log-level",
+    "listen",
+    "ping-url",
+    "auto-migrate",
+)
+"""Settings that may be given on the command line; secrets may not, a process list shows them to everybody."""
+
+log = logging.getLogger("syncer")
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every command starts from."""
+
+    settings: "Settings"
+    scrub: "Scrubber"
+    engine: "Engine"
+
+
+def now() -> datetime:
+    """The clock of production."""
+    return datetime.now(UTC)  # noqa: TID251 - the one place
+
+
+class _Group(click.Group):
+    """A group that suggests the command that was probably meant."""
+
+    def resolve_command(self, context: click.Context, arguments: list[str]) -> Any:
+        from difflib import get_close_matches
+
+        near = get_close_matches(arguments[0], self.list_commands(context), n=1)
+        if self.get_command(context, arguments[0]) is None and near:
+            context.fail(f"There is no command {arguments[0]!r}; did you mean {near[0]!r}?")
+        return super().resolve_command(context, arguments)
+
+
+def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the flags of all settings, and a `Context` as its first argument."""
+
+    def run(**arguments: Any) -> Any:
+        flags = {flag.replace("-", "_"): arguments.pop(f"setting_{flag.replace('-', '_')}") for flag in SETTING_FLAGS}
+        return command(_start(flags, arguments.pop("config_file")), **arguments)
+
+    run.__name__ = command.__name__
+    run.__doc__ = command.__doc__
+    run.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]  # click's own place
+    for flag in reversed(SETTING_FLAGS):
+        variable = f"SYNCER_{flag.upper().replace('-', '_')}"
+        run = click.option(
+            f"--{flag}", f"setting_{flag.replace('-', '_')}", metavar="TEXT", help=f"Before {variable}."
+        )(run)
+    return click.option(
+        "--config", "config_file", type=click.Path(path_type=Path), help="The configuration file, else ./syncer.toml."
+    )(run)
+
+
+def _start(flags: dict[str, str | None], config_file: Path | None) -> Context:
+    from syncer import config, database
+    from syncer.logs import start_logging
+    from syncer.scrub import Scrubber
+
+    settings = config.load(flags, config.environment(), config_file, Path.cwd())
+    scrub = Scrubber(settings.secrets())
+    start_logging(settings.log_format or config.default_log_format(sys.stderr.isatty()), settings.log_level, scrub)
+    _last_scrubber[:] = [scrub]
+    return Context(settings, scrub, database.open_engine(settings.database_url))
+
+
+_last_scrubber: list[Callable[[str], str]] = []
+"""For the last resort in `main`, which may have to print what no command foresaw."""
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="syncer")
+def cli() -> None:
+    """Mirror a GREEN-API partner's instances into SQL, with a history of every deletion, expiry and renewal."""
+
+
+json_flag = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+account_filter = click.option("--account", "account_name", metavar="NAME", help="Only this account.")
+
+
+@cli.command()
+@with_settings
+@account_filter
+@json_flag
+def sync(context: Context, account_name: str | None, as_json: bool) -> int:
+    """One run of every account, then exit."""
+    from syncer import render, schema
+    from syncer.config import check_tokens
+    from syncer.model import RunStatus, Trigger
+    from syncer.sync import RunReport
+
+    check_tokens(context.settings)
+    reports: list[RunReport] = []
+    stop = threading.Event()
+    for account in _chosen(context, account_name):
+        try:
+            schema.ensure_current(context.engine, may_migrate=context.settings.auto_migrate)
+            report = _run(context, account, stop, Trigger.MANUAL)
+        except DatabaseFailed as error:
+            log.error("run not accepted", extra={"fields": {"action": "run_finished", "account": account.name, "error": str(error)}})
+            report = RunReport(None, account.name, RunStatus.FAILED, error=error)
+        reports.append(report)
+        if not as_json:
+            render.print_run(report)
+    if as_json:
+        render.print_json({"runs": [render.run_document(report) for report in reports]})
+    return next((report.exit_code for report in reports if report.exit_code), 0)
+
+
+@cli.command()
+@with_settings
+@account_filter
+@json_flag
+def plan(context: Context, account_name: str | None, as_json: bool) -> int:
+    """Show what a run would change, field by field; write nothing."""
+    from syncer import guard, render, schema
+    from syncer import sync as runs
+    from syncer.config import check_tokens
+
+    check_tokens(context.settings)
+    state = schema.examine(context.engine)
+    if state is not schema.SchemaState.EMPTY:
+        schema.require_current(context.engine)
+    engine = None if state is schema.SchemaState.EMPTY else context.engine
+    plans: list[dict[str, Any]] = []
+    exit_codes: list[int] = []
+    for account in _chosen(context, account_name):
+        try:
+            answer = _fetcher(context, account, threading.Event())()
+            verdict, listing = runs.plan(engine, _account(context, account), answer, now())
+            made = render.plan_document(account.name, verdict, listing.listed, len(listing.rejects))
+            if verdict.hold is not None:
+                made |= {"error_kind": "held", "error": guard.describe(verdict.hold, None)}
+            exit_codes.append(6 if verdict.hold else 0)
+        except SyncerError as error:
+            made = {"account": account.name, "status": "failed", "changes": [], "error_kind": error.kind, "error": str(error)}
+            exit_codes.append(error.exit_code)
+        plans.append(made)
+        if not as_json:
+            render.print_plan(made)
+    if as_json:
+        render.print_json({"plans": plans})
+    return next((code for code in exit_codes if code), 0)
+
+
+@cli.command()
+@with_settings
+def run(context: Context) -> None:
+    """Run as a daemon: once now, then on the schedule, until SIGTERM or SIGINT."""
+    from syncer import daemon, schema
+    from syncer.config import check_tokens
+    from syncer.model import Trigger
+
+    check_tokens(context.settings)
+    stop = threading.Event()
+
+    def job(account: "AccountSettings") -> daemon.Job:
+        def one_run() -> None:
+            try:
+                schema.ensure_current(context.engine, may_migrate=context.settings.auto_migrate)
+                _run(context, account, stop, Trigger.SCHEDULE)
+            except SyncerError as error:
+                log.error("run not started", extra={"fields": {"action": "run_not_started", "account": account.name, "error": str(error)}})
+
+        return daemon.Job(account.name, account.schedule, one_run)
+
+    daemon.run_until_stopped([job(account) for account in context.settings.accounts], stop)
+
+
+@cli.command()
+@with_settings
+@click.argument("run_id", metavar="RUN", type=click.IntRange(min=1))
+def approve(context: Context, run_id: int) -> None:
+    """Let through the change that run RUN was held for, and nothing larger."""
+    from syncer import database, schema, store
+
+    schema.require_current(context.engine)
+    with database.writing(context.engine, "approving the run") as connection:
+        is_new = store.approve(connection, run_id, now())
+    click.echo(
+        f"run {run_id} is approved: the next answer passes if it lacks nothing more"
+        if is_new
+        else f"run {run_id} was approved before; the next answer passes if it lacks nothing more"
+    )
+
+
+@cli.command()
+@with_settings
+@json_flag
+def status(context: Context, as_json: bool) -> int:
+    """Show freshness, counts and the last runs; exit code 0 only when every account is fresh."""
+    from syncer import database, estate, render, schema
+
+    schema.require_current(context.engine)
+    with database.reading(context.engine, "reading the status") as connection:
+        accounts = estate.read_accounts(connection, now())
+        runs = estate.read_runs(connection)
+        held = estate.read_held(connection)
+    if as_json:
+        render.print_json(render.status_document(accounts, runs, held))
+    else:
+        render.print_status(accounts, runs, held)
+    return 0 if accounts and all(account.is_fresh for account in accounts) else 3
+
+
+@cli.command()
+@with_settings
+@click.argument("id_instance", metavar="[ID]", type=click.IntRange(min=1), required=False)
+@account_filter
+@click.option("--transition", "words", multiple=True, type=click.Choice([str(word) for word in Transition]))
+@click.option("--since", metavar="TIME", help="Observed at or after this time (UTC unless it has an offset).")
+@click.option("--until", metavar="TIME", help="Observed before this time.")
+@click.option("--limit", type=click.IntRange(min=1), help="At most the newest so many; 1000 on a terminal.")
+@json_flag
+def history(
+    context: Context,
+    id_instance: int | None,
+    account_name: str | None,
+    words: tuple[str, ...],
+    since: str | None,
+    until: str | None,
+    limit: int | None,
+    as_json: bool,
+) -> None:
+    """Show transitions, newest last."""
+    from syncer import database, estate, render, schema
+
+    schema.require_current(context.engine)
+    wanted = estate.HistoryFilter(
+        id_instance=id_instance,
+        account=account_name,
+        transitions=[Transition(word) for word in words],
+        since=_moment("--since", since),
+        until=_moment("--until", until),
+        limit=limit or (1000 if sys.stdout.isatty() else None),
+    )
+    with database.reading(context.engine, "reading the history") as connection:
+        events = estate.read_history(connection, wanted)
+    if as_json:
+        render.print_json({"history": events})
+    elif events:
+        render.console().print(render.history_table(events))
+    else:
+        click.echo("no transitions match")
+
+
+@cli.group(cls=_Group)
+def db() -> None:
+    """The database's schema and rights."""
+
+
+@db.command()
+@with_settings
+def upgrade(context: Context) -> None:
+    """Bring the schema to this syncer's version."""
+    from syncer import schema
+
+    schema.upgrade(context.engine)
+    click.echo(f"the schema is at {schema.head()}")
+
+
+@db.command()
+@with_settings
+def current(context: Context) -> None:
+    """Show the schema's version."""
+    from syncer import database, schema
+
+    if schema.examine(context.engine) is schema.SchemaState.EMPTY:
+        click.echo(f"none (this syncer works on {schema.head()})")
+        return
+    with database.reading(context.engine, "reading the schema's version") as connection:
+        click.echo(f"{schema.current(connection)} (this syncer works on {schema.head()})")
+
+
+@db.command()
+@with_settings
+def check(context: Context) -> None:
+    """Exit with 0 only if the schema is the one this syncer works on."""
+    from syncer import schema
+
+    schema.require_current(context.engine)
+    schema.compare(context.engine)
+    click.echo(f"the schema is at {schema.head()} and as it should be")
+
+
+@cli.command("fake-api")
+@click.option("--scenario", default="demo", show_default=True, help="What it answers, poll by poll; 'list' lists them.")
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535))
+@click.option("--host", default="127.0.0.1", show_default=True, help="A loopback address.")
+def fake_api(scenario: str, port: int, host: str) -> None:
+    """Serve a local stand-in for the partner API with scripted answers."""
+    from syncer import demo
+
+    demo.serve(scenario, host, port, now())
+
+
+@cli.command("demo")
+@click.option("--database", type=click.Path(path_type=Path), default=Path("demo.db"), show_default=True)
+def demo_command(database: Path) -> None:
+    """Poll a fake API over several simulated days and show what a mirror knows afterwards."""
+    from syncer import demo
+
+    demo.play(database, now())
+
+
+def _chosen(context: Context, account_name: str | None) -> list["AccountSettings"]:
+    from difflib import get_close_matches
+
+    accounts = context.settings.accounts
+    chosen = [account for account in accounts if account_name in {None, account.name}]
+    if not chosen:
+        names = [account.name for account in accounts]
+        near = get_close_matches(account_name or "", names, n=1)
+        raise ConfigurationError(
+            f"--account: there is no account {account_name!r}; "
+            + (f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(names)}")
+        )
+    return chosen
+
+
+def _run(context: Context, account: "AccountSettings", stop: threading.Event, trigger: Any) -> "RunReport":
+    from syncer.sync import run_once
+
+    return run_once(context.engine, _account(context, account), _fetcher(context, account, stop), now, trigger)
+
+
+def _account(context: Context, account: "AccountSettings") -> Any:
+    from syncer import sync as runs
+    from syncer.decode import Decoder, fingerprint
+    from syncer.tokens import sealer
+
+    settings = context.settings
+    key = settings.token_key
+    return runs.Account(
+        name=account.name,
+        decoder=Decoder(settings.upstream_offset, context.scrub, sealer(key) if key else None),
+        expiry_grace=settings.expiry_grace,
+        tolerated_vanished=settings.guard_vanished,
+        interval_seconds=account.schedule.interval_seconds,
+        key_fingerprint=fingerprint(key.hex()) if key else None,
+    )
+
+
+def _fetcher(context: Context, account: "AccountSettings", stop: threading.Event) -> Callable[[], Any]:
+    """A function that fetches one answer; the token is read anew each time, a rotated one needs no restart."""
+    from syncer.upstream import Upstream, fetch
+
+    def fetch_answer() -> Any:
+        token = account.read_token()
+        context.scrub.learn(token)
+        upstream = Upstream(
+            account.api_url, token, context.settings.timeout.total_seconds(), context.settings.max_body, context.scrub
+        )
+        return fetch(upstream, stop=stop, clock=now, on_try=lambda why: log.warning(why, extra={"fields": {"action": "fetch_retried"}}))
+
+    return fetch_answer
+
+
+def _moment(flag: str, text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        pass
+    else:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    raise ConfigurationError(f"{flag}: {text!r} is no time such as 2026-11-23 or 2026-11-23T10:00:00+03:00")
+
+
+def main() -> NoReturn:
+    """Run a command; every error that a user can meet is one line on standard error."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except SyncerError as error:
+        code = _complain(str(error), error.exit_code)
+    except click.exceptions.Exit as ended:
+        code = ended.exit_code
+    except click.ClickException as error:
+        hint = f" (see: {error.ctx.command_path} --help)" if isinstance(error, click.UsageError) and error.ctx else ""
+        code = _complain(error.format_message() + hint, 2)
+    except (click.Abort, KeyboardInterrupt):
+        code = _complain("stopped", 130)
+    except BrokenPipeError:
+        # The reader of standard output has gone, as `head` does; the interpreter must not flush into it again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except Exception as error:  # noqa: BLE001 - the last resort: a defect, shown with its traceback but no secret
+        import traceback
+
+        text = "".join(traceback.format_exception(error))
+        scrub = _last_scrubber[0] if _last_scrubber else str
+        code = _complain(f"{scrub(text)}this is a defect in syncer, please report it", 1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _complain(message: str, code: int) -> int:
+    click.echo(f"syncer: {message}", err=True)
+    return code

@@ -1,0 +1,162 @@
+"""What people ask of the mirror, read from the tables as plain data; `render` shows it."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Select, case, func, select
+
+from syncer.model import RunStatus, Transition
+from syncer.tables import accounts, approvals, instance_history, instances, sync_runs
+
+FRESH_INTERVALS = 3  # runs that may be missed before data counts as stale
+LAST_RUNS = 10
+
+
+class AccountStatus(NamedTuple):
+    """How an account's mirror stands; the columns of the view `sync_status`."""
+
+    account: str
+    state: str
+    data_as_of: datetime | None
+    age_seconds: int | None
+    last_run_at: datetime | None
+    last_status: str | None
+    consecutive_failures: int
+    last_error: str | None
+    listed: int
+    live: int
+    deleted: int
+    expired: int
+
+    @property
+    def is_fresh(self) -> bool:
+        return self.state in {"ok", "failing", "held"} and self.data_as_of is not None
+
+
+class HistoryFilter(NamedTuple):
+    """Which transitions to read; times bound `observed_at`, from inclusive, until exclusive."""
+
+    id_instance: int | None = None
+    account: str | None = None
+    transitions: Sequence[Transition] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+    limit: int | None = None
+
+
+STATUS = case(
+    (instances.c.missing_since.is_not(None) & instances.c.deleted, "purged"),
+    (instances.c.missing_since.is_not(None), "vanished"),
+    (instances.c.deleted, "deleted"),
+    (instances.c.is_expired, "expired"),
+    else_="active",
+)
+"""An instance's status in one word, as in the view `bi_instances`."""
+
+
+def count_by_status(connection: Connection) -> list[tuple[str, str | None, int]]:
+    """Instances by status and type."""
+    query = (
+        select(STATUS.label("status"), instances.c.type_instance, func.count().label("n"))
+        .group_by(STATUS, instances.c.type_instance)
+        .order_by(STATUS, instances.c.type_instance)
+    )
+    return [(row.status, row.type_instance, row.n) for row in connection.execute(query)]
+
+
+def read_accounts(connection: Connection, now: datetime) -> list[AccountStatus]:
+    """Every account's freshness and counts."""
+    rows = connection.execute(select(accounts).order_by(accounts.c.account)).all()
+    return [_account_status(connection, row, now) for row in rows]
+
+
+def _account_status(connection: Connection, account: Any, now: datetime) -> AccountStatus:
+    of_account = sync_runs.c.account == account.account
+    last = connection.execute(
+        select(sync_runs)
+        .where(of_account, sync_runs.c.status != RunStatus.RUNNING)
+        .order_by(sync_runs.c.id.desc())
+        .limit(1)
+    ).one_or_none()
+    failures = connection.execute(
+        select(func.count())
+        .select_from(sync_runs)
+        .where(
+            of_account,
+            sync_runs.c.status.in_([RunStatus.FAILED, RunStatus.HELD]),
+            sync_runs.c.id > func.coalesce(account.last_accepted_run_id, 0),
+        )
+    ).scalar_one()
+    counts = {
+        word: n
+        for word, n in connection.execute(
+            select(STATUS, func.count()).where(instances.c.account == account.account).group_by(STATUS)
+        )
+    }
+    age = None if account.last_accepted_at is None else max(timedelta(), now - account.last_accepted_at)
+    state = "ok"
+    if age is None:
+        state = "never"
+    elif age.total_seconds() > FRESH_INTERVALS * (account.interval_seconds or 300):
+        state = "stale"
+    elif last is not None and last.status == RunStatus.HELD:
+        state = "held"
+    elif last is not None and last.status == RunStatus.FAILED:
+        state = "failing"
+    live = counts.get("active", 0) + counts.get("expired", 0)
+    return AccountStatus(
+        account=account.account,
+        state=state,
+        data_as_of=account.last_accepted_at,
+        age_seconds=None if age is None else int(age.total_seconds()),
+        last_run_at=last.started_at if last else None,
+        last_status=last.status if last else None,
+        consecutive_failures=failures,
+        last_error=last.error if last else None,
+        listed=live + counts.get("deleted", 0),
+        live=live,
+        deleted=counts.get("deleted", 0),
+        expired=counts.get("expired", 0),
+    )
+
+
+def read_runs(connection: Connection, limit: int = LAST_RUNS) -> list[dict[str, Any]]:
+    """The last runs of all accounts, newest last."""
+    query = select(sync_runs).order_by(sync_runs.c.id.desc()).limit(limit)
+    return [dict(row._mapping) for row in reversed(connection.execute(query).all())]
+
+
+def read_held(connection: Connection) -> list[dict[str, Any]]:
+    """Each account's latest run if it is held and not approved yet."""
+    latest = select(func.max(sync_runs.c.id)).where(sync_runs.c.status != RunStatus.RUNNING).group_by(sync_runs.c.account)
+    query = (
+        select(sync_runs.c.id, sync_runs.c.account, sync_runs.c.error)
+        .outerjoin(approvals, approvals.c.run_id == sync_runs.c.id)
+        .where(sync_runs.c.id.in_(latest), sync_runs.c.status == RunStatus.HELD, approvals.c.run_id.is_(None))
+        .order_by(sync_runs.c.id)
+    )
+    return [dict(row._mapping) for row in connection.execute(query)]
+
+
+def read_history(connection: Connection, wanted: HistoryFilter) -> list[dict[str, Any]]:
+    """Transitions in the order of their ids, newest last; with a limit, the newest ones."""
+    query = select(instance_history).order_by(instance_history.c.id.desc())
+    rows = connection.execute(_filtered(query, wanted).limit(wanted.limit)).all()
+    return [dict(row._mapping) | {"changes": json.loads(row.changes)} for row in reversed(rows)]
+
+
+def _filtered(query: Select[Any], wanted: HistoryFilter) -> Select[Any]:
+    columns = instance_history.c
+    if wanted.id_instance is not None:
+        query = query.where(columns.id_instance == wanted.id_instance)
+    if wanted.account is not None:
+        query = query.where(columns.account == wanted.account)
+    if wanted.transitions:
+        query = query.where(columns.transition.in_(wanted.transitions))
+    if wanted.since is not None:
+        query = query.where(columns.observed_at >= wanted.since)
+    if wanted.until is not None:
+        query = query.where(columns.observed_at < wanted.until)
+    return query

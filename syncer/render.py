@@ -1,0 +1,247 @@
+"""Results for standard output: tables for people, one JSON document for machines."""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from syncer.decode import canonical_json
+from syncer.estate import AccountStatus
+from syncer.model import Instance
+from syncer.sync import RunReport, Verdict
+
+WIDTH_WITHOUT_TERMINAL = 160  # columns of a table in a pipe or a file
+SHOWN_CHANGES = 200  # lines of a plan for people; --json shows all
+
+
+def console() -> Console:
+    """Standard output; colours only on a terminal and not with NO_COLOR; upstream's text is never taken for markup."""
+    width = None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL
+    return Console(markup=False, highlight=False, emoji=False, soft_wrap=False, width=width)
+
+
+def print_json(document: object) -> None:
+    """One JSON document, with times as ISO 8601 in UTC."""
+    print(json.dumps(document, ensure_ascii=False, default=_plain, indent=2))  # noqa: T201 - results go to standard output
+
+
+def _plain(value: object) -> object:
+    return moment(value) if isinstance(value, datetime) else str(value)
+
+
+def moment(value: datetime | None) -> str:
+    """A moment as `2026-11-23T07:00:00Z`; whole seconds are enough for people."""
+    return "" if value is None else value.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def run_document(report: RunReport) -> dict[str, Any]:
+    """A run as `syncer sync --json` shows it (CONTRACT 2)."""
+    return {
+        "id": report.id,
+        "account": report.account,
+        "status": str(report.status),
+        "listed": report.listed,
+        "created": report.created,
+        "updated": report.updated,
+        "transitions": dict(report.transitions),
+        "rejected": report.rejected,
+        "error_kind": report.error.kind if report.error else None,
+        "error": str(report.error) if report.error else None,
+    }
+
+
+def print_run(report: RunReport) -> None:
+    """A run in one line."""
+    if report.error:
+        console().print(f"{report.account}: {report.status}: {report.error}")
+        return
+    happened = ", ".join(f"{n} {word}" for word, n in report.transitions.items()) or "no transitions"
+    rejected = f", {report.rejected} items could not be taken (see rejected_items)" if report.rejected else ""
+    console().print(
+        f"{report.account}: {report.status}: {report.listed} listed, {report.created} new, "
+        f"{report.updated} updated; {happened}{rejected}"
+    )
+
+
+def plan_document(account: str, verdict: Verdict, listed: int, rejected: int) -> dict[str, Any]:
+    """What would change, field by field."""
+    created = sum(1 for decision in verdict.decisions if decision.id_instance not in verdict.mirror)
+    changes = []
+    for decision in verdict.decisions:
+        before = verdict.mirror.get(decision.id_instance)
+        after = decision.row
+        fields: dict[str, Any] = {}
+        if before is not None:
+            fields = {
+                name: [getattr(before.instance, name), getattr(after.instance, name)]
+                for name in Instance._fields
+                if getattr(before.instance, name) != getattr(after.instance, name)
+            }
+            fields |= {
+                name: [getattr(before, name), getattr(after, name)]
+                for name in ("account", "missing_since")
+                if getattr(before, name) != getattr(after, name)
+            }
+        changes.append(
+            {
+                "id_instance": decision.id_instance,
+                "name": after.instance.name,
+                "transitions": [str(event.transition) for event in decision.events],
+                "fields": fields,
+            }
+        )
+    status = "held" if verdict.hold else "ok" if changes else "unchanged"
+    return {
+        "account": account,
+        "status": status,
+        "listed": listed,
+        "created": created,
+        "updated": len(changes) - created,
+        "rejected": rejected,
+        "changes": changes,
+        "error_kind": None,
+        "error": None,
+    }
+
+
+def print_plan(plan: dict[str, Any]) -> None:
+    """A plan for a person."""
+    out = console()
+    if plan["error"]:
+        out.print(f"{plan['account']}: {plan['error']}")
+    for change in plan["changes"][:SHOWN_CHANGES]:
+        words = ", ".join(change["transitions"]) or "no transition"
+        out.print(f"{change['id_instance']}  {words}  {_one_line(change['name'])}")
+        for name, (old, new) in change["fields"].items():
+            out.print(f"    {name}: {_value(old)} -> {_value(new)}")
+    if len(plan["changes"]) > SHOWN_CHANGES:
+        out.print(f"… and {len(plan['changes']) - SHOWN_CHANGES} more; --json shows all")
+    if plan["status"] in {"ok", "unchanged", "held"}:
+        out.print(
+            f"{plan['account']}: {plan['listed']} listed, {plan['created']} new, {plan['updated']} updated, "
+            f"{plan['rejected']} not readable; nothing was written"
+        )
+
+
+def _value(value: object) -> str:
+    if isinstance(value, datetime):
+        return moment(value)
+    return "none" if value is None else _one_line(str(value))
+
+
+def _one_line(text: str | None) -> str:
+    """Upstream's text on a terminal: no control characters, so that a name cannot move the cursor."""
+    return "".join(character if character.isprintable() else "�" for character in text or "")
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+    """A plain table; numbers stand right."""
+    made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    rows = [list(row) for row in rows]
+    for place, column in enumerate(columns):
+        is_number = all(isinstance(row[place], int) or row[place] is None for row in rows) and bool(rows)
+        made.add_column(column, justify="right" if is_number else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*(_value(cell) if cell is not None else "" for cell in row))
+    return made
+
+
+def status_document(
+    accounts: Sequence[AccountStatus], runs: Sequence[dict[str, Any]], held: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    """`syncer status --json`."""
+    return {
+        "accounts": [account._asdict() for account in accounts],
+        "runs": list(runs),
+        "held": [{**run, "approve": f"syncer approve {run['id']}"} for run in held],
+    }
+
+
+def print_status(
+    accounts: Sequence[AccountStatus], runs: Sequence[dict[str, Any]], held: Sequence[dict[str, Any]]
+) -> None:
+    """`syncer status` for a person."""
+    out = console()
+    out.print(
+        table(
+            "Accounts",
+            ("account", "state", "data as of", "age", "live", "expired", "deleted", "listed", "failures"),
+            (
+                (
+                    one.account,
+                    one.state,
+                    one.data_as_of,
+                    _age(one.age_seconds),
+                    one.live,
+                    one.expired,
+                    one.deleted,
+                    one.listed,
+                    one.consecutive_failures,
+                )
+                for one in accounts
+            ),
+        )
+    )
+    out.print()
+    out.print(runs_table(runs))
+    for run in held:
+        out.print(f"\n{run['account']}: {run['error']}")
+
+
+def runs_table(runs: Sequence[dict[str, Any]]) -> Table:
+    """Runs, with what each came to or why it failed."""
+    return table(
+        "Runs",
+        ("run", "account", "started", "status", "listed", "new", "updated", "transitions", "rejected", "error"),
+        (
+            (
+                run["id"],
+                run["account"],
+                run["started_at"],
+                run["status"],
+                run["listed"],
+                run["created"],
+                run["updated"],
+                run["transitions"],
+                run["rejected"],
+                run["error"] or run["warning"] or "",
+            )
+            for run in runs
+        ),
+    )
+
+
+def history_table(events: Sequence[dict[str, Any]]) -> Table:
+    """Transitions, newest last; an observed time is marked, it is not the upstream's word."""
+    return table(
+        "History",
+        ("id", "occurred", "transition", "instance", "name", "changes"),
+        (
+            (
+                event["id"],
+                f"{moment(event['occurred_at'])}{' (seen)' if event['time_source'] == 'observed' else ''}",
+                event["transition"],
+                event["id_instance"],
+                event["name"],
+                "; ".join(f"{column} {_word(old)} → {_word(new)}" for column, (old, new) in event["changes"].items()),
+            )
+            for event in events
+        ),
+    )
+
+
+def _word(value: object) -> str:
+    return value if isinstance(value, str) else "none" if value is None else canonical_json(value)
+
+
+def _age(seconds: int | None) -> str:
+    if seconds is None:
+        return ""
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
