@@ -339,6 +339,7 @@ def demo_command(database: Path) -> None:
     """Poll a fake API over several simulated days and show what a mirror knows afterwards."""
     from syncer import demo
 
+    logging.getLogger().addHandler(logging.NullHandler())  # each run is told on standard output
     demo.play(database, now())
 
 

@@ -319,12 +319,13 @@ def parse_api_url(text: str) -> str:
         raise ValueError("it must not hold a user or password")
     if address.path not in {"", "/"} or address.query or address.fragment or text.endswith(("?", "#")):
         raise ValueError("give the host alone, without path or query: syncer calls getInstances and nothing else")
-    if address.scheme == "http" and not _is_loopback(host):
+    if address.scheme == "http" and not is_loopback(host):
         raise ValueError("plain http:// would send the token unencrypted; use https:// (http is for loopback only)")
     return text.rstrip("/")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine's own."""
     if host == "localhost":
         return True
     try:

@@ -72,4 +72,4 @@ def describe(hold: Hold, run_id: int | None) -> str:
         HoldReason.FOREIGN: "the answer shares no instance with the mirror, as if the token were another account's",
     }[hold.reason]
     remedy = f"if that is right: syncer approve {run_id}" if run_id is not None else "a run would be held for it"
-    return f"held: {what}{f' ({shown})' if shown else ''}; {remedy}"
+    return f"{what}{f' ({shown})' if shown else ''}; {remedy}"

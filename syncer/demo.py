@@ -1,0 +1,114 @@
+"""The product seen in one command: production's fetch, run and store; only the server and the clock are simulated."""
+
+import threading
+from datetime import datetime, timedelta
+from difflib import get_close_matches
+from fractions import Fraction
+from pathlib import Path
+
+import click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from sqlalchemy import URL, Engine
+
+from syncer import database, estate, render, schema, upstream
+from syncer.config import DEFAULTS
+from syncer.decode import Decoder
+from syncer.errors import ConfigurationError
+from syncer.fake_api import DEFAULT_TOKEN, FakeApi, Step
+from syncer.model import Trigger
+from syncer.scenarios import REPEATING, SCENARIOS, UPSTREAM_ZONE, demo_start
+from syncer.scrub import Scrubber
+from syncer.sync import Account, RunReport, run_once
+
+QUERIES = (
+    "SELECT id_instance, name, transition, occurred_at FROM instance_history ORDER BY id DESC LIMIT 5;",
+    "SELECT tariff, count(*) AS live FROM instances WHERE NOT deleted AND missing_since IS NULL GROUP BY tariff;",
+)
+
+
+def serve(scenario: str, host: str, port: int, now: datetime) -> None:
+    """Serve a scenario until interrupted; each request with the fake token is answered by the script's next step."""
+    if scenario == "list":
+        for name, script in SCENARIOS.items():
+            click.echo(f"{name:16} {(script.__doc__ or '').splitlines()[0]}")
+        return
+    if scenario not in SCENARIOS:
+        near = get_close_matches(scenario, SCENARIOS, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(SCENARIOS)}"
+        raise ConfigurationError(f"--scenario: there is no scenario {scenario!r}; {hint}")
+    steps = SCENARIOS[scenario](demo_start(now))
+
+    def report(step: Step) -> None:
+        click.echo(f"answered: {step.title} (HTTP {step.status}, {len(step.body)} bytes)", err=True)
+
+    with FakeApi(steps, host=host, port=port, repeats=scenario in REPEATING, on_request=report) as api:
+        click.echo(f"export SYNCER_API_URL={api.url}")
+        click.echo(f"export SYNCER_PARTNER_TOKEN={DEFAULT_TOKEN}   # a fake that only this server knows")
+        threading.Event().wait()
+
+
+def play(path: Path, now: datetime) -> None:
+    """Poll the demo scenario into a new SQLite file at `path`, then show the estate, its history and the runs."""
+    for old in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
+        old.unlink(missing_ok=True)
+    engine = database.open_engine(URL.create("sqlite+pysqlite", database=str(path)))
+    schema.upgrade(engine)
+    steps = SCENARIOS["demo"](demo_start(now))
+    out = render.console()
+    with (
+        FakeApi(steps[:1]) as api,
+        Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=out, transient=True, disable=not out.is_terminal
+        ) as progress,
+    ):
+        task = progress.add_task("polling", total=len(steps))
+        for step in steps:
+            api.show(step)
+            report = _poll(engine, api, step.at)
+            outcome = str(report.error) if report.error else _in_words(report)
+            progress.console.print(f"{render.moment(step.at)}  {step.title}\n    {report.status}: {outcome}")
+            progress.advance(task)
+    _show(engine, path, steps[-1].at)
+
+
+def _poll(engine: Engine, api: FakeApi, at: datetime) -> RunReport:
+    scrub = Scrubber([DEFAULT_TOKEN])
+    account = Account(
+        name="demo",
+        decoder=Decoder(UPSTREAM_ZONE.utcoffset(None), scrub),
+        expiry_grace=timedelta(minutes=5),
+        tolerated_vanished=Fraction(DEFAULTS["guard_vanished"].removesuffix("%")) / 100,
+        interval_seconds=12 * 3600,
+    )
+    source = upstream.Upstream(api.url, DEFAULT_TOKEN, timeout_seconds=10, largest_body=2**20, scrub=scrub)
+    return run_once(
+        engine,
+        account,
+        lambda: upstream.fetch(source, stop=threading.Event(), clock=lambda: at),
+        lambda: at,
+        Trigger.SCHEDULE,
+    )
+
+
+def _in_words(report: RunReport) -> str:
+    return ", ".join(f"{n} {word}" for word, n in report.transitions.items()) or (
+        f"{report.updated} rows updated, no transition" if report.updated else "nothing to write"
+    )
+
+
+def _show(engine: Engine, path: Path, at: datetime) -> None:
+    out = render.console()
+    with database.reading(engine, "reading the demo") as connection:
+        by_status = estate.count_by_status(connection)
+        events = estate.read_history(connection, estate.HistoryFilter())
+        runs = estate.read_runs(connection, limit=100)
+    first_answer = sum(1 for event in events if event["run_id"] == runs[0]["id"])
+    out.print()
+    out.print(render.table("The estate by status", ("status", "type", "instances"), by_status))
+    out.print()
+    out.print(render.history_table(events[first_answer:]))
+    out.print(f"({first_answer} transitions of the first answer are left out)\n")
+    out.print(render.runs_table(runs))
+    out.print(f"\nThe mirror is {path.absolute()}; try in it:")
+    for query in QUERIES:
+        out.print(f"  sqlite3 {path} \"{query}\"", soft_wrap=True)
