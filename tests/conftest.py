@@ -1,0 +1,129 @@
+"""Fixtures: databases, the program as a process, and the search for leaked secrets after everything has run."""
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import postgres as postgres_server
+import psycopg
+import pytest
+from canary import PARTNER_TOKEN, find_secrets
+from psycopg import sql
+
+CHECKOUT = Path(__file__).parent.parent
+EXEMPT = ".secret"  # files that hold a token because a test gives it to syncer that way
+
+_dumps: list[tuple[str, bytes]] = []
+_outputs: list[tuple[str, bytes]] = []
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[postgres_server.Postgres]:
+    """A PostgreSQL server."""
+    server = postgres_server.start()
+    yield server
+    if server.server is not None:
+        server.server.remove()
+
+
+@pytest.fixture
+def postgresql_url(postgres: postgres_server.Postgres, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A fresh PostgreSQL database; what is in it at the end is searched for secrets."""
+    url = postgres.create_database()
+    yield url
+    _dumps.append((f"the PostgreSQL database of {request.node.nodeid}", _dump(url)))
+    postgres.drop_database(url)
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """A place for an SQLite database; the file is not there yet."""
+    return f"sqlite:///{tmp_path}/syncer.db"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The same test on either database."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
+@pytest.fixture
+def stop() -> threading.Event:
+    """An event that tells a fetch to stop; not set."""
+    return threading.Event()
+
+
+RunSyncer = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def syncer_environment() -> dict[str, str]:
+    """The environment of a user without any setting of syncer's, but for the canary token."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SYNCER_")}
+    return kept | {"PYTHONPATH": str(CHECKOUT), "SYNCER_PARTNER_TOKEN": PARTNER_TOKEN}
+
+
+@pytest.fixture
+def run_syncer(tmp_path: Path, syncer_environment: dict[str, str]) -> RunSyncer:
+    """Runs the real program in an empty folder."""
+
+    def run(*arguments: str, env: dict[str, str] | None = None, timeout: float = 60) -> "subprocess.CompletedProcess[str]":
+        done = subprocess.run(
+            [sys.executable, "-m", "syncer", *arguments],
+            env=syncer_environment | (env or {}),
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        assert [] == find_secrets((done.stdout + done.stderr).encode())
+        return done
+
+    return run
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_secret_leaks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Everything that the tests leave behind is searched for the canary tokens, logs at DEBUG included."""
+    log_file = tmp_path_factory.getbasetemp() / "everything.log"
+    handler = logging.FileHandler(log_file, encoding="utf-8")
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    yield
+    handler.close()
+    root.removeHandler(handler)
+    searched = [*_dumps, *_outputs]
+    searched += [
+        (str(path), path.read_bytes())
+        for path in tmp_path_factory.getbasetemp().rglob("*")
+        if path.is_file() and not path.name.endswith(EXEMPT)
+    ]
+    leaks = [f"{place}: {encoding}" for place, data in searched for encoding in find_secrets(data)]
+    assert [] == leaks
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Keep what a test printed for the search at the end."""
+    for name, text in report.sections:
+        _outputs.append((f"{name} of {report.nodeid}", text.encode("utf-8", "surrogatepass")))
+
+
+def _dump(url: str) -> bytes:
+    """Every row of every table and view, as text."""
+    with psycopg.connect(url) as connection:
+        names = connection.execute(
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
+        ).fetchall()
+        rows = [
+            row[0]
+            for (name,) in names
+            for row in connection.execute(sql.SQL("SELECT row_to_json(t)::text FROM {} AS t").format(sql.Identifier(name)))
+        ]
+    return "\n".join(rows).encode()

