@@ -12,6 +12,7 @@ import postgres as postgres_server
 import psycopg
 import pytest
 from canary import PARTNER_TOKEN, find_secrets
+from mirror import Mirror
 from psycopg import sql
 
 CHECKOUT = Path(__file__).parent.parent
@@ -127,3 +128,11 @@ def _dump(url: str) -> bytes:
             for row in connection.execute(sql.SQL("SELECT row_to_json(t)::text FROM {} AS t").format(sql.Identifier(name)))
         ]
     return "\n".join(rows).encode()
+
+
+@pytest.fixture
+def mirror(database_url: str) -> Iterator[Mirror]:
+    """An empty mirror on either database."""
+    made = Mirror(database_url)
+    yield made
+    made.engine.dispose()

@@ -1,0 +1,86 @@
+"""A mirror under test: a real database that is shown answers at chosen moments, by production's own run."""
+
+import json
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from typing import Any
+
+from builders import body
+from canary import PARTNER_TOKEN
+from sqlalchemy import Engine, Table, select
+
+from syncer import database, schema, store
+from syncer.decode import Decoder
+from syncer.model import Answer, Trigger
+from syncer.scrub import Scrubber
+from syncer.sync import Account, RunReport, run_once
+from syncer.tables import instance_history, instances, sync_runs
+
+START = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
+
+
+def account(name: str = "default", *, tolerated: str = "5%", **values: Any) -> Account:
+    """An account with the defaults of production."""
+    return Account(
+        name=name,
+        decoder=values.pop("decoder", Decoder(timedelta(hours=3), Scrubber([PARTNER_TOKEN]))),
+        expiry_grace=timedelta(minutes=5),
+        tolerated_vanished=Fraction(tolerated.removesuffix("%")) / 100,
+        interval_seconds=300,
+        **values,
+    )
+
+
+class Mirror:
+    """Answers go in by `observe`; rows come out as dictionaries."""
+
+    def __init__(self, url: str) -> None:
+        self.engine: Engine = database.open_engine(database.parse_database_url(url))
+        schema.upgrade(self.engine)
+        self.now = START
+
+    def observe(
+        self,
+        items: Iterable[Any] | bytes,
+        *,
+        after: timedelta = timedelta(minutes=5),
+        of: Account | None = None,
+        fetch: Callable[[], Answer] | None = None,
+    ) -> RunReport:
+        """One run that gets this answer, some time after the one before."""
+        self.now += after
+        answer = Answer(items if isinstance(items, bytes) else body(items), 200)
+        return run_once(self.engine, of or account(), fetch or (lambda: answer), lambda: self.now, Trigger.MANUAL)
+
+    def approve(self, run_id: int | None) -> None:
+        """What `syncer approve` does."""
+        assert run_id is not None
+        with database.writing(self.engine, "approving the run") as connection:
+            store.approve(connection, run_id, self.now)
+
+    def rows(self, table: Table) -> list[dict[str, Any]]:
+        """Every row of a table in the order of its key."""
+        with database.reading(self.engine, "reading the test's rows") as connection:
+            found = connection.execute(select(table).order_by(*table.primary_key.columns))
+            return [dict(row._mapping) for row in found]
+
+    def instance(self, id_instance: int = 1101000001) -> dict[str, Any]:
+        """One row of the mirror."""
+        return next(row for row in self.rows(instances) if row["id_instance"] == id_instance)
+
+    def history(self, id_instance: int | None = None) -> list[dict[str, Any]]:
+        """Transitions in the order of their ids."""
+        return [
+            row | {"changes": json.loads(row["changes"])}
+            for row in self.rows(instance_history)
+            if id_instance in {None, row["id_instance"]}
+        ]
+
+    def words(self, id_instance: int | None = None) -> list[str]:
+        """The transitions alone."""
+        return [row["transition"] for row in self.history(id_instance)]
+
+    def runs(self) -> list[dict[str, Any]]:
+        """Every run."""
+        return self.rows(sync_runs)
