@@ -1,0 +1,77 @@
+"""The core beside the model of the contract: the same histories, the same rows."""
+
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from contract_model import ContractModel
+from histories import histories
+from hypothesis import HealthCheck, given, settings
+from mirror import Mirror
+from sqlalchemy import text
+
+from syncer.tables import instance_history, instances, metadata
+
+ROW_COLUMNS = (
+    "name", "type_instance", "tariff", "is_partner", "time_created", "time_deleted", "deleted", "expiration_date", "is_expired",
+    "token_fingerprint",
+)  # fmt: skip
+EXAMPLES = int(os.environ.get("SYNCER_MODEL_EXAMPLES", "60"))
+OUTCOMES = {"ok": "accepted", "unchanged": "accepted", "held": "held", "failed": "failed"}
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(answers=histories())
+def test_every_history_ends_in_the_rows_of_the_model(
+    mirror: Mirror, answers: list[tuple[timedelta, list[dict[str, Any]]]]
+) -> None:
+    _empty(mirror)
+    model = ContractModel()
+    for pause, items in answers:
+        report = mirror.observe(items, after=pause)
+        expected = model.observe(items, mirror.now)
+
+        assert expected == OUTCOMES[report.status]
+
+    assert model.rows == {
+        row["id_instance"]: {name: row[name] for name in ROW_COLUMNS} | {"missing": row["missing_since"] is not None}
+        for row in mirror.rows(instances)
+    }
+    columns = list(model.history[0]) if model.history else []
+    stored = [{name: row[name] for name in columns} for row in mirror.rows(instance_history)]
+    assert by_instance(model.history) == by_instance(stored)
+
+    # One answer applied twice adds nothing.
+    before = mirror.rows(instances), mirror.rows(instance_history)
+    if report.status in {"ok", "unchanged"}:
+        mirror.observe(answers[-1][1], after=timedelta())
+        assert before == (mirror.rows(instances), mirror.rows(instance_history))
+
+
+def by_instance(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each instance's events in their order; between instances the contract states none."""
+    return sorted(events, key=lambda event: int(event["id_instance"]))
+
+
+def _empty(mirror: Mirror) -> None:
+    """The tables without rows; a new database for each example would take most of the time."""
+    with mirror.engine.begin() as connection:
+        for table in reversed(metadata.sorted_tables):
+            connection.execute(table.delete())
+
+
+@pytest.mark.parametrize("table", ["instances", "instance_history"])
+def test_the_model_can_fail(sqlite_url: str, tmp_path: Path, table: str) -> None:
+    """A mirror that was tampered with is not what the model says."""
+    mirror, model = Mirror(sqlite_url), ContractModel()
+    answer = [{"idInstance": 1, "deleted": False, "isExpired": False, "name": "a"}]
+    mirror.observe(answer)
+    model.observe(answer, mirror.now)
+    with mirror.engine.begin() as connection:
+        connection.execute(text("UPDATE instances SET name = 'b'" if table == "instances" else "UPDATE instance_history SET name = 'b'"))
+
+    stored = mirror.rows(instances if table == "instances" else instance_history)[0]["name"]
+    expected = model.rows[1]["name"] if table == "instances" else model.history[0]["name"]
+    assert expected != stored

@@ -1,0 +1,116 @@
+"""Diff, guard and transitions beside the model of the contract, in memory: the same histories, the same events."""
+
+import os
+from datetime import timedelta
+from typing import Any
+
+from builders import body, item
+from contract_model import ContractModel
+from histories import histories
+from hypothesis import HealthCheck, given, settings
+from mirror import START, account
+
+from syncer import guard
+from syncer.decode import decode
+from syncer.diff import diff
+from syncer.errors import SyncerError
+from syncer.model import MirrorRow, Transition
+from syncer.transitions import Observation, decide_absent, decide_listed, decide_new
+
+EXAMPLES = int(os.environ.get("SYNCER_CORE_EXAMPLES", "200"))
+ACCOUNT = account()
+
+
+class Memory:
+    """The core over a dictionary instead of a database."""
+
+    def __init__(self) -> None:
+        self.rows: dict[int, MirrorRow] = {}
+        self.history: list[tuple[Any, ...]] = []
+        self.now = START
+        self.accepted: dict[str, Any] = {}
+
+    def observe(self, items: list[Any], pause: timedelta) -> str:
+        self.now += pause
+        try:
+            listing = decode(body(items), ACCOUNT.decoder)
+        except SyncerError:
+            return "failed"
+        found = diff(self.rows, listing, account="default", observed_at=self.now, expiry_grace=ACCOUNT.expiry_grace)
+        share = ACCOUNT.tolerated_vanished
+        if guard.examine(self.rows, listing, found, account="default", tolerated_share=share, approved=[]):
+            return "held"
+        observation = Observation("default", self.now, self.accepted)
+        decisions = [
+            *(decide_new(instance, observation) for instance in found.new),
+            *(decide_listed(row, instance, observation) for row, instance in found.changed),
+            *(decide_absent(row, observation) for row in found.absent),
+        ]
+        for decision in decisions:
+            self.rows[decision.id_instance] = decision.row
+            self.history += [
+                (decision.id_instance, event.transition, event.occurred_at, event.time_source, self.now, decision.previous_observed_at)
+                for event in decision.events
+            ]
+        self.accepted = {"default": self.now}
+        return "accepted"
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(histories(longest=12))
+def test_the_core_says_what_the_contract_says(answers: list[tuple[timedelta, list[dict[str, Any]]]]) -> None:
+    core, model = Memory(), ContractModel()
+    for pause, items in answers:
+        assert model.observe(items, core.now + pause) == core.observe(items, pause)
+        assert model.rows.keys() == core.rows.keys()
+    columns = ("id_instance", "transition", "occurred_at", "time_source", "observed_at", "previous_observed_at")
+    expected = [tuple(event[name] for name in columns) for event in model.history]
+    assert sorted(expected, key=lambda event: event[0]) == sorted(core.history, key=lambda event: event[0])
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(histories(longest=12))
+def test_opposite_transitions_alternate(answers: list[tuple[timedelta, list[dict[str, Any]]]]) -> None:
+    core = Memory()
+    for pause, items in answers:
+        core.observe(items, pause)
+
+    for opposites in (("deleted", "restored"), ("expired", "renewed"), ("gone", "reappeared")):
+        for id_instance in core.rows:
+            words = [
+                "gone" if word in {Transition.VANISHED, Transition.PURGED} else str(word)
+                for key, word, *_ in core.history
+                if key == id_instance
+            ]
+            sequence = [word for word in words if word in opposites]
+
+            assert "created" == words[0]
+            assert 1 == words.count("created")
+            assert sequence == [opposites[place % 2] for place in range(len(sequence))]
+
+
+def test_the_same_answer_again_decides_nothing() -> None:
+    core = Memory()
+    core.observe([item(1), item(2, isExpired=True)], timedelta())
+    before = list(core.history)
+
+    core.observe([item(2, isExpired=True), item(1)], timedelta(minutes=5))
+
+    assert before == core.history
+
+
+def test_every_transition_is_reached_by_some_history() -> None:
+    """The random histories are worth something only if they visit every move."""
+    reached: set[str] = set()
+
+    @settings(max_examples=300, deadline=None, database=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+    @given(histories(longest=12))
+    def visit(answers: list[tuple[timedelta, list[dict[str, Any]]]]) -> None:
+        core = Memory()
+        for pause, items in answers:
+            core.observe(items, pause)
+        reached.update(str(event[1]) for event in core.history)
+
+    visit()
+
+    assert {str(word) for word in Transition} == reached

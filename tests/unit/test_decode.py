@@ -1,0 +1,251 @@
+"""CONTRACT 5, item by item."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from builders import ABSENT, body, item
+from canary import PARTNER_TOKEN, find_secrets
+from hypothesis import given
+from hypothesis import strategies as st
+
+from syncer.decode import Decoder, decode
+from syncer.errors import AnswerUnusable, SyncerError, UpstreamRefused
+from syncer.model import Instance, Listing
+from syncer.scrub import Scrubber
+
+DECODER = Decoder(timedelta(hours=3), Scrubber([PARTNER_TOKEN]))
+
+
+def read(*items: Any) -> Listing:
+    return decode(body(items), DECODER)
+
+
+def taken(**keys: Any) -> Instance:
+    (instance,) = read(item(**keys)).instances.values()
+    return instance
+
+
+def why_rejected(the_item: Any) -> str:
+    (reject,) = read(the_item).rejects
+    return reject.reason
+
+
+@pytest.mark.parametrize("value", [1, 7, 2**31, 110_100_000_001, 2**63 - 1, "1", "110100000001", str(2**63 - 1)])
+def test_an_id_is_an_integer_or_a_decimal_string_of_one(value: Any) -> None:
+    assert [int(value)] == list(read(item(value)).instances)
+
+
+@pytest.mark.parametrize(
+    "value", [None, 0, -1, 2**63, 10**30, "9" * 5000, 1.0, True, "", " 1", "+1", "01", "1.0", "x", "١", [1], {}, ABSENT]
+)
+def test_what_is_no_id_is_rejected_and_proves_no_absence(value: Any) -> None:
+    listing = read(item(value))
+
+    assert ([], 1, False) == (list(listing.instances), len(listing.rejects), listing.proves_absence)
+
+
+@pytest.mark.parametrize("value", [5, "text", None, [], True])
+def test_an_item_that_is_no_object_is_rejected(value: Any) -> None:
+    assert "it is not an object" == why_rejected(value)
+
+
+@pytest.mark.parametrize("key", ["deleted", "isExpired"])
+@pytest.mark.parametrize(("value", "expected"), [(True, True), (1, True), ("true", True), (False, False), (0, False), ("false", False)])
+def test_a_required_flag_has_six_spellings(key: str, value: Any, expected: bool) -> None:
+    instance = taken(**{key: value})
+
+    assert expected is {"deleted": instance.deleted, "isExpired": instance.is_expired}[key]
+
+
+@pytest.mark.parametrize("key", ["deleted", "isExpired"])
+@pytest.mark.parametrize("value", [None, ABSENT, 2, -1, "yes", "True", "", 1.0, [], {}])
+def test_a_required_flag_that_cannot_be_read_is_never_taken_for_false(key: str, value: Any) -> None:
+    assert why_rejected(item(**{key: value})).startswith(key)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2022-06-03T18:39:44", datetime(2022, 6, 3, 15, 39, 44, tzinfo=UTC)),
+        ("2022-06-03T18:39:44Z", datetime(2022, 6, 3, 18, 39, 44, tzinfo=UTC)),
+        ("2022-06-03T18:39:44+00:00", datetime(2022, 6, 3, 18, 39, 44, tzinfo=UTC)),
+        ("2022-06-03T18:39:44-05:30", datetime(2022, 6, 4, 0, 9, 44, tzinfo=UTC)),
+        ("2022-06-03T18:39:44+0530", datetime(2022, 6, 3, 13, 9, 44, tzinfo=UTC)),
+        ("2022-06-03T18:39:44.1", datetime(2022, 6, 3, 15, 39, 44, 100_000, tzinfo=UTC)),
+        ("2022-06-03T18:39:44.123456789Z", datetime(2022, 6, 3, 18, 39, 44, 123_456, tzinfo=UTC)),
+        ("9999-12-31T23:59:59", datetime(9999, 12, 31, 20, 59, 59, tzinfo=UTC)),
+        ("0001-01-01T00:00:00", None),
+        ("0001-01-01T00:00:00Z", None),
+        ("0001-01-01T00:00:00.0000000", None),
+        (None, None),
+        (ABSENT, None),
+    ],
+)
+@pytest.mark.parametrize("key", ["timeCreated", "timeDeleted", "expirationDate"])
+def test_a_time_is_read(key: str, text: Any, expected: datetime | None) -> None:
+    instance = taken(**{key: text})
+
+    assert expected == {
+        "timeCreated": instance.time_created,
+        "timeDeleted": instance.time_deleted,
+        "expirationDate": instance.expiration_date,
+    }[key]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "yesterday", "2022-06-03", "2022-06-03 18:39:44", "2022-W22-5T18:39:44", "20220603T183944", "2022-13-01T00:00:00",
+        "2022-02-30T00:00:00", "2022-06-03T24:00:00", "2022-06-03T18:60:00", "2022-06-03T18:39:60", "0000-01-01T00:00:00",
+        "2022-06-03T18:39:44.1234567890", "2022-06-03T18:39:44+24:00", "9999-12-31T23:59:59-01:00", "٢٠٢٢-06-03T18:39:44", 0, True, [],
+    ],
+)  # fmt: skip
+def test_a_time_that_cannot_be_is_rejected(text: Any) -> None:
+    assert why_rejected(item(timeCreated=text)).startswith("timeCreated is")
+
+
+@pytest.mark.parametrize("keys", [{"name": "ж" * 32_768}, {"name": "x" * 65_536}, {"name": ""}, {"name": None}, {"name": ABSENT}])
+def test_a_name_of_up_to_64_kibibytes_is_taken(keys: dict[str, Any]) -> None:
+    expected = keys["name"] if isinstance(keys["name"], str) else None
+
+    assert expected == taken(**keys).name
+
+
+@pytest.mark.parametrize("name", ["ж" * 32_769, "x" * 65_537])
+def test_a_longer_name_is_rejected_and_cut(name: str) -> None:
+    (reject,) = read(item(name=name)).rejects
+
+    assert "name is longer than 64 KiB" == reject.reason
+    assert len(reject.item) < 3000
+
+
+@pytest.mark.parametrize("key", ["name", "typeInstance", "typeAccount", "messenger", "partnerUserUiid", "tariff", "apiTokenInstance"])
+def test_a_text_of_another_type_is_rejected(key: str) -> None:
+    assert f"{key} is not a string" == why_rejected(item(**{key: 5}))
+
+
+def test_unknown_keys_are_kept_in_canonical_form() -> None:
+    assert '{"a":{"c":[1,2.5,null],"d":true},"b":"ж"}' == taken(b="ж", a={"d": True, "c": [1, 2.5, None]}).extra
+
+
+def test_the_order_of_keys_makes_no_difference() -> None:
+    one = item(extra={"x": 1, "y": 2})
+
+    assert read(one).instances == read(dict(reversed(one.items()))).instances
+
+
+def test_identical_items_count_once() -> None:
+    listing = read(item(), item(), dict(reversed(item().items())))
+
+    assert (1, 1, ()) == (listing.listed, len(listing.instances), listing.rejects)
+
+
+def test_differing_items_of_one_id_are_rejected_each_form_once() -> None:
+    listing = read(item(1), item(2), item(1, name="x"), item(1))
+
+    assert ([2], [0, 2], frozenset({1})) == (
+        list(listing.instances),
+        [reject.position for reject in listing.rejects],
+        listing.rejected_ids,
+    )
+
+
+def test_a_bad_and_a_good_item_of_one_id_are_both_rejected() -> None:
+    assert [0, 1] == [reject.position for reject in read(item(deleted=None), item()).rejects]
+
+
+@pytest.mark.parametrize(("bad", "accepted"), [(3, True), (4, True), (5, False)])
+def test_more_than_a_tenth_and_more_than_three_bad_items_refuse_the_answer(bad: int, accepted: bool) -> None:
+    items = [item(number, deleted=None if number <= bad else False) for number in range(1, 41)]
+    if accepted:
+        assert bad == len(read(*items).rejects)
+    else:
+        with pytest.raises(AnswerUnusable, match="5 of 40 items cannot be taken"):
+            read(*items)
+
+
+def test_three_bad_items_of_three_are_tolerated() -> None:
+    assert 3 == len(read(1, 2, 3).rejects)
+
+
+@pytest.mark.parametrize("document", [b'{"code":401,"description":"Unauthorized"}', b'{"statusCode":403}', b'{"code":"401"}'])
+def test_an_error_object_that_names_the_credentials_is_a_refusal(document: bytes) -> None:
+    with pytest.raises(UpstreamRefused):
+        decode(document, DECODER)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"", b" ", b"null", b"{}", b"5", b'"x"', b"true", b'{"code":404,"description":"Not found"}', b"<html></html>", b"[", b"[1,",
+        b"[1,]", b"[] x", b"[NaN]", b"[Infinity]", b"[-Infinity]", b"[01]", b"['x']", b'["\x01"]', b'["\\x"]', b'[{"a":"\\u12G4"}]',
+        b"\xff\xfe[\x00]\x00", b'["\xed\xa0\x80"]', b'["\xff"]', b"[" * 100_000, b"[" * 100_000 + b"]" * 100_000, b"\x00", b"[1 2]",
+        b'[{"idInstance":1,"deleted":false,"isExpired":false,"a":NaN}]',
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_what_is_no_list_in_strict_json_is_unusable(document: bytes) -> None:
+    with pytest.raises(AnswerUnusable) as raised:
+        decode(document, DECODER)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_byte_order_mark_is_allowed() -> None:
+    assert [1] == list(decode(b"\xef\xbb\xbf" + body([item(1)]), DECODER).instances)
+
+
+def test_numbers_beyond_the_common_range_are_kept_to_the_digit() -> None:
+    document = b'[{"idInstance":1,"deleted":false,"isExpired":false,"a":123456789012345678901234567890,"b":1e400,"c":' + b"9" * 5000 + b"}]"
+
+    extra = json.loads(decode(document, DECODER).instances[1].extra)
+    assert {"a": 123456789012345678901234567890, "b": "1e400", "c": "9" * 5000} == extra
+
+
+def test_a_value_nested_too_deeply_is_rejected() -> None:
+    assert "it is nested deeper than 64 levels" == why_rejected(json.loads('{"idInstance":1,"deleted":false,"isExpired":false,"a":' + "[" * 65 + "]" * 65 + "}"))
+
+
+def test_the_plain_path_reads_the_same_as_the_quick_one() -> None:
+    items = body([item(1, a=1.5, b="ж😀", c=[1, {}]), item(2, name=5), 7])
+    by_the_plain_path = items[:-1] + b', {"x":"\\ud800"}]'
+
+    quick, plain = decode(items, DECODER), decode(by_the_plain_path, DECODER)
+    assert (quick.instances, quick.rejects) == (plain.instances, plain.rejects[:-1])
+
+
+def test_prefixes_of_a_list_are_never_taken_for_a_whole_one() -> None:
+    whole = body([item(1, name="a]b"), item(2)])
+    for length in range(len(whole)):
+        with pytest.raises(AnswerUnusable):
+            decode(whole[:length], DECODER)
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=8,
+)
+KEYS = st.sampled_from(list(item()))
+
+
+@given(st.lists(st.dictionaries(KEYS | st.text(), JSON_VALUES) | JSON_VALUES, max_size=8))
+def test_any_list_is_read_or_refused_in_words(items: list[Any]) -> None:
+    try:
+        listing = decode(json.dumps(items).encode(), DECODER)
+    except SyncerError as error:
+        assert "\n" not in str(error)
+    else:
+        assert listing.proves_absence == all(reject.id_instance is not None for reject in listing.rejects)
+        json.loads("[" + ",".join([*(one.extra for one in listing.instances.values()), *(one.item for one in listing.rejects)]) + "]")
+
+
+@given(st.binary(max_size=200), st.integers(0, 10_000))
+def test_any_bytes_in_a_list_are_read_or_refused_in_words(noise: bytes, place: int) -> None:
+    whole = body([item(1), item(2)])
+    place %= len(whole)
+    try:
+        decode(whole[:place] + noise + whole[place + len(noise) :], DECODER)
+    except SyncerError as error:
+        assert [] == find_secrets(str(error).encode())
