@@ -1,8 +1,7 @@
 """The product seen in one command: production's fetch, run and store; only the server and the clock are simulated."""
 
 import threading
-from datetime import datetime, timedelta
-from difflib import get_close_matches
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,10 +12,9 @@ from sqlalchemy import URL, Engine
 from syncer import database, estate, render, schema, upstream
 from syncer.config import DEFAULTS
 from syncer.decode import Decoder
-from syncer.errors import ConfigurationError
-from syncer.fake_api import DEFAULT_TOKEN, FakeApi, Step
+from syncer.fake_api import DEFAULT_TOKEN, UPSTREAM_ZONE, FakeApi
 from syncer.model import Trigger
-from syncer.scenarios import REPEATING, SCENARIOS, UPSTREAM_ZONE, demo_start
+from syncer.scenarios import SCENARIOS, scenario
 from syncer.scrub import Scrubber
 from syncer.sync import Account, RunReport, run_once
 
@@ -26,22 +24,18 @@ QUERIES = (
 )
 
 
-def serve(scenario: str, host: str, port: int, now: datetime) -> None:
+def serve(scenario_name: str, host: str, port: int, now: datetime) -> None:
     """Serve a scenario until interrupted; each request with the fake token is answered by the script's next step."""
-    if scenario == "list":
-        for name, script in SCENARIOS.items():
-            click.echo(f"{name:16} {(script.__doc__ or '').splitlines()[0]}")
+    if scenario_name == "list":
+        for name, description in SCENARIOS.items():
+            click.echo(f"{name:16} {description}")
         return
-    if scenario not in SCENARIOS:
-        near = get_close_matches(scenario, SCENARIOS, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(SCENARIOS)}"
-        raise ConfigurationError(f"--scenario: there is no scenario {scenario!r}; {hint}")
-    steps = SCENARIOS[scenario](demo_start(now))
+    steps = scenario(scenario_name, _start(now))
 
-    def report(step: Step) -> None:
-        click.echo(f"answered: {step.title} (HTTP {step.status}, {len(step.body)} bytes)", err=True)
+    def report(title: str, status: int, size: int) -> None:
+        click.echo(f"answered: {title} (HTTP {status}, {size} bytes)", err=True)
 
-    with FakeApi(steps, host=host, port=port, repeats=scenario in REPEATING, on_request=report) as api:
+    with FakeApi(DEFAULT_TOKEN, steps, port, host, on_request=report) as api:
         click.echo(f"export SYNCER_API_URL={api.url}")
         click.echo(f"export SYNCER_PARTNER_TOKEN={DEFAULT_TOKEN}   # a fake that only this server knows")
         threading.Event().wait()
@@ -53,10 +47,10 @@ def play(path: Path, now: datetime) -> None:
         old.unlink(missing_ok=True)
     engine = database.open_engine(URL.create("sqlite+pysqlite", database=str(path)))
     schema.upgrade(engine)
-    steps = SCENARIOS["demo"](demo_start(now))
+    steps = scenario("demo", _start(now))
     out = render.console()
     with (
-        FakeApi(steps[:1]) as api,
+        FakeApi(DEFAULT_TOKEN, steps, advance="manual") as api,
         Progress(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=out, transient=True, disable=not out.is_terminal
         ) as progress,
@@ -69,6 +63,11 @@ def play(path: Path, now: datetime) -> None:
             progress.console.print(f"{render.moment(step.at)}  {step.title}\n    {report.status}: {outcome}")
             progress.advance(task)
     _show(engine, path, steps[-1].at)
+
+
+def _start(now: datetime) -> datetime:
+    """The midnight from which the demo plays, so that its last day is yesterday."""
+    return now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=8)
 
 
 def _poll(engine: Engine, api: FakeApi, at: datetime) -> RunReport:

@@ -1,257 +1,276 @@
-"""What the fake API answers, poll by poll: a small simulated estate and the scripts that are played with it.
+"""What the fake API answers, poll by poll: one script per scenario, played with a simulated estate.
 
-Moments are aware and simulated; nothing here reads a clock.
+Every moment counts from the `start` that is handed in; nothing here reads a clock.
 """
 
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta, timezone
-from hashlib import sha256
-from typing import Any
+from collections.abc import Callable, Collection
+from datetime import datetime, timedelta
+from difflib import get_close_matches
 
-from syncer.fake_api import UNAUTHORIZED, Step, listing
+from syncer.errors import ConfigurationError
+from syncer.fake_api import UNAUTHORIZED, UPSTREAM_ZONE, FakeEstate, Step, listing
 
-UPSTREAM_ZONE = timezone(timedelta(hours=3))  # UPSTREAM, The answer
-NONE_YET = "0001-01-01T00:00:00"
-FIRST_ID = 110_100_000_001
+DEFAULT_LARGE_SIZE = 10_000  # instances
+FLAKY_ROUNDS = 200
+ROLL_DAYS = 60
+
+SCENARIOS: dict[str, str] = {
+    "demo": "Eight days of an estate: all that can happen to an instance, and answers that must not be believed.",
+    "quiet": "The same instances for ever; nothing changes.",
+    "roll": "Sixty days of daily renewals and nothing else.",
+    "empty": "A full list, then an empty one.",
+    "mass-vanish": "A full list, then one that lacks half of the live instances.",
+    "foreign": "A list, then one that shares no instance with it, as if the token were another account's.",
+    "wrong-token": "The token is refused by an error object with HTTP 200.",
+    "wrong-token-400": "The token is refused by HTTP 400 and a line of text.",
+    "flaky": "HTTP 503, then HTTP 429 with Retry-After, then a good list, over and over.",
+    "half-list": "A list that breaks off in the middle.",
+    "html": "A captive portal answers HTTP 200 with its log-in page.",
+    "bad-items": "A list with two or three bad items of each kind, few enough to be accepted.",
+    "large": "Many instances, listed twice and then renewed, for measurements.",
+}
 
 NAMES = (
-    "Цветы на Тверской", "ТОО «Алатау»", "dent-art.clinic", "ИП Смирнова", "support@fit-house.example", "Пекарня №7 🥐",
-    "Kaspi Auto", "Школа «Интеграл»", "Такси Восток", "Салон Aigerim", "Юрист 24", "boutique-milano", "АвтоДом", "Суши Ми",
-    "Клиника «Жизнь»", "logistics-team@orbita.example", "Зоомир 🐾", "Астана Тур", "Окна-Комфорт", "Book & Coffee",
-    "Ремонт под ключ", "Детский сад «Кроха»", "Qazaq Print", "Отель «Нева»", "Hookah Place", "Фотостудия Свет",
+    "Цветы на Тверской", "Нұр-Жол ЖШС", "dent-art.clinic", "ИП Смирнова А. В.", "support@fit-house.example",
+    "Пекарня №7 🥐", "Kaspi Auto", "Школа «Интеграл»", "Қазақ Әлемі", "Салон Айгерім", "Юрист 24", "boutique-milano",
+    "Такси Восток 🚕", "Суши Ми", "Клиника «Жизнь»", "logistics@orbita.example", "Зоомир 🐾", "Астана Тур",
+    "Окна-Комфорт", "Book & Coffee ☕", "Өрнек дизайн", "Детский сад «Кроха»", "Qazaq Print", "Отель «Нева»",
+    "sales+wa@north.example", "Фотостудия Свет",
 )  # fmt: skip
+MESSENGERS = ("whatsapp", "whatsapp", "whatsapp", "v3", "telegram")
+PORTAL = b"<!doctype html><html><head><title>Guest Wi-Fi</title></head><body>Please log in to continue.</body></html>"
 
 
-def as_upstream(moment: datetime) -> str:
-    """A moment as the upstream writes it: UTC+3, without saying so."""
-    return moment.astimezone(UPSTREAM_ZONE).strftime("%Y-%m-%dT%H:%M:%S")
+def scenario(name: str, start: datetime, *, size: int = DEFAULT_LARGE_SIZE) -> list[Step]:
+    """The steps of a scenario, its first poll at `start`, an aware moment; `size` is the number of items of `large`.
+
+    Raises `ConfigurationError` for a name that is not in `SCENARIOS`.
+    """
+    if start.tzinfo is None:
+        raise ValueError("start must be an aware moment")
+    if name not in SCENARIOS:
+        near = get_close_matches(name, SCENARIOS, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(SCENARIOS)}"
+        raise ConfigurationError(f"choosing a scenario: there is none named {name!r}; {hint}")
+    return _large(start, size) if name == "large" else _SCRIPTS[name](start)
 
 
-class Estate:
-    """A partner's instances as the upstream lists them."""
+def _grown(start: datetime, size: int = 26, *, first_number: int = 1) -> tuple[FakeEstate, list[int]]:
+    """An estate with a past, all of it live at `start` and for ten days more, and its ids from oldest to newest.
 
-    def __init__(self) -> None:
-        self._items: dict[int, dict[str, Any]] = {}
-        self._created = 0
-
-    def items(self, *, without: tuple[int, ...] = ()) -> list[dict[str, Any]]:
-        """The list as it is answered now; `without` leaves instances out, as an upstream that fails would."""
-        return [dict(item) for id_instance, item in self._items.items() if id_instance not in without]
-
-    def create(self, at: datetime, *, messenger: str = "whatsapp", tariff: str = "PARTNER_23", days: int = 30) -> int:
-        """A new instance; tariffs that begin with PARTNER renew themselves. Its `days` are what is paid for."""
-        id_instance = FIRST_ID + self._created * 1_013
-        is_partner = tariff.startswith("PARTNER")
-        self._items[id_instance] = {
-            "idInstance": id_instance,
-            "name": NAMES[self._created % len(NAMES)],
-            "typeInstance": messenger,
-            "typeAccount": "",
-            "partnerUserUiid": "",
-            "timeCreated": as_upstream(at),
-            "timeDeleted": NONE_YET,
-            "apiTokenInstance": _token(id_instance, 0),
-            "deleted": False,
-            "tariff": tariff,
-            "isFree": tariff == "DEVELOPER",
-            "isPartner": is_partner,
-            "expirationDate": as_upstream(at + timedelta(days=1 if is_partner else days)),
-            "isExpired": False,
-            "messenger": messenger,
-            "apiUrl": f"https://{id_instance // 10**8}.api.green-api.example",
-            "mediaUrl": f"https://{id_instance // 10**8}.media.green-api.example",
-        }
-        self._created += 1
-        return id_instance
-
-    def delete(self, id_instance: int, at: datetime) -> None:
-        """Flag it as deleted; it stays listed."""
-        self._items[id_instance] |= {"deleted": True, "timeDeleted": as_upstream(at)}
-
-    def purge(self, id_instance: int) -> None:
-        """Drop a deleted instance from the list, as the upstream does after about three months."""
-        del self._items[id_instance]
-
-    def change(self, id_instance: int, **values: object) -> None:
-        """Set keys of an item as they are answered."""
-        self._items[id_instance] |= values
-
-    def rotate_token(self, id_instance: int, generation: int) -> None:
-        """Give the instance another token."""
-        self._items[id_instance]["apiTokenInstance"] = _token(id_instance, generation)
-
-    def roll(self, days: int = 1) -> None:
-        """Move the expiration date of every live auto-renewing instance forward, as the upstream does every day."""
-        for item in self._items.values():
-            if item["isPartner"] and not item["deleted"]:
-                moved = datetime.fromisoformat(item["expirationDate"]) + timedelta(days=days)
-                item["expirationDate"] = moved.strftime("%Y-%m-%dT%H:%M:%S")
-
-
-def _token(id_instance: int, generation: int) -> str:
-    return sha256(f"fake {id_instance} {generation}".encode()).hexdigest()[:50]
-
-
-def _estate(start: datetime, size: int = 20) -> tuple[Estate, list[int]]:
-    """An estate with a past: partner instances of every messenger, and some that are paid for by term."""
-    estate = Estate()
+    Every fourth instance does not renew itself: BUSINESS, BUSINESS_KZT or DEVELOPER in turn.
+    Partner instances expire within the second day from `start`, as right after a billing midnight.
+    """
+    estate = FakeEstate(first_number=first_number)
     ids = []
     for place in range(size):
-        age = timedelta(days=7 + 11 * place, hours=5 * place % 24)
-        tariff = "PARTNER_23" if place % 4 else ("BUSINESS", "BUSINESS_KZT", "DEVELOPER")[place // 4 % 3]
-        messenger = ("whatsapp", "whatsapp", "whatsapp", "v3", "telegram")[place % 5]
-        ids.append(estate.create(start - age, messenger=messenger, tariff=tariff, days=age.days + 20))
-        if tariff == "PARTNER_23":
-            estate.change(ids[-1], expirationDate=as_upstream(start + timedelta(days=1, hours=place)))
+        partner = place % 4 != 0
+        remaining = timedelta(days=1) if partner else timedelta(days=11 + place)
+        ids.append(
+            estate.create(
+                start - timedelta(days=130) + timedelta(days=125) * place / size,
+                name=NAMES[place % len(NAMES)] + (f" {place // len(NAMES) + 1}" if place >= len(NAMES) else ""),
+                messenger=MESSENGERS[place % len(MESSENGERS)],
+                tariff="PARTNER_23" if partner else ("BUSINESS", "BUSINESS_KZT", "DEVELOPER")[place // 4 % 3],
+                expires=start + remaining + timedelta(hours=1 + place % 20),
+                customer=place % 7 == 1,
+            )
+        )
     return estate, ids
 
 
-def demo(start: datetime) -> list[Step]:
-    """Eight days of an estate: everything that can happen, and three answers that must not be believed."""
-    estate, ids = _estate(start)
+def _demo(start: datetime) -> list[Step]:  # noqa: PLR0915  one script, read from top to bottom
+    estate, ids = _grown(start)
     steps: list[Step] = []
 
-    def day(number: int, hour: int = 9) -> datetime:
-        return start + timedelta(days=number, hours=hour)
+    def moment(day: int, hour: int = 0, minute: int = 0) -> datetime:
+        return start + timedelta(days=day, hours=hour, minutes=minute)
 
-    def poll(at: datetime, title: str, *, without: tuple[int, ...] = ()) -> None:
+    def poll(at: datetime, title: str, *, without: Collection[int] = ()) -> None:
         steps.append(listing(at, title, estate.items(without=without)))
 
-    gone, business, kzt = ids[5], ids[0], ids[4]
-    estate.delete(gone, start - timedelta(days=92))
-    estate.delete(ids[9], start - timedelta(days=2, hours=3))
-    estate.change(business, expirationDate=as_upstream(day(2, 6)))
-    poll(day(0), "the first answer: 20 instances, two of them deleted before")
+    def roll(day: int, *, passing_by: Collection[int] = ()) -> None:
+        estate.roll(moment(day).astimezone(UPSTREAM_ZONE).date(), passing_by=passing_by)
 
-    new = [estate.create(day(0, 15)), estate.create(day(0, 16), messenger="v3")]
-    estate.change(new[1], isExpired=True)
-    poll(day(0, 16) + timedelta(minutes=1), "two new instances, one of them reported as expired for its first minutes")
-    estate.change(new[1], isExpired=False)
-    estate.roll()
-    poll(day(1), "the daily roll: every live partner instance is renewed by a day; no transition")
-    short_lived = estate.create(day(1, 12), messenger="telegram")
-    estate.delete(short_lived, day(1, 17))
-    estate.delete(ids[7], day(1, 18))
-    poll(day(1, 19), "one deleted, and one created and deleted between two polls")
-    estate.roll()
-    estate.change(business, isExpired=True)
-    poll(day(2), "a BUSINESS instance has expired")
-    poll(day(2, 12), "half of the estate is missing: the guard holds the answer", without=tuple(ids[8:18]))
-    steps.append(Step(day(2, 13), "a wrong-token answer, dressed as HTTP 200", UNAUTHORIZED))
-    estate.change(ids[2], name="Алатау Трейд", tariff="PARTNER_25")
-    estate.rotate_token(ids[3], 1)
-    poll(day(2, 14), "all are back; one was renamed and moved to another tariff, one has a new token")
-    estate.roll()
-    estate.change(business, isExpired=False, expirationDate=as_upstream(day(33)))
-    poll(day(3), "the expired one was paid again")
-    estate.purge(gone)
-    poll(day(3, 20), "one that was deleted three months ago is no longer listed")
-    estate.roll()
-    poll(day(4), "one live instance is missing: vanished, not deleted", without=(ids[11],))
-    estate.roll()
-    estate.change(kzt, expirationDate=as_upstream(day(60)))
-    poll(day(5), "it is listed again; another one was extended before it expired")
-    steps.append(Step(day(5, 12), "a captive portal answers with HTML", b"<html><body>Please log in</body></html>"))
-    estate.change(ids[7], deleted=False, timeDeleted=NONE_YET)
-    poll(day(6), "the vendor's support restored a deleted instance; the daily roll is late")
-    poll(day(6, 12), "nothing changed")
-    estate.roll(2)
-    poll(day(7), "the roll caught up")
+    business, business_kzt, developer, long_expired = ids[0], ids[4], ids[8], ids[12]
+    soon_purged, deleted_lately, deleted_by_mistake = ids[1], ids[2], ids[3]
+    renamed, leaving, rotated, lost, passed_by = ids[5], ids[6], ids[7], ids[9], ids[10]
+
+    estate.delete(soon_purged, moment(-88))
+    estate.delete(deleted_lately, moment(-40))
+    estate.delete(deleted_by_mistake, moment(-1))
+    estate.renew(long_expired, moment(-3))
+    estate.expire(long_expired)
+    estate.renew(business, moment(2, 4))
+    poll(moment(0), "the first answer: 26 instances, three of them already deleted and one expired")
+
+    estate.create(moment(0, 3, 10), name="Аптека «Айболит» 💊")
+    settling = estate.create(moment(0, 3, 58), name="Доставка MAX", messenger="v3", reported_expired=True)
+    poll(moment(0, 4), "two new instances, one on WhatsApp and one on MAX, which is reported expired at first")
+    estate.settle(settling)
+    poll(moment(0, 4, 15), "the new instance on MAX is no longer reported expired")
+
+    roll(1)
+    poll(moment(1), "the daily roll: every live partner instance is renewed by one day")
+    estate.delete(leaving, moment(1, 7, 20))
+    poll(moment(1, 8), "an instance is deleted")
+    short_lived = estate.create(moment(1, 9), name="тест", messenger="telegram")
+    estate.delete(short_lived, moment(1, 16, 30))
+    poll(moment(1, 18), "an instance on Telegram was created and deleted between two polls")
+
+    roll(2)
+    estate.rename(renamed, "Алатау Трейд")
+    estate.change_tariff(developer, "BUSINESS")
+    poll(moment(2), "the daily roll; one instance is renamed, another moves from DEVELOPER to BUSINESS")
+    estate.expire(business)
+    poll(moment(2, 6), "a BUSINESS instance expires")
+    estate.renew(business_kzt, moment(60))
+    poll(moment(2, 12), "a BUSINESS_KZT instance is extended before it expires")
+
+    roll(3)
+    estate.rotate_token(rotated)
+    poll(moment(3), "the daily roll; one instance has a new token")
+    poll(moment(3, 6), "only part of the estate is listed: the guard holds the answer", without=ids[14:22])
+    steps.append(Step(moment(3, 7), "a wrong-token answer, dressed as HTTP 200", 200, UNAUTHORIZED))
+    poll(moment(3, 8), "the whole estate is listed again: nothing was lost")
+
+    roll(4)
+    estate.renew(business, moment(34))
+    poll(moment(4), "the daily roll; the expired BUSINESS instance is paid again")
+    estate.purge(soon_purged)
+    poll(moment(4, 12), "an instance that was deleted three months ago is no longer listed")
+    poll(moment(4, 18), "a live instance is missing: vanished, not deleted", without={lost})
+    roll(5)
+    poll(moment(5), "the daily roll; the vanished instance is listed again")
+
+    roll(6)
+    estate.restore(deleted_by_mistake)
+    estate.renew(deleted_by_mistake, moment(7, 5))
+    poll(moment(6), "the daily roll; the vendor's support restores a deleted instance")
+    poll(moment(6, 12), "nothing changed")
+    roll(7, passing_by={passed_by})
+    poll(moment(7), "the daily roll passes one partner instance by: it was not renewed")
     return steps
 
 
-def quiet(start: datetime) -> list[Step]:
-    """The same 20 instances for ever."""
-    return [listing(start, "nothing changes", _estate(start)[0].items())]
+def _quiet(start: datetime) -> list[Step]:
+    return [listing(start, "nothing changes", _grown(start)[0].items())]
 
 
-def roll(start: datetime) -> list[Step]:
-    """A year of daily rolls and nothing else."""
-    estate, _ids = _estate(start)
-    steps = []
-    for number in range(365):
-        steps.append(listing(start + timedelta(days=number), f"day {number + 1}", estate.items()))
-        estate.roll()
+def _roll(start: datetime) -> list[Step]:
+    estate, _ = _grown(start)
+    steps = [listing(start, "day 1: the first answer", estate.items())]
+    for day in range(1, ROLL_DAYS):
+        at = start + timedelta(days=day)
+        estate.roll(at.astimezone(UPSTREAM_ZONE).date())
+        steps.append(listing(at, f"day {day + 1}: the daily roll", estate.items()))
     return steps
 
 
-def empty(start: datetime) -> list[Step]:
-    """A full list, then an empty one."""
-    return [*quiet(start), listing(start, "an empty list", [])]
-
-
-def mass_vanish(start: datetime) -> list[Step]:
-    """A full list, then half of it."""
-    estate, ids = _estate(start)
+def _empty(start: datetime) -> list[Step]:
+    estate, _ = _grown(start)
     return [
         listing(start, "the whole estate", estate.items()),
-        listing(start, "half of it", estate.items(without=tuple(ids[::2]))),
+        listing(start + timedelta(minutes=5), "an empty list", []),
     ]
 
 
-def foreign(start: datetime) -> list[Step]:
-    """A list, then one that shares no instance with it, as if the token were another account's."""
-    other = [item | {"idInstance": int(str(item["idInstance"])) + 500} for item in _estate(start)[0].items()]
-    return [*quiet(start), listing(start, "another account's list", other)]
-
-
-def wrong_token(start: datetime) -> list[Step]:
-    """A refusal dressed as HTTP 200."""
-    return [Step(start, "HTTP 200 with code 401", UNAUTHORIZED)]
-
-
-def wrong_token_400(start: datetime) -> list[Step]:
-    """A refusal as HTTP 400 with text."""
-    return [Step(start, "HTTP 400", b"Bad Request: partner token is wrong", 400, {"Content-Type": "text/plain"})]
-
-
-def flaky(start: datetime) -> list[Step]:
-    """Unavailable, then too many requests, then the list."""
+def _mass_vanish(start: datetime) -> list[Step]:
+    estate, ids = _grown(start)
     return [
-        Step(start, "HTTP 503", b"Service Unavailable", 503, {"Content-Type": "text/plain"}),
-        Step(start, "HTTP 429 with Retry-After", b"Too Many Requests", 429, {"Retry-After": "1"}),
-        *quiet(start),
+        listing(start, "the whole estate", estate.items()),
+        listing(start + timedelta(minutes=5), "half of the estate", estate.items(without=ids[::2])),
     ]
 
 
-def half_list(start: datetime) -> list[Step]:
-    """A list that breaks off in the middle."""
-    whole = quiet(start)[0].body
-    return [Step(start, "half a list", whole[: len(whole) // 2])]
+def _foreign(start: datetime) -> list[Step]:
+    estate, _ = _grown(start)
+    other_estate, _ = _grown(start, first_number=5_001)
+    return [
+        listing(start, "the whole estate", estate.items()),
+        listing(start + timedelta(minutes=5), "another account's list", other_estate.items()),
+    ]
 
 
-def html(start: datetime) -> list[Step]:
-    """A captive portal."""
-    return [Step(start, "HTML with HTTP 200", b"<html><body>Please log in</body></html>", headers={"Content-Type": "text/html"})]
+def _wrong_token(start: datetime) -> list[Step]:
+    return [Step(start, "the token is refused with HTTP 200 and an error object", 200, UNAUTHORIZED)]
 
 
-def bad_items(start: datetime) -> list[Step]:
-    """A list with three bad items in it."""
-    estate, ids = _estate(start, size=40)
-    estate.change(ids[3], timeCreated="yesterday")
-    estate.change(ids[7], deleted=None)
-    return [listing(start, "three bad items", [*estate.items(), {"idInstance": "abc"}])]
+def _wrong_token_400(start: datetime) -> list[Step]:
+    text = {"Content-Type": "text/plain; charset=utf-8"}
+    return [Step(start, "the token is refused with HTTP 400 and text", 400, b"Bad Request: wrong partner token", text)]
 
 
-SCENARIOS: dict[str, Callable[[datetime], list[Step]]] = {
-    "demo": demo,
-    "quiet": quiet,
-    "roll": roll,
-    "empty": empty,
-    "mass-vanish": mass_vanish,
-    "foreign": foreign,
-    "wrong-token": wrong_token,
-    "wrong-token-400": wrong_token_400,
-    "flaky": flaky,
-    "half-list": half_list,
-    "html": html,
-    "bad-items": bad_items,
+def _flaky(start: datetime) -> list[Step]:
+    text = {"Content-Type": "text/plain; charset=utf-8"}
+    good = listing(start, "a good list", _grown(start)[0].items())
+    steps = []
+    for number in range(FLAKY_ROUNDS):
+        at = start + timedelta(minutes=5 * number)
+        steps += [
+            Step(at, "HTTP 503", 503, b"Service Unavailable", text),
+            Step(at, "HTTP 429 with Retry-After", 429, b"Too Many Requests", text | {"Retry-After": "1"}),
+            Step(at, good.title, good.status, good.body),
+        ]
+    return steps
+
+
+def _half_list(start: datetime) -> list[Step]:
+    whole = _quiet(start)[0].body
+    return [Step(start, "half a list", 200, whole[: len(whole) // 2])]
+
+
+def _html(start: datetime) -> list[Step]:
+    return [Step(start, "a captive portal", 200, PORTAL, {"Content-Type": "text/html; charset=utf-8"})]
+
+
+def _bad_items(start: datetime) -> list[Step]:
+    estate, _ = _grown(start, size=300)
+    items = {int(item["idInstance"]): item for item in estate.items()}
+    victims = iter(list(items.values())[10::7])
+
+    for key in ("deleted", "isExpired"):
+        del next(victims)[key]
+        next(victims)[key] = None
+        next(victims)[key] = "no"
+    next(victims)["timeCreated"] = "yesterday"
+    next(victims)["expirationDate"] = 1_780_000_000
+    next(victims)["expirationDate"] = "2026-02-30T12:00:00"
+    next(victims)["timeDeleted"] = "2026-01-01T25:00:00"
+    next(victims)["name"] = "long " * 13_200
+    next(victims)["name"] = "ұзын" * 8_300
+    twins = [next(victims) | {"name": "the same id, another name"} for _ in range(2)]
+    del next(victims)["idInstance"]
+    next(victims)["idInstance"] = None
+    for no_id in (0, 2**63, "not a number"):
+        next(victims)["idInstance"] = no_id
+    answer: list[object] = [*items.values(), *twins, None, "not an object"]
+    return [listing(start, "300 instances, and bad items of every kind among them", answer)]
+
+
+def _large(start: datetime, size: int) -> list[Step]:
+    estate, _ = _grown(start, size)
+    first = listing(start, f"{size} instances", estate.items())
+    tomorrow = start + timedelta(days=1)
+    estate.roll(tomorrow.astimezone(UPSTREAM_ZONE).date())
+    return [
+        first,
+        Step(start + timedelta(minutes=5), "the same answer again", first.status, first.body),
+        listing(tomorrow, f"{size} instances after a daily roll", estate.items()),
+    ]
+
+
+_SCRIPTS: dict[str, Callable[[datetime], list[Step]]] = {
+    "demo": _demo,
+    "quiet": _quiet,
+    "roll": _roll,
+    "empty": _empty,
+    "mass-vanish": _mass_vanish,
+    "foreign": _foreign,
+    "wrong-token": _wrong_token,
+    "wrong-token-400": _wrong_token_400,
+    "flaky": _flaky,
+    "half-list": _half_list,
+    "html": _html,
+    "bad-items": _bad_items,
 }
-"""Every script by its name; the first line of its docstring describes it."""
-
-REPEATING = frozenset({"flaky"})
-
-
-def demo_start(now: datetime) -> datetime:
-    """The midnight from which the demo plays, so that its last day is yesterday."""
-    return now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=8)

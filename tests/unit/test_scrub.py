@@ -1,0 +1,77 @@
+"""No spelling of a secret survives, whatever logs it."""
+
+import json
+import logging
+import sys
+from urllib.parse import quote
+
+import pytest
+from canary import PARTNER_TOKEN, WEIRD_PARTNER_TOKEN, api_token, find_secrets
+
+from syncer.logs import LogFormat, start_logging
+from syncer.scrub import Scrubber
+
+SPELLINGS = {
+    "raw": WEIRD_PARTNER_TOKEN,
+    "percent": quote(WEIRD_PARTNER_TOKEN, safe=""),
+    "percent, slash kept": quote(WEIRD_PARTNER_TOKEN),
+    "percent, lower case": quote(WEIRD_PARTNER_TOKEN, safe="").replace("%2F", "%2f").replace("%C3%B6", "%c3%b6"),
+    "percent, twice": quote(quote(WEIRD_PARTNER_TOKEN, safe=""), safe=""),
+    "percent, in full": "".join(f"%{byte:02X}" for byte in WEIRD_PARTNER_TOKEN.encode()),
+    "JSON": json.dumps(WEIRD_PARTNER_TOKEN)[1:-1],
+    "JSON, slash escaped": json.dumps(WEIRD_PARTNER_TOKEN)[1:-1].replace("/", "\\/"),
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS)
+def test_every_spelling_of_a_secret_is_removed(spelling: str) -> None:
+    assert "before [removed] after" == Scrubber([WEIRD_PARTNER_TOKEN])(f"before {spelling} after")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"token {api_token(1)}",
+        f'{{"apiTokenInstance": "short"}} {api_token(2)}',
+        f"https://h/partner/getInstances/{quote('unknown token')}",
+        f"gac.{'0d' * 23}",
+    ],
+)
+def test_what_is_shaped_like_a_token_is_removed_though_nobody_named_it(text: str) -> None:
+    scrubbed = Scrubber()(text)
+
+    assert "[removed]" in scrubbed
+    assert [] == find_secrets(scrubbed.encode())
+
+
+@pytest.mark.parametrize(
+    "text", ["", "run finished", "apiTokenInstance is not a string", "https://api.green-api.com/partner/getInstances/{partnerToken}"]
+)
+def test_other_text_stays_as_it_is(text: str) -> None:
+    assert text == Scrubber([PARTNER_TOKEN])(text)
+
+
+def test_a_rotated_token_is_learnt() -> None:
+    scrub = Scrubber([PARTNER_TOKEN])
+    scrub.learn("the new token")
+
+    assert "x [removed] y" == scrub("x the new token y")
+
+
+@pytest.mark.parametrize("log_format", list(LogFormat))
+def test_no_logger_writes_a_secret(log_format: LogFormat, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", list(root.handlers))
+    monkeypatch.setattr(root, "level", root.level)
+    start_logging(log_format, "debug", Scrubber([WEIRD_PARTNER_TOKEN]))
+    try:
+        raise ValueError(f"a library says {SPELLINGS['percent']}")  # noqa: TRY301 - its traceback is what is tested
+    except ValueError:
+        logging.getLogger("some.library").exception("GET %s", WEIRD_PARTNER_TOKEN, extra={"fields": {"url": SPELLINGS["percent"]}})
+
+    written = capsys.readouterr().err
+    assert "Traceback" in written
+    assert [] == find_secrets(written.encode())
+    if log_format is LogFormat.JSON:
+        assert "error" == json.loads(written)["level"]
+    assert sys.stderr is not None
