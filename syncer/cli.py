@@ -425,6 +425,9 @@ def main() -> NoReturn:
         # The reader of standard output has gone, as `head` does; the interpreter must not flush into it again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    except SystemExit as ended:
+        # click's own answer to a reader that has gone is exit code 1, which is our word for a defect.
+        code = 0 if isinstance(sys.stdout, click.utils.PacifyFlushWrapper) else ended.code
     except Exception as error:  # noqa: BLE001 - the last resort: a defect, shown with its traceback but no secret
         import traceback
 

@@ -60,7 +60,7 @@ def play(path: Path, now: datetime) -> None:
             api.show(step)
             report = _poll(engine, api, step.at)
             outcome = str(report.error) if report.error else _in_words(report)
-            progress.console.print(f"{render.moment(step.at)}  {step.title}\n    {report.status}: {outcome}")
+            progress.console.print(f"{render.moment(step.at)}  {step.title}\n    {report.status}: {outcome}", soft_wrap=True)
             progress.advance(task)
     _show(engine, path, steps[-1].at)
 

@@ -57,11 +57,11 @@ def run_document(report: RunReport) -> dict[str, Any]:
 def print_run(report: RunReport) -> None:
     """A run in one line."""
     if report.error:
-        console().print(f"{report.account}: {report.status}: {report.error}")
+        line(f"{report.account}: {report.status}: {report.error}")
         return
     happened = ", ".join(f"{n} {word}" for word, n in report.transitions.items()) or "no transitions"
     rejected = f", {report.rejected} items could not be taken (see rejected_items)" if report.rejected else ""
-    console().print(
+    line(
         f"{report.account}: {report.status}: {report.listed} listed, {report.created} new, "
         f"{report.updated} updated; {happened}{rejected}"
     )
@@ -110,21 +110,25 @@ def plan_document(account: str, verdict: Verdict, listed: int, rejected: int) ->
 
 def print_plan(plan: dict[str, Any]) -> None:
     """A plan for a person."""
-    out = console()
     if plan["error"]:
-        out.print(f"{plan['account']}: {plan['error']}")
+        line(f"{plan['account']}: {plan['error']}")
     for change in plan["changes"][:SHOWN_CHANGES]:
         words = ", ".join(change["transitions"]) or "no transition"
-        out.print(f"{change['id_instance']}  {words}  {_one_line(change['name'])}")
+        line(f"{change['id_instance']}  {words}  {_one_line(change['name'])}")
         for name, (old, new) in change["fields"].items():
-            out.print(f"    {name}: {_value(old)} -> {_value(new)}")
+            line(f"    {name}: {_value(old)} -> {_value(new)}")
     if len(plan["changes"]) > SHOWN_CHANGES:
-        out.print(f"… and {len(plan['changes']) - SHOWN_CHANGES} more; --json shows all")
+        line(f"… and {len(plan['changes']) - SHOWN_CHANGES} more; --json shows all")
     if plan["status"] in {"ok", "unchanged", "held"}:
-        out.print(
+        line(
             f"{plan['account']}: {plan['listed']} listed, {plan['created']} new, {plan['updated']} updated, "
             f"{plan['rejected']} not readable; nothing was written"
         )
+
+
+def line(text: str) -> None:
+    """One line of text, however long; only tables are folded."""
+    console().print(text, soft_wrap=True)
 
 
 def _value(value: object) -> str:
@@ -189,7 +193,7 @@ def print_status(
     out.print()
     out.print(runs_table(runs))
     for run in held:
-        out.print(f"\n{run['account']}: {run['error']}")
+        line(f"\n{run['account']}: {run['error']}")
 
 
 def runs_table(runs: Sequence[dict[str, Any]]) -> Table:

@@ -234,3 +234,8 @@ def endless_body(connection: Connection) -> None:
     connection.send(_head(200, {}))
     while True:
         connection.send(b" " * 65536)
+
+
+def redirect_to(address: str, status: int = 302) -> Behaviour:
+    """A redirect, with a body as servers send one."""
+    return respond(status, b"<html>moved</html>", {"Location": address}, content_type="text/html")

@@ -1,0 +1,134 @@
+"""`syncer run` as an operator meets it: the first run at once, then the schedule, and a clean stop."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import fault_server as fault
+import pytest
+from builders import item
+from canary import find_secrets
+from conftest import RunSyncer
+from fault_server import FaultServer
+from sqlalchemy import text
+
+from syncer import database
+
+StartDaemon = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start_daemon(syncer_environment: dict[str, str], tmp_path: Path) -> Iterator[StartDaemon]:
+    """Starts `syncer run`; what is still there at the end is killed."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(**settings: str) -> "subprocess.Popen[str]":
+        environment = syncer_environment | {f"SYNCER_{name}": value for name, value in settings.items()}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "syncer", "run"], env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def statuses(database_url: str) -> list[str]:
+    engine = database.open_engine(database.parse_database_url(database_url))
+    try:
+        with engine.connect() as connection:
+            return list(connection.scalars(text("SELECT status FROM sync_runs ORDER BY id")))
+    finally:
+        engine.dispose()
+
+
+def ended(process: "subprocess.Popen[str]") -> tuple[int, float, list[str]]:
+    """Exit code, seconds it took, and the actions of its log."""
+    began = time.monotonic()
+    _out, log = process.communicate(timeout=20)
+    assert [] == find_secrets(log.encode())
+    return process.returncode, time.monotonic() - began, [json.loads(line)["action"] for line in log.splitlines()]
+
+
+def test_it_runs_at_once_then_on_the_schedule(
+    start_daemon: StartDaemon, run_syncer: RunSyncer, database_url: str
+) -> None:
+    run_syncer("db", "upgrade", env={"SYNCER_DATABASE_URL": database_url})
+    with FaultServer([fault.json_list([item(1)])]) as server:
+        process = start_daemon(API_URL=server.url, DATABASE_URL=database_url, SCHEDULE="1s")
+        wait_for(lambda: len(server.requests) >= 3)
+        process.send_signal(signal.SIGTERM)
+        exit_code, _seconds, actions = ended(process)
+
+    gaps = [later.at - earlier.at for earlier, later in zip(server.requests, server.requests[1:], strict=False)]
+    assert 0 == exit_code
+    assert all(0.5 < gap < 3 for gap in gaps)
+    assert ["daemon_started", "run_finished"] == actions[:2]
+    assert "daemon_stopped" == actions[-1]
+    assert {"ok", "unchanged"} == set(statuses(database_url))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_idle_daemon_stops_within_a_second(
+    start_daemon: StartDaemon, run_syncer: RunSyncer, sqlite_url: str, number: int
+) -> None:
+    run_syncer("db", "upgrade", env={"SYNCER_DATABASE_URL": sqlite_url})
+    with FaultServer([fault.json_list([item(1)])]) as server:
+        process = start_daemon(API_URL=server.url, DATABASE_URL=sqlite_url, SCHEDULE="1h")
+        wait_for(lambda: "ok" in statuses(sqlite_url))
+        process.send_signal(number)
+        exit_code, seconds, _actions = ended(process)
+
+    assert 0 == exit_code
+    assert seconds < 1
+
+
+@pytest.mark.parametrize("behaviour", [fault.silence, fault.drip_body])
+def test_a_run_that_is_fetching_is_given_up(start_daemon: StartDaemon, database_url: str, behaviour: fault.Behaviour) -> None:
+    with FaultServer([behaviour]) as server:
+        process = start_daemon(API_URL=server.url, DATABASE_URL=database_url)
+        wait_for(lambda: server.requests)
+        process.send_signal(signal.SIGTERM)
+        exit_code, seconds, _actions = ended(process)
+
+    assert (0, ["abandoned"]) == (exit_code, statuses(database_url))
+    assert seconds < 3
+
+
+def test_a_failing_upstream_does_not_end_the_daemon(start_daemon: StartDaemon, sqlite_url: str) -> None:
+    with FaultServer([fault.respond(401), fault.respond(200, b"null"), fault.json_list([item(1)])]) as server:
+        process = start_daemon(API_URL=server.url, DATABASE_URL=sqlite_url, SCHEDULE="1s")
+        wait_for(lambda: len(server.requests) >= 4)
+        process.send_signal(signal.SIGTERM)
+        assert 0 == ended(process)[0]
+
+    assert ["failed", "failed", "ok"] == statuses(sqlite_url)[:3]
+
+
+def test_a_run_whose_process_was_killed_is_abandoned_by_the_next(start_daemon: StartDaemon, database_url: str) -> None:
+    with FaultServer([fault.silence, fault.json_list([item(1)])]) as server:
+        killed = start_daemon(API_URL=server.url, DATABASE_URL=database_url)
+        wait_for(lambda: server.requests)
+        killed.kill()
+        killed.communicate()
+        process = start_daemon(API_URL=server.url, DATABASE_URL=database_url)
+        wait_for(lambda: "ok" in statuses(database_url))
+        process.send_signal(signal.SIGTERM)
+        ended(process)
+
+    assert ["abandoned", "ok"] == statuses(database_url)
