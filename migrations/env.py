@@ -14,7 +14,7 @@ def run(connection: object) -> None:
         context.run_migrations()
 
 
-def _is_ours(thing: object, name: str | None, kind: str, reflected: bool, compare_to: object) -> bool:
+def _is_ours(_thing: object, name: str | None, kind: str, reflected: bool, compare_to: object) -> bool:
     return not (kind == "table" and reflected and compare_to is None and name == "sqlite_sequence")
 
 

@@ -1,7 +1,8 @@
 """syncer mirrors a GREEN-API partner's instances into SQL and keeps their history.
 
 The listing of this package is the path of the data:
-`upstream` fetches, `decode` reads, `diff`, `guard` and `transitions` decide, `store` writes, and `sync` tells the whole story of a run.
+`upstream` fetches, `decode` reads, `diff`, `guard` and `transitions` decide, `store` writes,
+and `sync` tells the whole story of a run.
 """
 
 __version__ = "0.1.0"

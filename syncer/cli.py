@@ -136,7 +136,10 @@ def sync(context: Context, account_name: str | None, as_json: bool) -> int:
             schema.ensure_current(context.engine, may_migrate=context.settings.auto_migrate)
             report = _run(context, account, stop, Trigger.MANUAL)
         except DatabaseFailed as error:
-            log.error("run not accepted", extra={"fields": {"action": "run_finished", "account": account.name, "error": str(error)}})
+            log.error(
+                "run not accepted",
+                extra={"fields": {"action": "run_finished", "account": account.name, "error": str(error)}},
+            )
             report = RunReport(None, account.name, RunStatus.FAILED, error=error)
         reports.append(report)
         if not as_json:
@@ -172,7 +175,13 @@ def plan(context: Context, account_name: str | None, as_json: bool) -> int:
                 made |= {"error_kind": "held", "error": guard.describe(verdict.hold, None)}
             exit_codes.append(6 if verdict.hold else 0)
         except SyncerError as error:
-            made = {"account": account.name, "status": "failed", "changes": [], "error_kind": error.kind, "error": str(error)}
+            made = {
+                "account": account.name,
+                "status": "failed",
+                "changes": [],
+                "error_kind": error.kind,
+                "error": str(error),
+            }
             exit_codes.append(error.exit_code)
         plans.append(made)
         if not as_json:
@@ -199,7 +208,10 @@ def run(context: Context) -> None:
                 schema.ensure_current(context.engine, may_migrate=context.settings.auto_migrate)
                 _run(context, account, stop, Trigger.SCHEDULE)
             except SyncerError as error:
-                log.error("run not started", extra={"fields": {"action": "run_not_started", "account": account.name, "error": str(error)}})
+                log.error(
+                    "run not started",
+                    extra={"fields": {"action": "run_not_started", "account": account.name, "error": str(error)}},
+                )
 
         return daemon.Job(account.name, account.schedule, one_run)
 
@@ -391,7 +403,12 @@ def _fetcher(context: Context, account: "AccountSettings", stop: threading.Event
         upstream = Upstream(
             account.api_url, token, context.settings.timeout.total_seconds(), context.settings.max_body, context.scrub
         )
-        return fetch(upstream, stop=stop, clock=now, on_try=lambda why: log.warning(why, extra={"fields": {"action": "fetch_retried"}}))
+        return fetch(
+            upstream,
+            stop=stop,
+            clock=now,
+            on_try=lambda why: log.warning(why, extra={"fields": {"action": "fetch_retried"}}),
+        )
 
     return fetch_answer
 

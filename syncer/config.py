@@ -106,7 +106,9 @@ class Settings:
 class _Sources:
     """A setting's value, from the first of: flag, environment, file, default."""
 
-    def __init__(self, flags: Mapping[str, str | None], environment: Mapping[str, str], document: Mapping[str, Any]) -> None:
+    def __init__(
+        self, flags: Mapping[str, str | None], environment: Mapping[str, str], document: Mapping[str, Any]
+    ) -> None:
         self._named = [
             {name: (f"--{name.replace('_', '-')}", value) for name, value in flags.items() if value is not None},
             {
@@ -135,13 +137,15 @@ class _Sources:
         """How to read a secret that may stand in the setting itself or in a file; None when it is set nowhere."""
         for source in self._named:
             if name in source and f"{name}_file" in source:
-                raise ConfigurationError(f"{source[name][0]}: it is set together with {source[f'{name}_file'][0]}; keep one")
+                raise ConfigurationError(
+                    f"{source[name][0]}: it is set together with {source[f'{name}_file'][0]}; keep one"
+                )
             if name in source:
                 called, value = source[name]
-                return called, lambda: str(value)
+                return called, lambda value=value: str(value)
             if f"{name}_file" in source:
                 called, path = source[f"{name}_file"]
-                return called, lambda: read_secret_file(called, Path(str(path)))
+                return called, lambda called=called, path=path: read_secret_file(called, Path(str(path)))
         return None
 
     def read(self, name: str, parse: Callable[[str], Any]) -> Any:
@@ -158,7 +162,9 @@ class _Sources:
         raise ConfigurationError(f"{called}: {problem}")
 
 
-def load(flags: Mapping[str, str | None], environment: Mapping[str, str], config_file: Path | None, folder: Path) -> Settings:
+def load(
+    flags: Mapping[str, str | None], environment: Mapping[str, str], config_file: Path | None, folder: Path
+) -> Settings:
     """Read and check every setting.
 
     Raises `ConfigurationError`. Partner tokens are not read yet: commands that call the upstream do, by `check_tokens`.
@@ -406,7 +412,7 @@ def _account_name(text: str) -> str:
     return text
 
 
-def default_log_format(is_terminal: bool) -> LogFormat:  # noqa: FBT001 - the only thing it depends on
+def default_log_format(is_terminal: bool) -> LogFormat:
     """People read a terminal, machines anything else."""
     return LogFormat.CONSOLE if is_terminal else LogFormat.JSON
 

@@ -34,7 +34,7 @@ def run_until_stopped(jobs: Sequence[Job], stop: threading.Event) -> None:
     # Signal handlers only put a word into the queue: shutting down inside a handler can deadlock.
     signals: SimpleQueue[int] = SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda received, _frame: signals.put(received))
+        signal.signal(number, lambda number, _frame: signals.put(number))
     busy = _Busy()
     scheduler = BackgroundScheduler(
         timezone=UTC,
@@ -52,8 +52,8 @@ def run_until_stopped(jobs: Sequence[Job], stop: threading.Event) -> None:
         )
     scheduler.start()
     log.info("started", extra={"fields": {"action": "daemon_started", "jobs": len(jobs)}})
-    number = signals.get()
-    log.info("stopping", extra={"fields": {"action": "daemon_stopping", "signal": signal.Signals(number).name}})
+    received = signals.get()
+    log.info("stopping", extra={"fields": {"action": "daemon_stopping", "signal": signal.Signals(received).name}})
     stop.set()
     scheduler.shutdown(wait=False)
     if not busy.wait_until_idle(GRACE_SECONDS):

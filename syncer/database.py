@@ -22,7 +22,7 @@ _WRITES = {"syncer_writes": True}
 
 
 def parse_database_url(text: str) -> URL:
-    """The URL with its driver settled: SQLite's own, or psycopg 3. Raises `ConfigurationError`; never shows a password."""
+    """The URL with its driver settled: SQLite's own, or psycopg 3; raises `ConfigurationError` without its password."""
     try:
         url = make_url(text)
         dialect = url.get_backend_name()
@@ -129,9 +129,12 @@ def reading(engine: Engine, doing: str) -> Iterator[Connection]:
 @contextmanager
 def writing(engine: Engine, doing: str) -> Iterator[Connection]:
     """A write transaction, committed at the end; on SQLite it holds the write lock from its first moment."""
-    with explained(doing, engine.url), engine.connect() as connection:
-        with connection.execution_options(**_WRITES).begin():
-            yield connection
+    with (
+        explained(doing, engine.url),
+        engine.connect().execution_options(**_WRITES) as connection,
+        connection.begin(),
+    ):
+        yield connection
 
 
 def become_sole_writer(connection: Connection) -> None:
@@ -149,11 +152,12 @@ def explained(doing: str, url: URL | None = None) -> Iterator[None]:
     """Turn a database error into one line; row values and passwords are not in it."""
     try:
         yield
-        return
     except DBAPIError as error:
         problem = _explain(error, url)
     except SQLAlchemyError as error:
         problem = f"{type(error).__name__}; check SYNCER_DATABASE_URL"
+    else:
+        return
     raise DatabaseFailed(f"{doing}: {problem}")
 
 
@@ -187,7 +191,7 @@ def _explain_sqlite(error: sqlite3.Error, url: URL | None) -> str:
     where = f" {sqlite_path(url)}" if url is not None else ""
     name = getattr(error, "sqlite_errorname", "") or ""
     remedies = {
-        "SQLITE_CANTOPEN": "the file cannot be opened; does it exist (syncer db upgrade creates it) and may it be read?",
+        "SQLITE_CANTOPEN": "the file cannot be opened; check that it exists (syncer db upgrade) and may be read",
         "SQLITE_BUSY": f"another program has held its lock for {LOCK_TIMEOUT_SECONDS} s; end it, then run again",
         "SQLITE_READONLY": "the file or its folder is read-only; make both writable for syncer's user",
         "SQLITE_FULL": "the disk is full; free some room, then run again",

@@ -76,14 +76,7 @@ def decode(body: bytes, decoder: Decoder) -> Listing:
     no JSON array in strict UTF-8, or when more than 10 % (and more than 3) of its items are bad.
     """
     body = body.removeprefix(b"\xef\xbb\xbf")
-    try:
-        text = body.decode("utf-8")
-    except UnicodeDecodeError as error:
-        reason = f"byte {error.start} is not UTF-8"
-    else:
-        reason = None
-    if reason:
-        raise AnswerUnusable(f"reading the answer: {reason}; the upstream or a proxy garbled it, try again later")
+    text = _text_of(body)
     try:
         listing = _read_items(msgspec.json.decode(body, type=list[msgspec.Raw]), msgspec.json.decode, decoder)
     except (msgspec.MsgspecError, RecursionError, ValueError):
@@ -98,6 +91,14 @@ def decode(body: bytes, decoder: Decoder) -> Listing:
             kind="too_many_rejects",
         )
     return listing
+
+
+def _text_of(body: bytes) -> str:
+    try:
+        return body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        place = error.start
+    raise AnswerUnusable(f"reading the answer: byte {place} is not UTF-8; a proxy may have garbled it, try again later")
 
 
 def _plain_json(text: str, scrub: Scrub) -> list[Any]:

@@ -52,7 +52,12 @@ def play(path: Path, now: datetime) -> None:
     with (
         FakeApi(DEFAULT_TOKEN, steps, advance="manual") as api,
         Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=out, transient=True, disable=not out.is_terminal
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            console=out,
+            transient=True,
+            disable=not out.is_terminal,
         ) as progress,
     ):
         task = progress.add_task("polling", total=len(steps))
@@ -60,9 +65,11 @@ def play(path: Path, now: datetime) -> None:
             api.show(step)
             report = _poll(engine, api, step.at)
             outcome = str(report.error) if report.error else _in_words(report)
-            progress.console.print(f"{render.moment(step.at)}  {step.title}\n    {report.status}: {outcome}", soft_wrap=True)
+            progress.console.print(
+                f"{render.moment(step.at)}  {step.title}\n    {report.status}: {outcome}", soft_wrap=True
+            )
             progress.advance(task)
-    _show(engine, path, steps[-1].at)
+    _show(engine, path)
 
 
 def _start(now: datetime) -> datetime:
@@ -95,7 +102,7 @@ def _in_words(report: RunReport) -> str:
     )
 
 
-def _show(engine: Engine, path: Path, at: datetime) -> None:
+def _show(engine: Engine, path: Path) -> None:
     out = render.console()
     with database.reading(engine, "reading the demo") as connection:
         by_status = estate.count_by_status(connection)
@@ -110,4 +117,4 @@ def _show(engine: Engine, path: Path, at: datetime) -> None:
     out.print(render.runs_table(runs))
     out.print(f"\nThe mirror is {path.absolute()}; try in it:")
     for query in QUERIES:
-        out.print(f"  sqlite3 {path} \"{query}\"", soft_wrap=True)
+        out.print(f'  sqlite3 {path} "{query}"', soft_wrap=True)

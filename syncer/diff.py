@@ -1,4 +1,4 @@
-"""The mirror beside an answer: what is new, what differs, what is absent. Pure facts; `transitions` says what they mean."""
+"""The mirror beside an answer: what is new, differs, or is absent. Pure facts; `transitions` says what they mean."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta

@@ -89,12 +89,8 @@ def _account_status(connection: Connection, account: Any, now: datetime) -> Acco
             sync_runs.c.id > func.coalesce(account.last_accepted_run_id, 0),
         )
     ).scalar_one()
-    counts = {
-        word: n
-        for word, n in connection.execute(
-            select(STATUS, func.count()).where(instances.c.account == account.account).group_by(STATUS)
-        )
-    }
+    by_status = select(STATUS, func.count()).where(instances.c.account == account.account).group_by(STATUS)
+    counts: dict[str, int] = {word: n for word, n in connection.execute(by_status)}  # noqa: C416 - mypy wants pairs
     age = None if account.last_accepted_at is None else max(timedelta(), now - account.last_accepted_at)
     state = "ok"
     if age is None:
@@ -130,7 +126,9 @@ def read_runs(connection: Connection, limit: int = LAST_RUNS) -> list[dict[str, 
 
 def read_held(connection: Connection) -> list[dict[str, Any]]:
     """Each account's latest run if it is held and not approved yet."""
-    latest = select(func.max(sync_runs.c.id)).where(sync_runs.c.status != RunStatus.RUNNING).group_by(sync_runs.c.account)
+    latest = (
+        select(func.max(sync_runs.c.id)).where(sync_runs.c.status != RunStatus.RUNNING).group_by(sync_runs.c.account)
+    )
     query = (
         select(sync_runs.c.id, sync_runs.c.account, sync_runs.c.error)
         .outerjoin(approvals, approvals.c.run_id == sync_runs.c.id)

@@ -20,7 +20,7 @@ class HoldReason(StrEnum):
 
 
 class Hold(NamedTuple):
-    """An answer that waits for approval: `missing` are the live instances that it lacks, ascending; an approval is bound to them."""
+    """An answer that waits for approval, which is bound to `missing`: the live instances that it lacks, ascending."""
 
     reason: HoldReason
     missing: tuple[int, ...]
@@ -54,7 +54,7 @@ def examine(
         reason = HoldReason.EMPTY if live else None
     elif of_account and not seen_of_account:
         reason = HoldReason.FOREIGN
-    elif len(missing) > max(TOLERATED_VANISHED, tolerated_share * live):
+    elif len(missing) > max(Fraction(TOLERATED_VANISHED), tolerated_share * live):
         reason = HoldReason.VANISHED
     if reason is None or any(approval.issuperset(missing) for approval in approved):
         return None

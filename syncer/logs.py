@@ -56,9 +56,13 @@ class _ConsoleFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         fields = " ".join(
-            f"{name}={_short(value)}" for name, value in _fields(record).items() if name != "action" and value not in (None, {})
+            f"{name}={_short(value)}"
+            for name, value in _fields(record).items()
+            if name != "action" and value not in (None, {})
         )
-        line = f"{_moment(record):%Y-%m-%d %H:%M:%S} {record.levelname.lower():7} {record.getMessage()} {fields}".rstrip()
+        line = (
+            f"{_moment(record):%Y-%m-%d %H:%M:%S} {record.levelname.lower():7} {record.getMessage()} {fields}".rstrip()
+        )
         if record.exc_info:
             line += "\n" + "".join(traceback.format_exception(*record.exc_info)).rstrip()
         return self._scrub(line)

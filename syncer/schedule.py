@@ -59,7 +59,9 @@ def parse_schedule(text: str, timezone: ZoneInfo) -> "Interval | Cron":
             raise ValueError(f"{text!r} is longer than 7 days; the upstream forgets, poll more often")
         return Interval(interval)
     if len(fields) != 5:
-        raise ValueError(f"{text!r} has {len(fields)} fields; a cron expression has five: minute hour day month weekday")
+        raise ValueError(
+            f"{text!r} has {len(fields)} fields; a cron expression has five: minute hour day month weekday"
+        )
     minutes, hours, days, months, weekdays = (
         frozenset(_parse_field(field, *limits)) for field, limits in zip(fields, _FIELDS, strict=True)
     )
@@ -144,7 +146,9 @@ class Cron:
         firings = [times[0], times[-1]]
         longest = max((later - earlier for earlier, later in pairwise(times)), default=timedelta())
         start = date(2028, 1, 1)  # a leap year
-        matching = [day for day in (start + timedelta(days=ahead) for ahead in range(SEARCHED_DAYS)) if self._matches(day)]
+        matching = [
+            day for day in (start + timedelta(days=ahead) for ahead in range(SEARCHED_DAYS)) if self._matches(day)
+        ]
         for earlier, later in pairwise(matching[:400]):
             longest = max(longest, (later - earlier) + firings[0] - firings[1])
         return int(longest.total_seconds())

@@ -130,5 +130,6 @@ def locked(engine: Engine) -> Iterator[Connection]:
 def _refuse_newer(state: SchemaState) -> None:
     if state is SchemaState.NEWER:
         raise DatabaseFailed(
-            "opening the database: its schema is newer than this syncer, which would misread it; install the syncer that made it"
+            "opening the database: its schema is newer than this syncer, which would misread it; "
+            "install the syncer that made it"
         )

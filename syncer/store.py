@@ -153,13 +153,9 @@ def hold(connection: Connection, run: StartedRun, held: Hold, error: str, now: d
     missing = canonical_json(list(held.missing))
     digest = sha256(missing.encode()).hexdigest()
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    connection.execute(
-        dialect.insert(held_sets).values(sha256=digest, missing=missing).on_conflict_do_nothing()
-    )
+    connection.execute(dialect.insert(held_sets).values(sha256=digest, missing=missing).on_conflict_do_nothing())
     connection.execute(insert(held_answers).values(run_id=run.id, reason=held.reason, missing_sha256=digest))
-    finish_run(
-        connection, run, RunStatus.HELD, now, error_kind="held", error=error, listed=held.listed, **answer
-    )
+    finish_run(connection, run, RunStatus.HELD, now, error_kind="held", error=error, listed=held.listed, **answer)
 
 
 def approve(connection: Connection, run_id: int, now: datetime) -> bool:
@@ -176,7 +172,7 @@ def approve(connection: Connection, run_id: int, now: datetime) -> bool:
     ).one_or_none()
     if approval is not None and approval.closed_by_run_id is not None:
         raise ConfigurationError(
-            f"approving run {run_id}: its approval was used up by run {approval.closed_by_run_id}; approve a later held run"
+            f"approving run {run_id}: run {approval.closed_by_run_id} used its approval up; approve a later held run"
         )
     if approval is not None:
         return False
@@ -206,9 +202,7 @@ def apply(
         else None,
         ({**row, "key": row["id_instance"]} for row in known),
     )
-    _execute_in_batches(
-        connection, insert(instance_history), _history_rows(decisions, account, run.id, observed_at)
-    )
+    _execute_in_batches(connection, insert(instance_history), _history_rows(decisions, account, run.id, observed_at))
     connection.execute(
         update(accounts)
         .where(accounts.c.account == account)
@@ -238,7 +232,9 @@ def keep_tokens(
     stored = {
         row.id_instance: (row.token_fingerprint, row.key_fingerprint)
         for row in connection.execute(
-            select(instance_tokens.c.id_instance, instance_tokens.c.token_fingerprint, instance_tokens.c.key_fingerprint)
+            select(
+                instance_tokens.c.id_instance, instance_tokens.c.token_fingerprint, instance_tokens.c.key_fingerprint
+            )
         )
     }
     wanted = [
@@ -251,7 +247,9 @@ def keep_tokens(
         for id_instance, ciphertext in sealed.items()
         if stored.get(id_instance) != (fingerprints[id_instance], key_fingerprint)
     ]
-    _execute_in_batches(connection, insert(instance_tokens), (row for row in wanted if row["id_instance"] not in stored))
+    _execute_in_batches(
+        connection, insert(instance_tokens), (row for row in wanted if row["id_instance"] not in stored)
+    )
     _execute_in_batches(
         connection,
         update(instance_tokens)

@@ -108,7 +108,9 @@ def run_once(
         raise
     except Exception as error:
         log.exception("defect", extra={"fields": {"action": "defect", "run": run.id}})
-        defect = SyncerError(f"a defect in syncer ({type(error).__name__}); its traceback is in the log, please report it")
+        defect = SyncerError(
+            f"a defect in syncer ({type(error).__name__}); its traceback is in the log, please report it"
+        )
         report = _fail(engine, account, run, defect, answer_columns, clock)
     _log_summary(report, answer_columns, time.monotonic() - began)
     return report
@@ -240,10 +242,18 @@ def _fail(
     try:
         with database.writing(engine, "noting the failure") as connection:
             store.finish_run(
-                connection, run, status, clock(), error_kind=error.kind, error=account.decoder.scrub(str(error)), **columns
+                connection,
+                run,
+                status,
+                clock(),
+                error_kind=error.kind,
+                error=account.decoder.scrub(str(error)),
+                **columns,
             )
     except DatabaseFailed as failure:
-        log.warning("run not closed", extra={"fields": {"action": "run_not_closed", "run": run.id, "error": str(failure)}})
+        log.warning(
+            "run not closed", extra={"fields": {"action": "run_not_closed", "run": run.id, "error": str(failure)}}
+        )
     return RunReport(run.id, account.name, status, error=error)
 
 

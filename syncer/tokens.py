@@ -18,7 +18,9 @@ SETTING = "SYNCER_TOKEN_KEY"
 def parse_key(text: str) -> bytes:
     """A key of 32 bytes, as 64 hex digits or as base64. Raises `ConfigurationError`, which does not show it."""
     try:
-        key = bytes.fromhex(text) if len(text) == 2 * KEY_BYTES else base64.b64decode(text, altchars=b"-_", validate=True)
+        key = (
+            bytes.fromhex(text) if len(text) == 2 * KEY_BYTES else base64.b64decode(text, altchars=b"-_", validate=True)
+        )
     except (ValueError, Base64Error):
         key = b""
     if len(key) != KEY_BYTES:
@@ -45,7 +47,7 @@ def unseal(key: bytes, id_instance: int, ciphertext: bytes) -> str:
     return _cipher(key).decrypt(nonce, sealed, _bound_to(id_instance)).decode("utf-8", "surrogatepass")
 
 
-def _cipher(key: bytes):  # type: ignore[no-untyped-def]  # noqa: ANN202 - the class is only there with the extra
+def _cipher(key: bytes):  # type: ignore[no-untyped-def]
     try:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
     except ImportError:

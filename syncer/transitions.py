@@ -1,6 +1,6 @@
 """What a difference means: the one table of moves of an instance (CONTRACT 4). Pure; time is an argument."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -23,7 +23,7 @@ CHANGED_COLUMNS = (
 
 
 class Observation(NamedTuple):
-    """When and by whom an answer was seen; `previous_observed_at` by account: its last accepted answer before this one."""
+    """When and for whom an answer was seen; `previous_observed_at` is each account's last accepted answer before it."""
 
     account: str
     observed_at: datetime
@@ -57,7 +57,7 @@ def decide_new(instance: Instance, observation: Observation) -> Decision:
 
 
 def decide_listed(row: MirrorRow, instance: Instance, observation: Observation) -> Decision:
-    """A known instance that is listed, and differs from its row in something; perhaps in nothing that is a transition."""
+    """A known instance that is listed and differs from its row; perhaps in nothing that is a transition."""
     old = row.instance
     observed_at = observation.observed_at
     events: list[Event] = []
@@ -127,7 +127,7 @@ def decide_absent(row: MirrorRow, observation: Observation) -> Decision:
 
 
 def _stated(
-    transition: Transition, stated: datetime | None, observed_at: datetime, changes: dict[str, Change]
+    transition: Transition, stated: datetime | None, observed_at: datetime, changes: Mapping[str, Change]
 ) -> Event:
     """An event whose time the upstream may have stated; a time after it was observed is not believed."""
     moved = {column: change for column, change in changes.items() if change[0] != change[1]}

@@ -85,8 +85,14 @@ def _fetch_once(upstream: Upstream, stop: threading.Event, clock: Callable[[], d
                 client.stream(
                     "GET",
                     f"{upstream.api_url}{METHOD_PATH}{{partnerToken}}",
-                    headers={"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": f"syncer/{__version__}"},
-                    timeout=httpx.Timeout(upstream.timeout_seconds, connect=min(CONNECT_SECONDS, upstream.timeout_seconds)),
+                    headers={
+                        "Accept": "application/json",
+                        "Accept-Encoding": "gzip",
+                        "User-Agent": f"syncer/{__version__}",
+                    },
+                    timeout=httpx.Timeout(
+                        upstream.timeout_seconds, connect=min(CONNECT_SECONDS, upstream.timeout_seconds)
+                    ),
                     extensions={"trace": watch.trace},
                 ) as response,
             ):
@@ -130,7 +136,9 @@ class _Watch:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._over.set()
         self._thread.join()
 
@@ -194,7 +202,7 @@ def _inflated(response: httpx.Response) -> Iterator[bytes]:
         return
     if encoding not in {"gzip", "x-gzip"}:
         raise AnswerUnusable(
-            f"reading the answer: it is encoded as {encoding[:20]!r}, which was not asked for; a proxy may have done it",
+            f"reading the answer: it is encoded as {encoding[:20]!r}, which was not asked for; check any proxy",
             http_status=response.status_code,
         )
     inflater = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
@@ -242,7 +250,9 @@ def _refusal(response: httpx.Response, upstream: Upstream, now: datetime) -> Syn
             kind="redirected",
             http_status=status,
         )
-    return AnswerUnusable(f"reading the answer: it came with {said}, not 200; nothing is inferred from it", http_status=status)
+    return AnswerUnusable(
+        f"reading the answer: it came with {said}, not 200; nothing is inferred from it", http_status=status
+    )
 
 
 def _excerpt(response: httpx.Response, upstream: Upstream) -> str:

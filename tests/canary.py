@@ -34,9 +34,7 @@ def encodings(secret: str) -> dict[str, bytes]:
     }
 
 
-SPELLINGS = [
-    (name, spelling) for secret in SECRETS for name, spelling in encodings(secret).items()
-]
+SPELLINGS = [(name, spelling) for secret in SECRETS for name, spelling in encodings(secret).items()]
 _ANY = re.compile(b"|".join(re.escape(spelling) for _name, spelling in SPELLINGS))
 
 

@@ -73,7 +73,9 @@ def syncer_environment() -> dict[str, str]:
 def run_syncer(tmp_path: Path, syncer_environment: dict[str, str]) -> RunSyncer:
     """Runs the real program in an empty folder."""
 
-    def run(*arguments: str, env: dict[str, str] | None = None, timeout: float = 60) -> "subprocess.CompletedProcess[str]":
+    def run(
+        *arguments: str, env: dict[str, str] | None = None, timeout: float = 60
+    ) -> "subprocess.CompletedProcess[str]":
         done = subprocess.run(
             [sys.executable, "-m", "syncer", *arguments],
             env=syncer_environment | (env or {}),
@@ -83,7 +85,7 @@ def run_syncer(tmp_path: Path, syncer_environment: dict[str, str]) -> RunSyncer:
             timeout=timeout,
             check=False,
         )
-        assert [] == find_secrets((done.stdout + done.stderr).encode())
+        assert find_secrets((done.stdout + done.stderr).encode()) == []
         return done
 
     return run
@@ -107,7 +109,7 @@ def _no_secret_leaks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
         if path.is_file() and not path.name.endswith(EXEMPT)
     ]
     leaks = [f"{place}: {encoding}" for place, data in searched for encoding in find_secrets(data)]
-    assert [] == leaks
+    assert leaks == []
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -125,7 +127,9 @@ def _dump(url: str) -> bytes:
         rows = [
             row[0]
             for (name,) in names
-            for row in connection.execute(sql.SQL("SELECT row_to_json(t)::text FROM {} AS t").format(sql.Identifier(name)))
+            for row in connection.execute(
+                sql.SQL("SELECT row_to_json(t)::text FROM {} AS t").format(sql.Identifier(name))
+            )
         ]
     return "\n".join(rows).encode()
 

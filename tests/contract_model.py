@@ -49,7 +49,11 @@ class ContractModel:
         live = {key for key in listed if not self.rows[key]["deleted"]}
         gone = sorted(listed - seen) if every_id_readable else []
         lost = [key for key in gone if key in live]
-        if (not items and live) or (items and listed and not (seen & listed)) or len(lost) > max(3, len(live) * 5 / 100):
+        if (
+            (not items and live)
+            or (items and listed and not (seen & listed))
+            or len(lost) > max(3, len(live) * 5 / 100)
+        ):
             return "held"
         for key in sorted(good):
             self._listed(key, good[key], now)
@@ -108,7 +112,9 @@ class ContractModel:
             happened.append(("expired", *told(new["expiration_date"])))
         partner = new["is_partner"]
         renews_itself = partner if partner is not None else (new["tariff"] or "").startswith("PARTNER")
-        other = any(old[name] != new[name] for name in ("name", "type_instance", "tariff", "is_partner", "time_created"))
+        other = any(
+            old[name] != new[name] for name in ("name", "type_instance", "tariff", "is_partner", "time_created")
+        )
         if old["deleted"] == new["deleted"] and old["time_deleted"] != new["time_deleted"]:
             other = True
         before, after = old["expiration_date"], new["expiration_date"]
@@ -126,7 +132,9 @@ class ContractModel:
             happened.append(("token_rotated", *seen_now))
         self._record(key, happened, now, self.last_accepted)
 
-    def _record(self, key: int, happened: list[tuple[str, datetime, str]], now: datetime, previous: datetime | None) -> None:
+    def _record(
+        self, key: int, happened: list[tuple[str, datetime, str]], now: datetime, previous: datetime | None
+    ) -> None:
         row = self.rows[key]
         for word, occurred_at, source in sorted(happened, key=lambda event: ORDER.index(event[0])):
             self.history.append(

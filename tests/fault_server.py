@@ -73,7 +73,9 @@ class FaultServer:
         threading.Thread(target=self._accept, daemon=True).start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._closing.set()
         self._listener.close()
 
@@ -124,7 +126,16 @@ def respond(
     """A whole answer; `length` overrides the Content-Length that is told."""
 
     def behave(connection: Connection) -> None:
-        connection.send(_head(status, {"Content-Type": content_type, "Content-Length": str(len(body) if length is None else length), **(headers or {})}))
+        connection.send(
+            _head(
+                status,
+                {
+                    "Content-Type": content_type,
+                    "Content-Length": str(len(body) if length is None else length),
+                    **(headers or {}),
+                },
+            )
+        )
         connection.send(body)
 
     return behave

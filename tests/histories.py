@@ -7,7 +7,13 @@ from canary import api_token
 from hypothesis import strategies as st
 
 IDS = range(1, 8)
-TIMES = ["0001-01-01T00:00:00", "2026-10-01T00:00:00", "2026-11-01T15:03:00", "2026-11-02T00:00:00", "2027-01-01T00:00:00"]
+TIMES = [
+    "0001-01-01T00:00:00",
+    "2026-10-01T00:00:00",
+    "2026-11-01T15:03:00",
+    "2026-11-02T00:00:00",
+    "2027-01-01T00:00:00",
+]
 
 
 def _item(id_instance: int) -> st.SearchStrategy[dict[str, Any]]:
@@ -49,6 +55,8 @@ def histories(draw: st.DrawFn, longest: int = 8) -> list[tuple[timedelta, list[d
         if draw(st.integers(0, 9)) == 0:
             bad = draw(BAD_ITEMS)
             items = [bad, *(item for item in items if item["idInstance"] != bad.get("idInstance"))]
-        pause = draw(st.sampled_from([timedelta(minutes=2), timedelta(minutes=5), timedelta(hours=7), timedelta(days=40)]))
+        pause = draw(
+            st.sampled_from([timedelta(minutes=2), timedelta(minutes=5), timedelta(hours=7), timedelta(days=40)])
+        )
         answers.append((pause, items))
     return answers

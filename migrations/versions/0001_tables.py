@@ -198,7 +198,8 @@ def upgrade() -> None:
             "transition <> 'vanished' OR NOT deleted", name=op.f("ck_instance_history_vanished_was_not_deleted")
         ),
         sa.CheckConstraint(
-            "transition IN ('created', 'reappeared', 'restored', 'renewed', 'extended', 'changed', 'token_rotated', 'expired', 'deleted', 'vanished', 'purged')",
+            "transition IN ('created', 'reappeared', 'restored', 'renewed', 'extended', 'changed', "
+            "'token_rotated', 'expired', 'deleted', 'vanished', 'purged')",
             name=op.f("ck_instance_history_transition_known"),
         ),
         sa.CheckConstraint("occurred_at <= observed_at", name=op.f("ck_instance_history_occurred_before_observed")),

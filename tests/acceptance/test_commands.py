@@ -43,14 +43,14 @@ def test_sync_gives_an_empty_database_the_schema_and_the_mirror(run_syncer: RunS
     with FaultServer([fault.json_list([item(1), paid(2, isExpired=True)])]) as server:
         done = run_syncer("sync", "--json", env=env | {"SYNCER_API_URL": server.url})
 
-    assert 0 == done.returncode, done.stderr
+    assert done.returncode == 0, done.stderr
     (run,) = json.loads(done.stdout)["runs"]
-    assert {
+    assert run == {
         "id": 1, "account": "default", "status": "ok", "listed": 2, "created": 2, "updated": 0,
         "transitions": {"created": 2, "expired": 1}, "rejected": 0, "error_kind": None, "error": None,
-    } == run  # fmt: skip
-    assert ["run_finished"] == [json.loads(line)["action"] for line in done.stderr.strip().splitlines()]
-    assert [(1,), (2,)] == rows(env["SYNCER_DATABASE_URL"], "SELECT id_instance FROM instances ORDER BY 1")
+    }  # fmt: skip
+    assert [json.loads(line)["action"] for line in done.stderr.strip().splitlines()] == ["run_finished"]
+    assert rows(env["SYNCER_DATABASE_URL"], "SELECT id_instance FROM instances ORDER BY 1") == [(1,), (2,)]
 
 
 FAILURES: dict[str, tuple[Behaviour, int, str]] = {
@@ -88,7 +88,7 @@ def test_a_bad_answer_has_its_exit_code_its_row_and_changes_nothing(
 def test_an_unreachable_upstream_is_exit_code_3(run_syncer: RunSyncer, env: dict[str, str]) -> None:
     done = run_syncer("sync", env=env | {"SYNCER_API_URL": "http://127.0.0.1:9"})
 
-    assert 3 == done.returncode
+    assert done.returncode == 3
     assert "Connection refused (4 of 4 tries)" in done.stdout
 
 
@@ -97,28 +97,34 @@ def test_plan_shows_the_change_and_writes_nothing(run_syncer: RunSyncer, env: di
     with FaultServer([fault.json_list([item(1)]), fault.json_list([item(1, name="n"), item(2)])]) as server:
         env = env | {"SYNCER_API_URL": server.url}
         run_syncer("sync", env=env)
-        before = [rows(url, f"SELECT * FROM {table}") for table in ("instances", "instance_history", "sync_runs", "accounts")]
+        before = [
+            rows(url, f"SELECT * FROM {table}") for table in ("instances", "instance_history", "sync_runs", "accounts")
+        ]
 
         shown = run_syncer("plan", env=env)
         document = run_syncer("plan", "--json", env=env)
 
-    assert 0 == shown.returncode
+    assert shown.returncode == 0
     assert "    name: client -> n" in shown.stdout
     (plan,) = json.loads(document.stdout)["plans"]
     changes = {change["id_instance"]: (change["transitions"], change["fields"]) for change in plan["changes"]}
-    assert {2: (["created"], {}), 1: (["changed"], {"name": ["client", "n"]})} == changes
-    assert before == [rows(url, f"SELECT * FROM {table}") for table in ("instances", "instance_history", "sync_runs", "accounts")]
+    assert changes == {2: (["created"], {}), 1: (["changed"], {"name": ["client", "n"]})}
+    assert before == [
+        rows(url, f"SELECT * FROM {table}") for table in ("instances", "instance_history", "sync_runs", "accounts")
+    ]
 
 
 def test_plan_creates_no_database(run_syncer: RunSyncer, tmp_path: Path) -> None:
     with FaultServer([fault.json_list([item(1)])]) as server:
         done = run_syncer("plan", env={"SYNCER_API_URL": server.url})
 
-    assert (0, []) == (done.returncode, list(tmp_path.iterdir()))
+    assert (done.returncode, list(tmp_path.iterdir())) == (0, [])
 
 
 def test_approve_lets_the_held_change_through(run_syncer: RunSyncer, env: dict[str, str]) -> None:
-    with FaultServer([fault.json_list([item(number) for number in range(1, 10)]), fault.json_list([item(1)])]) as server:
+    with FaultServer(
+        [fault.json_list([item(number) for number in range(1, 10)]), fault.json_list([item(1)])]
+    ) as server:
         env = env | {"SYNCER_API_URL": server.url}
         run_syncer("sync", env=env)
         held = run_syncer("sync", env=env)
@@ -128,14 +134,16 @@ def test_approve_lets_the_held_change_through(run_syncer: RunSyncer, env: dict[s
         again = run_syncer("approve", "2", env=env)
         passed = run_syncer("sync", "--json", env=env)
 
-    assert [6, 6, 0, 0, 0] == [done.returncode for done in (held, planned, approved, again, passed)]
+    assert [done.returncode for done in (held, planned, approved, again, passed)] == [6, 6, 0, 0, 0]
     assert "syncer approve 2" in held.stdout
     assert "syncer approve 2" in shown.stdout
-    assert {"vanished": 8} == json.loads(passed.stdout)["runs"][0]["transitions"]
+    assert json.loads(passed.stdout)["runs"][0]["transitions"] == {"vanished": 8}
 
 
 def test_history_and_status_show_what_happened(run_syncer: RunSyncer, env: dict[str, str]) -> None:
-    with FaultServer([fault.json_list([item(1), item(2)]), fault.json_list([item(1, deleted=True), item(2, name="Ёж")])]) as server:
+    with FaultServer(
+        [fault.json_list([item(1), item(2)]), fault.json_list([item(1, deleted=True), item(2, name="Ёж")])]
+    ) as server:
         env = env | {"SYNCER_API_URL": server.url}
         run_syncer("sync", env=env)
         run_syncer("sync", env=env)
@@ -144,17 +152,23 @@ def test_history_and_status_show_what_happened(run_syncer: RunSyncer, env: dict[
         done = run_syncer("history", *arguments, "--json", env=env)
         return [event["transition"] for event in json.loads(done.stdout)["history"]]
 
-    assert ["created", "created", "deleted", "changed"] == words()
-    assert ["created", "deleted"] == words("1")
-    assert ["deleted"] == words("--transition", "deleted", "--account", "default")
-    assert ["changed"] == words("--limit", "1")
-    assert [] == words("--since", "2999-01-01")
-    assert 4 == len(words("--until", "2999-01-01T00:00:00+03:00"))
+    assert words() == ["created", "created", "deleted", "changed"]
+    assert words("1") == ["created", "deleted"]
+    assert words("--transition", "deleted", "--account", "default") == ["deleted"]
+    assert words("--limit", "1") == ["changed"]
+    assert words("--since", "2999-01-01") == []
+    assert len(words("--until", "2999-01-01T00:00:00+03:00")) == 4
     assert "name client → Ёж" in run_syncer("history", "2", env=env).stdout
 
     status = run_syncer("status", "--json", env=env)
     (account,) = json.loads(status.stdout)["accounts"]
-    assert (0, "ok", 1, 1, 2) == (status.returncode, account["state"], account["live"], account["deleted"], account["listed"])
+    assert (
+        status.returncode,
+        account["state"],
+        account["live"],
+        account["deleted"],
+        account["listed"],
+    ) == (0, "ok", 1, 1, 2)
 
 
 USAGE: dict[str, tuple[list[str], dict[str, str], int, str]] = {
@@ -185,7 +199,7 @@ def test_an_error_of_the_user_is_one_line_with_its_remedy(
     assert exit_code == done.returncode, said
     assert words in said
     assert "Traceback" not in said
-    assert 1 == len(done.stderr.strip().splitlines())
+    assert len(done.stderr.strip().splitlines()) == 1
 
 
 def test_a_file_that_is_no_database_is_left_alone(run_syncer: RunSyncer, tmp_path: Path) -> None:
@@ -193,18 +207,23 @@ def test_a_file_that_is_no_database_is_left_alone(run_syncer: RunSyncer, tmp_pat
 
     done = run_syncer("sync", env={"SYNCER_API_URL": "http://127.0.0.1:9"})
 
-    assert (8, True) == (done.returncode, "no SQLite database" in done.stdout)
+    assert (done.returncode, "no SQLite database" in done.stdout) == (8, True)
     assert (tmp_path / "syncer.db").read_bytes().startswith(b"my thesis")
 
 
-def test_a_database_that_is_locked_ends_in_words(run_syncer: RunSyncer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_that_is_locked_ends_in_words(
+    run_syncer: RunSyncer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run_syncer("db", "upgrade")
     monkeypatch.setattr(database, "LOCK_TIMEOUT_SECONDS", 0.2)
     engine = database.open_engine(database.parse_database_url(f"sqlite:///{tmp_path}/syncer.db"))
     blocker = sqlite3.connect(tmp_path / "syncer.db", isolation_level=None)
     blocker.execute("BEGIN IMMEDIATE")
 
-    with pytest.raises(database.DatabaseFailed, match="another program has held its lock"), database.writing(engine, "x"):
+    with (
+        pytest.raises(database.DatabaseFailed, match="another program has held its lock"),
+        database.writing(engine, "x"),
+    ):
         pass
     blocker.close()
 
@@ -212,11 +231,15 @@ def test_a_database_that_is_locked_ends_in_words(run_syncer: RunSyncer, tmp_path
 @pytest.mark.parametrize("command", [["sync"], ["plan"], ["sync", "--log-level", "debug", "--log-format", "console"]])
 def test_no_secret_is_printed_whatever_the_upstream_answers(run_syncer: RunSyncer, command: list[str]) -> None:
     echo = f'{{"statusCode":500,"path":"/partner/getInstances/{WEIRD_PARTNER_TOKEN}"}}'.encode()
-    for behaviour in (fault.respond(404, echo), fault.respond(200, echo), fault.json_list([item(1), "x", {"apiTokenInstance": 5}])):
+    for behaviour in (
+        fault.respond(404, echo),
+        fault.respond(200, echo),
+        fault.json_list([item(1), "x", {"apiTokenInstance": 5}]),
+    ):
         with FaultServer([behaviour]) as server:
             done = run_syncer(*command, env={"SYNCER_API_URL": server.url, "SYNCER_PARTNER_TOKEN": WEIRD_PARTNER_TOKEN})
 
-        assert [] == find_secrets((done.stdout + done.stderr).encode())
+        assert find_secrets((done.stdout + done.stderr).encode()) == []
 
 
 def test_tokens_are_kept_encrypted_when_a_key_is_set(run_syncer: RunSyncer, env: dict[str, str]) -> None:
@@ -225,11 +248,11 @@ def test_tokens_are_kept_encrypted_when_a_key_is_set(run_syncer: RunSyncer, env:
     with FaultServer([fault.json_list([item(1), item(2)])]) as server:
         env = env | {"SYNCER_API_URL": server.url}
         for key in (None, "11" * 32, "11" * 32, "22" * 32):
-            assert 0 == run_syncer("sync", env=env | ({"SYNCER_TOKEN_KEY": key} if key else {})).returncode
+            assert run_syncer("sync", env=env | ({"SYNCER_TOKEN_KEY": key} if key else {})).returncode == 0
             stored.append(rows(url, "SELECT id_instance, ciphertext FROM instance_tokens ORDER BY 1"))
 
     without, first, same, rotated = stored
-    assert ([], [1, 2], [1, 2]) == (without, [row[0] for row in first], [row[0] for row in rotated])
+    assert (without, [row[0] for row in first], [row[0] for row in rotated]) == ([], [1, 2], [1, 2])
     assert first == same
     assert first != rotated
 
@@ -242,17 +265,19 @@ def test_db_commands_tell_the_version(run_syncer: RunSyncer, env: dict[str, str]
     good = run_syncer("db", "check", env=env)
 
     assert before.stdout.startswith("none")
-    assert [8, 0] == [missing.returncode, good.returncode]
+    assert [missing.returncode, good.returncode] == [8, 0]
     assert after.stdout.split()[0] == after.stdout.split()[-1].rstrip(")")
 
 
-def test_a_pipe_that_closes_early_is_no_error(run_syncer: RunSyncer, syncer_environment: dict[str, str], tmp_path: Path) -> None:
+def test_a_pipe_that_closes_early_is_no_error(
+    run_syncer: RunSyncer, syncer_environment: dict[str, str], tmp_path: Path
+) -> None:
     done = subprocess.run(
         f"{sys.executable} -m syncer --help | true; exit ${{PIPESTATUS[0]}}",
         shell=True, executable="/bin/bash", env=syncer_environment, cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
-    assert (0, "") == (done.returncode, done.stderr)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.fixture
@@ -273,7 +298,7 @@ def fake_api(syncer_environment: dict[str, str], tmp_path: Path) -> Iterator[dic
 def test_the_fake_api_serves_what_sync_reads(run_syncer: RunSyncer, fake_api: dict[str, str]) -> None:
     done = run_syncer("sync", "--json", env=fake_api)
 
-    assert (0, "ok") == (done.returncode, json.loads(done.stdout)["runs"][0]["status"])
+    assert (done.returncode, json.loads(done.stdout)["runs"][0]["status"]) == (0, "ok")
 
 
 def test_the_demo_shows_estate_history_runs_and_queries_that_work(run_syncer: RunSyncer, tmp_path: Path) -> None:
@@ -281,12 +306,20 @@ def test_the_demo_shows_estate_history_runs_and_queries_that_work(run_syncer: Ru
     for _twice in range(2):
         done = run_syncer("demo")
 
-        assert 0 == done.returncode, done.stderr
-        for words in ("The estate by status", "History", "Runs", "restored", "purged", "syncer approve", "Unauthorized"):
+        assert done.returncode == 0, done.stderr
+        for words in (
+            "The estate by status",
+            "History",
+            "Runs",
+            "restored",
+            "purged",
+            "syncer approve",
+            "Unauthorized",
+        ):
             assert words in done.stdout
     queries = [line.split('"')[1] for line in done.stdout.splitlines() if line.strip().startswith("sqlite3 ")]
     with sqlite3.connect(tmp_path / "demo.db") as connection:
         assert all(connection.execute(query).fetchall() for query in queries)
     connection.close()
-    assert 2 == len(queries)
+    assert len(queries) == 2
     assert time.monotonic() - began < 60

@@ -61,7 +61,7 @@ def ended(process: "subprocess.Popen[str]") -> tuple[int, float, list[str]]:
     """Exit code, seconds it took, and the actions of its log."""
     began = time.monotonic()
     _out, log = process.communicate(timeout=20)
-    assert [] == find_secrets(log.encode())
+    assert find_secrets(log.encode()) == []
     return process.returncode, time.monotonic() - began, [json.loads(line)["action"] for line in log.splitlines()]
 
 
@@ -76,10 +76,10 @@ def test_it_runs_at_once_then_on_the_schedule(
         exit_code, _seconds, actions = ended(process)
 
     gaps = [later.at - earlier.at for earlier, later in zip(server.requests, server.requests[1:], strict=False)]
-    assert 0 == exit_code
+    assert exit_code == 0
     assert all(0.5 < gap < 3 for gap in gaps)
-    assert ["daemon_started", "run_finished"] == actions[:2]
-    assert "daemon_stopped" == actions[-1]
+    assert actions[:2] == ["daemon_started", "run_finished"]
+    assert actions[-1] == "daemon_stopped"
     assert {"ok", "unchanged"} == set(statuses(database_url))
 
 
@@ -94,19 +94,21 @@ def test_an_idle_daemon_stops_within_a_second(
         process.send_signal(number)
         exit_code, seconds, _actions = ended(process)
 
-    assert 0 == exit_code
+    assert exit_code == 0
     assert seconds < 1
 
 
 @pytest.mark.parametrize("behaviour", [fault.silence, fault.drip_body])
-def test_a_run_that_is_fetching_is_given_up(start_daemon: StartDaemon, database_url: str, behaviour: fault.Behaviour) -> None:
+def test_a_run_that_is_fetching_is_given_up(
+    start_daemon: StartDaemon, database_url: str, behaviour: fault.Behaviour
+) -> None:
     with FaultServer([behaviour]) as server:
         process = start_daemon(API_URL=server.url, DATABASE_URL=database_url)
         wait_for(lambda: server.requests)
         process.send_signal(signal.SIGTERM)
         exit_code, seconds, _actions = ended(process)
 
-    assert (0, ["abandoned"]) == (exit_code, statuses(database_url))
+    assert (exit_code, statuses(database_url)) == (0, ["abandoned"])
     assert seconds < 3
 
 
@@ -115,9 +117,9 @@ def test_a_failing_upstream_does_not_end_the_daemon(start_daemon: StartDaemon, s
         process = start_daemon(API_URL=server.url, DATABASE_URL=sqlite_url, SCHEDULE="1s")
         wait_for(lambda: len(server.requests) >= 4)
         process.send_signal(signal.SIGTERM)
-        assert 0 == ended(process)[0]
+        assert ended(process)[0] == 0
 
-    assert ["failed", "failed", "ok"] == statuses(sqlite_url)[:3]
+    assert statuses(sqlite_url)[:3] == ["failed", "failed", "ok"]
 
 
 def test_a_run_whose_process_was_killed_is_abandoned_by_the_next(start_daemon: StartDaemon, database_url: str) -> None:
@@ -131,4 +133,4 @@ def test_a_run_whose_process_was_killed_is_abandoned_by_the_next(start_daemon: S
         process.send_signal(signal.SIGTERM)
         ended(process)
 
-    assert ["abandoned", "ok"] == statuses(database_url)
+    assert statuses(database_url) == ["abandoned", "ok"]

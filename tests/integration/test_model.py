@@ -22,7 +22,11 @@ EXAMPLES = int(os.environ.get("SYNCER_MODEL_EXAMPLES", "60"))
 OUTCOMES = {"ok": "accepted", "unchanged": "accepted", "held": "held", "failed": "failed"}
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(answers=histories())
 def test_every_history_ends_in_the_rows_of_the_model(
     mirror: Mirror, answers: list[tuple[timedelta, list[dict[str, Any]]]]
@@ -70,7 +74,11 @@ def test_the_model_can_fail(sqlite_url: str, tmp_path: Path, table: str) -> None
     mirror.observe(answer)
     model.observe(answer, mirror.now)
     with mirror.engine.begin() as connection:
-        connection.execute(text("UPDATE instances SET name = 'b'" if table == "instances" else "UPDATE instance_history SET name = 'b'"))
+        connection.execute(
+            text(
+                "UPDATE instances SET name = 'b'" if table == "instances" else "UPDATE instance_history SET name = 'b'"
+            )
+        )
 
     stored = mirror.rows(instances if table == "instances" else instance_history)[0]["name"]
     expected = model.rows[1]["name"] if table == "instances" else model.history[0]["name"]

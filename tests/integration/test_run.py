@@ -45,14 +45,14 @@ def test_an_instance_is_mirrored_in_utc(mirror: Mirror) -> None:
         "renewed_at": None,
         "missing_since": None,
     } == row
-    assert 16 == len(row["token_fingerprint"])
+    assert len(row["token_fingerprint"]) == 16
 
 
 def test_an_item_of_2022_leaves_what_it_does_not_tell_unknown(mirror: Mirror) -> None:
     mirror.observe([item_2022()])
 
     row = mirror.instance()
-    assert (None, None, None) == (row["is_free"], row["is_partner"], row["messenger"])
+    assert (row["is_free"], row["is_partner"], row["messenger"]) == (None, None, None)
 
 
 def test_a_first_sight_is_created_at_the_time_that_the_upstream_states(mirror: Mirror) -> None:
@@ -69,7 +69,9 @@ def test_a_first_sight_is_created_at_the_time_that_the_upstream_states(mirror: M
 
 
 def test_an_instance_first_seen_expired_and_deleted_has_all_three(mirror: Mirror) -> None:
-    mirror.observe([paid(isExpired=True, deleted=True, timeDeleted="2026-10-01T03:00:00", expirationDate="2026-09-01T03:00:00")])
+    mirror.observe(
+        [paid(isExpired=True, deleted=True, timeDeleted="2026-10-01T03:00:00", expirationDate="2026-09-01T03:00:00")]
+    )
 
     assert [
         ("created", datetime(2026, 6, 3, 15, 39, 44, tzinfo=UTC)),
@@ -81,8 +83,9 @@ def test_an_instance_first_seen_expired_and_deleted_has_all_three(mirror: Mirror
 def test_a_stated_time_in_the_future_is_not_believed(mirror: Mirror) -> None:
     mirror.observe([item(timeCreated="2030-01-01T00:00:00", deleted=True, timeDeleted="2030-01-01T00:00:00")])
 
-    assert [("created", FIRST, "observed"), ("deleted", FIRST, "observed")] == [
-        (event["transition"], event["occurred_at"], event["time_source"]) for event in mirror.history()
+    assert [(event["transition"], event["occurred_at"], event["time_source"]) for event in mirror.history()] == [
+        ("created", FIRST, "observed"),
+        ("deleted", FIRST, "observed"),
     ]
 
 
@@ -142,8 +145,8 @@ def test_the_daily_roll_updates_the_row_and_says_when(mirror: Mirror) -> None:
     report = mirror.observe([item(expirationDate=LATER)])
 
     row = mirror.instance()
-    assert (RunStatus.OK, 1, {}) == (report.status, report.updated, report.transitions)
-    assert (SECOND, SECOND) == (row["renewed_at"], row["changed_at"])
+    assert (report.status, report.updated, report.transitions) == (RunStatus.OK, 1, {})
+    assert (row["renewed_at"], row["changed_at"]) == (SECOND, SECOND)
 
 
 def test_an_unchanged_answer_writes_no_row(mirror: Mirror) -> None:
@@ -152,9 +155,9 @@ def test_an_unchanged_answer_writes_no_row(mirror: Mirror) -> None:
 
     report = mirror.observe([paid(2), item()])
 
-    assert (RunStatus.UNCHANGED, 2, 0, 0) == (report.status, report.listed, report.created, report.updated)
+    assert (report.status, report.listed, report.created, report.updated) == (RunStatus.UNCHANGED, 2, 0, 0)
     assert before == mirror.rows(instances)
-    assert ["created", "created"] == mirror.words()
+    assert mirror.words() == ["created", "created"]
 
 
 def test_history_carries_the_change_and_the_state_after_it(mirror: Mirror) -> None:
@@ -162,10 +165,10 @@ def test_history_carries_the_change_and_the_state_after_it(mirror: Mirror) -> No
     mirror.observe([paid(name="n", expirationDate=LATER)])
 
     _created, extended, changed = mirror.history()
-    assert {"expiration_date": ["2026-12-03T15:39:44Z", "2026-12-04T15:39:44Z"]} == extended["changes"]
-    assert {"name": ["client", "n"]} == changed["changes"]
-    assert ["n", "n"] == [extended["name"], changed["name"]]
-    assert [FIRST, FIRST] == [extended["previous_observed_at"], changed["previous_observed_at"]]
+    assert extended["changes"] == {"expiration_date": ["2026-12-03T15:39:44Z", "2026-12-04T15:39:44Z"]}
+    assert changed["changes"] == {"name": ["client", "n"]}
+    assert [extended["name"], changed["name"]] == ["n", "n"]
+    assert [extended["previous_observed_at"], changed["previous_observed_at"]] == [FIRST, FIRST]
 
 
 def test_a_live_instance_that_is_not_listed_vanished_and_a_deleted_one_is_purged(mirror: Mirror) -> None:
@@ -173,9 +176,9 @@ def test_a_live_instance_that_is_not_listed_vanished_and_a_deleted_one_is_purged
 
     mirror.observe([item(3)])
 
-    assert (["created", "vanished"], ["created", "deleted", "purged"]) == (mirror.words(1), mirror.words(2))
-    assert [SECOND, SECOND, None] == [row["missing_since"] for row in mirror.rows(instances)]
-    assert [False, True] == [row["deleted"] for row in mirror.rows(instances)[:2]]
+    assert (mirror.words(1), mirror.words(2)) == (["created", "vanished"], ["created", "deleted", "purged"])
+    assert [row["missing_since"] for row in mirror.rows(instances)] == [SECOND, SECOND, None]
+    assert [row["deleted"] for row in mirror.rows(instances)[:2]] == [False, True]
 
 
 def test_an_instance_that_stays_away_is_recorded_once_and_can_come_back_changed(mirror: Mirror) -> None:
@@ -184,7 +187,7 @@ def test_an_instance_that_stays_away_is_recorded_once_and_can_come_back_changed(
     mirror.observe([item(2)])
     mirror.observe([item(1, deleted=True), item(2)])
 
-    assert ["created", "vanished", "reappeared", "deleted"] == mirror.words(1)
+    assert mirror.words(1) == ["created", "vanished", "reappeared", "deleted"]
     assert mirror.instance(1)["missing_since"] is None
 
 
@@ -195,8 +198,8 @@ def test_a_new_instance_that_is_reported_as_expired_is_not_within_the_grace(mirr
 
     mirror.observe([item(timeCreated=created, isExpired=True)])
 
-    assert (False, True) == (young, mirror.instance()["is_expired"])
-    assert ["created", "expired"] == mirror.words()
+    assert (young, mirror.instance()["is_expired"]) == (False, True)
+    assert mirror.words() == ["created", "expired"]
 
 
 def test_a_bad_item_keeps_its_row_and_counts_as_seen(mirror: Mirror) -> None:
@@ -204,9 +207,9 @@ def test_a_bad_item_keeps_its_row_and_counts_as_seen(mirror: Mirror) -> None:
 
     report = mirror.observe([item(1, name=7), item(2)])
 
-    assert (RunStatus.UNCHANGED, 1) == (report.status, report.rejected)
+    assert (report.status, report.rejected) == (RunStatus.UNCHANGED, 1)
     (reject,) = mirror.rows(rejected_items)
-    assert (0, 1, "name is not a string") == (reject["position"], reject["id_instance"], reject["reason"])
+    assert (reject["position"], reject["id_instance"], reject["reason"]) == (0, 1, "name is not a string")
     assert mirror.instance(1)["missing_since"] is None
 
 
@@ -215,7 +218,7 @@ def test_an_item_without_a_readable_id_proves_no_absence(mirror: Mirror) -> None
 
     mirror.observe([item(2), {"idInstance": None}])
 
-    assert ["created", "created"] == mirror.words()
+    assert mirror.words() == ["created", "created"]
 
 
 def test_too_many_bad_items_refuse_the_whole_answer(mirror: Mirror) -> None:
@@ -223,9 +226,13 @@ def test_too_many_bad_items_refuse_the_whole_answer(mirror: Mirror) -> None:
 
     report = mirror.observe([item(number, deleted=None if number < 5 else False, name="n") for number in range(1, 31)])
 
-    assert (RunStatus.FAILED, "too_many_rejects", 5) == (report.status, report.error and report.error.kind, report.exit_code)
+    assert (
+        report.status,
+        report.error and report.error.kind,
+        report.exit_code,
+    ) == (RunStatus.FAILED, "too_many_rejects", 5)
     assert {"client"} == {row["name"] for row in mirror.rows(instances)}
-    assert [] == mirror.rows(rejected_items)
+    assert mirror.rows(rejected_items) == []
 
 
 @pytest.mark.parametrize(
@@ -244,30 +251,32 @@ def test_an_implausible_answer_is_held(mirror: Mirror, listed: int, answer: list
 
     report = mirror.observe([item(number) for number in answer])
 
-    assert (RunStatus.HELD, 6) == (report.status, report.exit_code)
+    assert (report.status, report.exit_code) == (RunStatus.HELD, 6)
     assert before == (mirror.rows(instances), mirror.history(), mirror.rows(accounts))
     assert f"syncer approve {report.id}" in mirror.runs()[-1]["error"]
 
 
 @pytest.mark.parametrize(
-    ("listed", "answer"), [(3, [3]), (10, range(4, 11)), (100, range(6, 101)), (1, [1])], ids=["of 3", "3 of 10", "5 of 100", "none"]
+    ("listed", "answer"),
+    [(3, [3]), (10, range(4, 11)), (100, range(6, 101)), (1, [1])],
+    ids=["of 3", "3 of 10", "5 of 100", "none"],
 )
 def test_a_plausible_loss_passes(mirror: Mirror, listed: int, answer: list[int]) -> None:
     mirror.observe([item(number) for number in range(1, listed + 1)])
 
-    assert 0 == mirror.observe([item(number) for number in answer]).exit_code
+    assert mirror.observe([item(number) for number in answer]).exit_code == 0
 
 
 def test_deleted_instances_that_are_purged_never_count(mirror: Mirror) -> None:
     mirror.observe([item(number, deleted=number > 1) for number in range(1, 20)])
 
-    assert {"purged": 18} == mirror.observe([item(1)]).transitions
+    assert mirror.observe([item(1)]).transitions == {"purged": 18}
 
 
 def test_an_account_whose_last_instances_were_deleted_may_become_empty(mirror: Mirror) -> None:
     mirror.observe([item(1, deleted=True)])
 
-    assert {"purged": 1} == mirror.observe([]).transitions
+    assert mirror.observe([]).transitions == {"purged": 1}
 
 
 def test_an_approval_lets_through_what_was_held_and_nothing_larger(mirror: Mirror) -> None:
@@ -278,8 +287,8 @@ def test_an_approval_lets_through_what_was_held_and_nothing_larger(mirror: Mirro
     larger = mirror.observe([item(number) for number in range(7, 11)])
     same = mirror.observe([item(number) for number in range(6, 11)])
 
-    assert (RunStatus.HELD, RunStatus.OK) == (larger.status, same.status)
-    assert {"vanished": 5} == same.transitions
+    assert (larger.status, same.status) == (RunStatus.HELD, RunStatus.OK)
+    assert same.transitions == {"vanished": 5}
     assert [same.id] == [row["closed_by_run_id"] for row in mirror.rows(approvals)]
 
 
@@ -296,7 +305,7 @@ def test_a_set_that_is_held_again_and_again_is_stored_once(mirror: Mirror) -> No
     for _ in range(3):
         mirror.observe([])
 
-    assert 1 == len(mirror.rows(held_sets))
+    assert len(mirror.rows(held_sets)) == 1
 
 
 def test_only_a_held_run_can_be_approved(mirror: Mirror) -> None:
@@ -318,10 +327,10 @@ def test_a_failed_run_is_a_row_and_nothing_else(mirror: Mirror) -> None:
     report = mirror.observe([], fetch=unreachable)
 
     run = mirror.runs()[-1]
-    assert (RunStatus.FAILED, 3) == (report.status, report.exit_code)
-    assert ("failed", "network", "calling the upstream: no route", 503) == (
+    assert (report.status, report.exit_code) == (RunStatus.FAILED, 3)
+    assert (
         run["status"], run["error_kind"], run["error"], run["http_status"],
-    )  # fmt: skip
+    ) == ("failed", "network", "calling the upstream: no route", 503)  # fmt: skip
     assert before == (mirror.rows(instances), mirror.rows(accounts))
 
 
@@ -334,16 +343,16 @@ def test_an_answer_that_was_overtaken_is_not_applied(mirror: Mirror) -> None:
 
     report = mirror.observe([], fetch=overtaken)
 
-    assert (RunStatus.SUPERSEDED, 7) == (report.status, report.exit_code)
-    assert ["ok", "superseded", "ok"] == [run["status"] for run in mirror.runs()]
-    assert "later" == mirror.instance()["name"]
+    assert (report.status, report.exit_code) == (RunStatus.SUPERSEDED, 7)
+    assert [run["status"] for run in mirror.runs()] == ["ok", "superseded", "ok"]
+    assert mirror.instance()["name"] == "later"
 
 
 def test_a_clock_that_was_set_back_does_not_turn_history_round(mirror: Mirror) -> None:
     mirror.observe([item()])
     mirror.observe([item(name="n")], after=timedelta(hours=-2))
 
-    assert [FIRST, FIRST] == [event["observed_at"] for event in mirror.history()]
+    assert [event["observed_at"] for event in mirror.history()] == [FIRST, FIRST]
 
 
 def test_an_instance_that_another_account_lists_changes_hands(mirror: Mirror) -> None:
@@ -353,8 +362,8 @@ def test_an_instance_that_another_account_lists_changes_hands(mirror: Mirror) ->
     report = mirror.observe([item(number) for number in range(6, 11)], of=account("one"))
 
     assert RunStatus.UNCHANGED is report.status
-    assert ["created", "changed"] == mirror.words(1)
-    assert {"account": ["one", "two"]} == mirror.history(1)[-1]["changes"]
+    assert mirror.words(1) == ["created", "changed"]
+    assert mirror.history(1)[-1]["changes"] == {"account": ["one", "two"]}
 
 
 def test_a_run_that_was_never_finished_is_closed_by_the_next(mirror: Mirror) -> None:
@@ -363,7 +372,7 @@ def test_a_run_that_was_never_finished_is_closed_by_the_next(mirror: Mirror) -> 
 
     mirror.observe([item()])
 
-    assert ["abandoned", "ok"] == [run["status"] for run in mirror.runs()]
+    assert [run["status"] for run in mirror.runs()] == ["abandoned", "ok"]
 
 
 def test_a_gap_of_more_than_eighty_days_is_noted(mirror: Mirror) -> None:
@@ -371,26 +380,38 @@ def test_a_gap_of_more_than_eighty_days_is_noted(mirror: Mirror) -> None:
     mirror.observe([item()], after=timedelta(days=80))
     mirror.observe([item()], after=timedelta(days=80, seconds=1))
 
-    assert [None, None, "blind_gap"] == [run["warning"] for run in mirror.runs()]
+    assert [run["warning"] for run in mirror.runs()] == [None, None, "blind_gap"]
 
 
 def test_hostile_text_is_stored_the_same_on_both_databases(mirror: Mirror) -> None:
-    mirror.observe(b'[{"idInstance":1,"deleted":false,"isExpired":false,"name":"a\\u0000b\\ud800c \\u202e\'; DROP TABLE","x":{"\\u0000":1e300}}]')
+    mirror.observe(
+        b'[{"idInstance":1,"deleted":false,"isExpired":false,"name":"a\\u0000b\\ud800c \\u202e\'; DROP TABLE","x":{"\\u0000":1e300}}]'
+    )
 
     row = mirror.instance(1)
-    assert "a\ufffdb\ufffdc \u202e'; DROP TABLE" == row["name"]
-    assert '{"x":{"\ufffd":1e+300}}' == row["extra"]
-    assert RunStatus.UNCHANGED is mirror.observe(
-        b'[{"idInstance":1,"deleted":false,"isExpired":false,"name":"a\\u0000b\\ud800c \\u202e\'; DROP TABLE","x":{"\\u0000":1e300}}]'
-    ).status
+    assert row["name"] == "a\ufffdb\ufffdc \u202e'; DROP TABLE"
+    assert row["extra"] == '{"x":{"\ufffd":1e+300}}'
+    assert (
+        RunStatus.UNCHANGED
+        is mirror.observe(
+            b'[{"idInstance":1,"deleted":false,"isExpired":false,"name":"a\\u0000b\\ud800c \\u202e\'; DROP TABLE","x":{"\\u0000":1e300}}]'
+        ).status
+    )
 
 
 def test_an_instance_token_is_stored_nowhere_as_it_is(mirror: Mirror) -> None:
     token = api_token(ID)
 
-    mirror.observe([item(name=f"my {token} is", note=token, authToken="abc"), {"idInstance": "x", "apiTokenInstance": token, "n": [token]}])
+    mirror.observe(
+        [
+            item(name=f"my {token} is", note=token, authToken="abc"),
+            {"idInstance": "x", "apiTokenInstance": token, "n": [token]},
+        ]
+    )
 
     row = mirror.instance()
-    assert "my [removed] is" == row["name"]
-    assert '{"authToken":"[removed]","note":"[removed]"}' == row["extra"]
-    assert '{"apiTokenInstance":"[removed]","idInstance":"x","n":["[removed]"]}' == mirror.rows(rejected_items)[0]["item"]
+    assert row["name"] == "my [removed] is"
+    assert row["extra"] == '{"authToken":"[removed]","note":"[removed]"}'
+    assert (
+        mirror.rows(rejected_items)[0]["item"] == '{"apiTokenInstance":"[removed]","idInstance":"x","n":["[removed]"]}'
+    )

@@ -37,7 +37,7 @@ def test_models_and_migrations_agree(engine: Engine) -> None:
 
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
-        assert [] == compare_metadata(context, metadata)
+        assert compare_metadata(context, metadata) == []
 
 
 def test_constraints_of_models_and_migrations_agree(engine: Engine) -> None:
@@ -45,7 +45,9 @@ def test_constraints_of_models_and_migrations_agree(engine: Engine) -> None:
     schema.upgrade(engine)
     declared = {str(one.name) for table in metadata.tables.values() for one in table.constraints if one.name}
     if engine.dialect.name == "postgresql":  # it has booleans of its own
-        declared -= {name for name in declared if name.rpartition("_")[2] in {"deleted", "free", "partner", "expired", "missing"}}
+        declared -= {
+            name for name in declared if name.rpartition("_")[2] in {"deleted", "free", "partner", "expired", "missing"}
+        }
         query = "SELECT conname FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND contype <> 'n'"
     else:  # where AUTOINCREMENT leaves a primary key without a name
         declared -= {"pk_instance_history", "pk_sync_runs"}
@@ -63,13 +65,20 @@ def test_the_head_is_alembics_head() -> None:
     assert ScriptDirectory.from_config(config).get_current_head() == schema.head()
 
 
-def test_alembic_upgrades_checks_and_downgrades_from_the_checkout(database_url: str, syncer_environment: dict[str, str]) -> None:
+def test_alembic_upgrades_checks_and_downgrades_from_the_checkout(
+    database_url: str, syncer_environment: dict[str, str]
+) -> None:
     environment = syncer_environment | {"SYNCER_DATABASE_URL": database_url}
     for arguments in (["upgrade", "head"], ["check"], ["downgrade", "base"], ["upgrade", "head"]):
         done = subprocess.run(
-            [sys.executable, "-m", "alembic", *arguments], cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=False
+            [sys.executable, "-m", "alembic", *arguments],
+            cwd=CHECKOUT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
-        assert 0 == done.returncode, done.stderr
+        assert done.returncode == 0, done.stderr
 
 
 def test_two_processes_may_upgrade_at_once(engine: Engine) -> None:
@@ -141,7 +150,9 @@ FORBIDDEN: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize(("constraint", "values"), FORBIDDEN.values(), ids=FORBIDDEN)
-def test_the_database_refuses_what_must_never_be_written(mirror: Mirror, constraint: str, values: dict[str, Any]) -> None:
+def test_the_database_refuses_what_must_never_be_written(
+    mirror: Mirror, constraint: str, values: dict[str, Any]
+) -> None:
     mirror.observe([paid(1, expirationDate="2026-12-03T00:00:00")])
     mirror.observe([paid(1)])
     row = HISTORY | values

@@ -43,7 +43,7 @@ def failure(server: FaultServer | str, kind: type[SyncerError], **values: object
     with pytest.raises(kind) as raised:
         fetch(server, **values)  # type: ignore[arg-type]
     chain = f"{raised.value!r} {raised.value.__context__!r} {raised.value.__cause__!r}"
-    assert [] == find_secrets(chain.encode())
+    assert find_secrets(chain.encode()) == []
     assert raised.value.__context__ is None
     assert "\n" not in str(raised.value)
     return raised.value
@@ -115,7 +115,11 @@ FINAL: dict[str, tuple[Behaviour, type[SyncerError], str]] = {
     "400": (fault.respond(400, b"Bad Request"), UpstreamRefused, "refused"),
     "401": (fault.respond(401), UpstreamRefused, "refused"),
     "403": (fault.respond(403), UpstreamRefused, "refused"),
-    "404": (fault.respond(404, f'{{"path":"/partner/getInstances/{PARTNER_TOKEN}"}}'.encode()), UpstreamRefused, "refused"),
+    "404": (
+        fault.respond(404, f'{{"path":"/partner/getInstances/{PARTNER_TOKEN}"}}'.encode()),
+        UpstreamRefused,
+        "refused",
+    ),
     "204": (fault.respond(204), AnswerUnusable, "not_a_list"),
     "206": (fault.respond(206, LIST), AnswerUnusable, "not_a_list"),
     "304": (fault.respond(304), AnswerUnusable, "not_a_list"),
@@ -140,7 +144,7 @@ def test_a_redirect_is_not_followed(status: int) -> None:
         with FaultServer([fault.respond(status, headers={"Location": f"{elsewhere.url}/"})]) as server:
             error = failure(server, UpstreamRefused)
 
-        assert ("redirected", 0) == (error.kind, elsewhere.connections)
+        assert (error.kind, elsewhere.connections) == ("redirected", 0)
 
 
 @pytest.mark.parametrize("behaviour", [fault.silence, fault.drip_headers, fault.drip_body])
@@ -150,7 +154,7 @@ def test_the_deadline_bounds_the_whole_exchange(behaviour: Behaviour, monkeypatc
     with FaultServer([behaviour]) as server:
         error = failure(server, UpstreamUnreachable, timeout=0.4)
 
-    assert "timeout" == error.kind
+    assert error.kind == "timeout"
     assert time.monotonic() - began < 3
 
 
@@ -168,10 +172,12 @@ def test_a_retry_after_that_is_too_long_ends_the_tries(header: str) -> None:
     with FaultServer([fault.respond(503, headers={"Retry-After": header})]) as server:
         failure(server, UpstreamUnreachable)
 
-    assert 1 == len(server.requests)
+    assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize("behaviour", [fault.silence, fault.drip_body, fault.respond(503, headers={"Retry-After": "30"})])
+@pytest.mark.parametrize(
+    "behaviour", [fault.silence, fault.drip_body, fault.respond(503, headers={"Retry-After": "30"})]
+)
 def test_a_stop_gives_the_fetch_up_at_once(behaviour: Behaviour) -> None:
     stop = threading.Event()
     threading.Timer(0.3, stop.set).start()
@@ -183,14 +189,14 @@ def test_a_stop_gives_the_fetch_up_at_once(behaviour: Behaviour) -> None:
 
 
 def test_a_host_that_does_not_resolve_is_unreachable() -> None:
-    assert "network" == failure("https://no-such-host.invalid", UpstreamUnreachable).kind
+    assert failure("https://no-such-host.invalid", UpstreamUnreachable).kind == "network"
 
 
 def test_a_port_that_nobody_listens_on_is_unreachable() -> None:
     with FaultServer([fault.silence]) as server:
         url = server.url
 
-    assert "network" == failure(url, UpstreamUnreachable).kind
+    assert failure(url, UpstreamUnreachable).kind == "network"
 
 
 def test_the_words_of_a_refusal_are_shown_without_the_token() -> None:

@@ -20,7 +20,7 @@ def problem(folder: Path, flags: dict[str, str | None] | None = None, **environm
     with pytest.raises(ConfigurationError) as raised:
         config.check_tokens(load(folder, flags, **environment))
     message = str(raised.value)
-    assert [] == find_secrets(message.encode())
+    assert find_secrets(message.encode()) == []
     assert "\n" not in message
     return message
 
@@ -36,7 +36,11 @@ def test_the_defaults_are_those_of_the_contract(tmp_path: Path) -> None:
     settings = load(tmp_path)
 
     (account,) = settings.accounts
-    assert ("default", "https://api.green-api.com", 300) == (account.name, account.api_url, account.schedule.interval_seconds)
+    assert (
+        account.name,
+        account.api_url,
+        account.schedule.interval_seconds,
+    ) == ("default", "https://api.green-api.com", 300)
     assert timedelta(hours=3) == settings.upstream_offset
     assert (timedelta(minutes=5), Fraction(5, 100)) == (settings.expiry_grace, settings.guard_vanished)
     assert (timedelta(seconds=180), 2**30, True) == (settings.timeout, settings.max_body, settings.auto_migrate)
@@ -59,20 +63,20 @@ def test_white_space_around_the_token_is_stripped(tmp_path: Path, text: str) -> 
     (by_value,) = load(tmp_path, PARTNER_TOKEN=text).accounts
     (by_file,) = load(tmp_path, PARTNER_TOKEN_FILE=token_file(tmp_path, text)).accounts
 
-    assert (PARTNER_TOKEN, PARTNER_TOKEN) == (by_value.read_token(), by_file.read_token())
+    assert (by_value.read_token(), by_file.read_token()) == (PARTNER_TOKEN, PARTNER_TOKEN)
 
 
 def test_a_rotated_token_file_is_read_anew(tmp_path: Path) -> None:
     (account,) = load(tmp_path, PARTNER_TOKEN_FILE=token_file(tmp_path)).accounts
     token_file(tmp_path, "gac.another")
 
-    assert "gac.another" == account.read_token()
+    assert account.read_token() == "gac.another"
 
 
 def test_no_secret_is_in_the_repr_of_settings(tmp_path: Path) -> None:
     settings = load(tmp_path, PARTNER_TOKEN=PARTNER_TOKEN, DATABASE_URL=f"postgresql://u:{PARTNER_TOKEN}@h/d")
 
-    assert [] == find_secrets(repr(settings).encode())
+    assert find_secrets(repr(settings).encode()) == []
 
 
 def test_accounts_have_their_own_token_address_and_schedule(tmp_path: Path) -> None:
@@ -89,10 +93,10 @@ def test_accounts_have_their_own_token_address_and_schedule(tmp_path: Path) -> N
     )
     settings = config.load({}, {"SOUTH_TOKEN": "gac.south"}, None, tmp_path)
 
-    assert [
+    assert [(one.name, one.api_url, one.schedule.interval_seconds, one.read_token()) for one in settings.accounts] == [
         ("north", "https://api.green-api.com", 600, PARTNER_TOKEN),
         ("south", "https://7700.api.greenapi.com", 3600, "gac.south"),
-    ] == [(one.name, one.api_url, one.schedule.interval_seconds, one.read_token()) for one in settings.accounts]
+    ]
 
 
 @pytest.mark.parametrize(
@@ -102,7 +106,11 @@ def test_accounts_have_their_own_token_address_and_schedule(tmp_path: Path) -> N
         ("PARTNER_TOKEN", f"{PARTNER_TOKEN[:9]} {PARTNER_TOKEN[9:]}", "SYNCER_PARTNER_TOKEN: white space"),
         ("PARTNER_TOKEN", f"{PARTNER_TOKEN}\x07x", "SYNCER_PARTNER_TOKEN: white space or a control"),
         ("PARTNER_TOKEN", "..", "SYNCER_PARTNER_TOKEN: it is no token"),
-        ("PARTNER_TOKEN_FILE", "/nowhere/token", "SYNCER_PARTNER_TOKEN_FILE: reading the secret file /nowhere/token: No such file"),
+        (
+            "PARTNER_TOKEN_FILE",
+            "/nowhere/token",
+            "SYNCER_PARTNER_TOKEN_FILE: reading the secret file /nowhere/token: No such file",
+        ),
         ("API_URL", "http://api.green-api.com", "SYNCER_API_URL: plain http:// would send the token unencrypted"),
         ("API_URL", "ftp://x", "SYNCER_API_URL: it is no address"),
         ("API_URL", "https://", "SYNCER_API_URL: it is no address"),
@@ -142,11 +150,13 @@ def test_a_wrong_setting_is_named(tmp_path: Path, name: str, value: str, words: 
 def test_a_token_and_a_token_file_together_are_refused(tmp_path: Path) -> None:
     said = problem(tmp_path, PARTNER_TOKEN=PARTNER_TOKEN, PARTNER_TOKEN_FILE=token_file(tmp_path))
 
-    assert "SYNCER_PARTNER_TOKEN: it is set together with SYNCER_PARTNER_TOKEN_FILE; keep one" == said
+    assert said == "SYNCER_PARTNER_TOKEN: it is set together with SYNCER_PARTNER_TOKEN_FILE; keep one"
 
 
 def test_a_secret_file_that_everybody_may_read_is_refused(tmp_path: Path) -> None:
-    assert "everybody may read it; run: chmod 600" in problem(tmp_path, PARTNER_TOKEN_FILE=token_file(tmp_path, mode=0o644))
+    assert "everybody may read it; run: chmod 600" in problem(
+        tmp_path, PARTNER_TOKEN_FILE=token_file(tmp_path, mode=0o644)
+    )
 
 
 @pytest.mark.parametrize(
@@ -156,7 +166,10 @@ def test_a_secret_file_that_everybody_may_read_is_refused(tmp_path: Path) -> Non
         ("timeout = ", "--config: reading"),
         ("timeout = [5]", "timeout in syncer.toml: it must be a string"),
         ("accounts = 5", "accounts in syncer.toml: write one table per account"),
-        ("[accounts.a]\ntoken_fil = 'x'", "token_fil in [accounts.a]: there is no such setting; did you mean token_file?"),
+        (
+            "[accounts.a]\ntoken_fil = 'x'",
+            "token_fil in [accounts.a]: there is no such setting; did you mean token_file?",
+        ),
         ("[accounts.a]\n", "[accounts.a]: it needs either token_file or token_env"),
         ("[accounts.a]\ntoken_env = 'NOT_SET'", "token_env in [accounts.a]: no partner token is set"),
         ("[accounts.a]\ntoken_env='X'\nschedule='x'", "schedule in [accounts.a]: 'x' is no duration"),

@@ -49,7 +49,14 @@ class Memory:
         for decision in decisions:
             self.rows[decision.id_instance] = decision.row
             self.history += [
-                (decision.id_instance, event.transition, event.occurred_at, event.time_source, self.now, decision.previous_observed_at)
+                (
+                    decision.id_instance,
+                    event.transition,
+                    event.occurred_at,
+                    event.time_source,
+                    self.now,
+                    decision.previous_observed_at,
+                )
                 for event in decision.events
             ]
         self.accepted = {"default": self.now}
@@ -84,8 +91,8 @@ def test_opposite_transitions_alternate(answers: list[tuple[timedelta, list[dict
             ]
             sequence = [word for word in words if word in opposites]
 
-            assert "created" == words[0]
-            assert 1 == words.count("created")
+            assert words[0] == "created"
+            assert words.count("created") == 1
             assert sequence == [opposites[place % 2] for place in range(len(sequence))]
 
 
@@ -103,7 +110,9 @@ def test_every_transition_is_reached_by_some_history() -> None:
     """The random histories are worth something only if they visit every move."""
     reached: set[str] = set()
 
-    @settings(max_examples=300, deadline=None, database=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+    @settings(
+        max_examples=300, deadline=None, database=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+    )
     @given(histories(longest=12))
     def visit(answers: list[tuple[timedelta, list[dict[str, Any]]]]) -> None:
         core = Memory()

@@ -43,16 +43,18 @@ def test_an_id_is_an_integer_or_a_decimal_string_of_one(value: Any) -> None:
 def test_what_is_no_id_is_rejected_and_proves_no_absence(value: Any) -> None:
     listing = read(item(value))
 
-    assert ([], 1, False) == (list(listing.instances), len(listing.rejects), listing.proves_absence)
+    assert (list(listing.instances), len(listing.rejects), listing.proves_absence) == ([], 1, False)
 
 
 @pytest.mark.parametrize("value", [5, "text", None, [], True])
 def test_an_item_that_is_no_object_is_rejected(value: Any) -> None:
-    assert "it is not an object" == why_rejected(value)
+    assert why_rejected(value) == "it is not an object"
 
 
 @pytest.mark.parametrize("key", ["deleted", "isExpired"])
-@pytest.mark.parametrize(("value", "expected"), [(True, True), (1, True), ("true", True), (False, False), (0, False), ("false", False)])
+@pytest.mark.parametrize(
+    ("value", "expected"), [(True, True), (1, True), ("true", True), (False, False), (0, False), ("false", False)]
+)
 def test_a_required_flag_has_six_spellings(key: str, value: Any, expected: bool) -> None:
     instance = taken(**{key: value})
 
@@ -87,11 +89,14 @@ def test_a_required_flag_that_cannot_be_read_is_never_taken_for_false(key: str, 
 def test_a_time_is_read(key: str, text: Any, expected: datetime | None) -> None:
     instance = taken(**{key: text})
 
-    assert expected == {
-        "timeCreated": instance.time_created,
-        "timeDeleted": instance.time_deleted,
-        "expirationDate": instance.expiration_date,
-    }[key]
+    assert (
+        expected
+        == {
+            "timeCreated": instance.time_created,
+            "timeDeleted": instance.time_deleted,
+            "expirationDate": instance.expiration_date,
+        }[key]
+    )
 
 
 @pytest.mark.parametrize(
@@ -106,7 +111,9 @@ def test_a_time_that_cannot_be_is_rejected(text: Any) -> None:
     assert why_rejected(item(timeCreated=text)).startswith("timeCreated is")
 
 
-@pytest.mark.parametrize("keys", [{"name": "ж" * 32_768}, {"name": "x" * 65_536}, {"name": ""}, {"name": None}, {"name": ABSENT}])
+@pytest.mark.parametrize(
+    "keys", [{"name": "ж" * 32_768}, {"name": "x" * 65_536}, {"name": ""}, {"name": None}, {"name": ABSENT}]
+)
 def test_a_name_of_up_to_64_kibibytes_is_taken(keys: dict[str, Any]) -> None:
     expected = keys["name"] if isinstance(keys["name"], str) else None
 
@@ -117,17 +124,19 @@ def test_a_name_of_up_to_64_kibibytes_is_taken(keys: dict[str, Any]) -> None:
 def test_a_longer_name_is_rejected_and_cut(name: str) -> None:
     (reject,) = read(item(name=name)).rejects
 
-    assert "name is longer than 64 KiB" == reject.reason
+    assert reject.reason == "name is longer than 64 KiB"
     assert len(reject.item) < 3000
 
 
-@pytest.mark.parametrize("key", ["name", "typeInstance", "typeAccount", "messenger", "partnerUserUiid", "tariff", "apiTokenInstance"])
+@pytest.mark.parametrize(
+    "key", ["name", "typeInstance", "typeAccount", "messenger", "partnerUserUiid", "tariff", "apiTokenInstance"]
+)
 def test_a_text_of_another_type_is_rejected(key: str) -> None:
     assert f"{key} is not a string" == why_rejected(item(**{key: 5}))
 
 
 def test_unknown_keys_are_kept_in_canonical_form() -> None:
-    assert '{"a":{"c":[1,2.5,null],"d":true},"b":"ж"}' == taken(b="ж", a={"d": True, "c": [1, 2.5, None]}).extra
+    assert taken(b="ж", a={"d": True, "c": [1, 2.5, None]}).extra == '{"a":{"c":[1,2.5,null],"d":true},"b":"ж"}'
 
 
 def test_the_order_of_keys_makes_no_difference() -> None:
@@ -139,7 +148,7 @@ def test_the_order_of_keys_makes_no_difference() -> None:
 def test_identical_items_count_once() -> None:
     listing = read(item(), item(), dict(reversed(item().items())))
 
-    assert (1, 1, ()) == (listing.listed, len(listing.instances), listing.rejects)
+    assert (listing.listed, len(listing.instances), listing.rejects) == (1, 1, ())
 
 
 def test_differing_items_of_one_id_are_rejected_each_form_once() -> None:
@@ -153,7 +162,7 @@ def test_differing_items_of_one_id_are_rejected_each_form_once() -> None:
 
 
 def test_a_bad_and_a_good_item_of_one_id_are_both_rejected() -> None:
-    assert [0, 1] == [reject.position for reject in read(item(deleted=None), item()).rejects]
+    assert [reject.position for reject in read(item(deleted=None), item()).rejects] == [0, 1]
 
 
 @pytest.mark.parametrize(("bad", "accepted"), [(3, True), (4, True), (5, False)])
@@ -167,10 +176,12 @@ def test_more_than_a_tenth_and_more_than_three_bad_items_refuse_the_answer(bad: 
 
 
 def test_three_bad_items_of_three_are_tolerated() -> None:
-    assert 3 == len(read(1, 2, 3).rejects)
+    assert len(read(1, 2, 3).rejects) == 3
 
 
-@pytest.mark.parametrize("document", [b'{"code":401,"description":"Unauthorized"}', b'{"statusCode":403}', b'{"code":"401"}'])
+@pytest.mark.parametrize(
+    "document", [b'{"code":401,"description":"Unauthorized"}', b'{"statusCode":403}', b'{"code":"401"}']
+)
 def test_an_error_object_that_names_the_credentials_is_a_refusal(document: bytes) -> None:
     with pytest.raises(UpstreamRefused):
         decode(document, DECODER)
@@ -193,18 +204,25 @@ def test_what_is_no_list_in_strict_json_is_unusable(document: bytes) -> None:
 
 
 def test_a_byte_order_mark_is_allowed() -> None:
-    assert [1] == list(decode(b"\xef\xbb\xbf" + body([item(1)]), DECODER).instances)
+    assert list(decode(b"\xef\xbb\xbf" + body([item(1)]), DECODER).instances) == [1]
 
 
 def test_numbers_beyond_the_common_range_are_kept_to_the_digit() -> None:
-    document = b'[{"idInstance":1,"deleted":false,"isExpired":false,"a":123456789012345678901234567890,"b":1e400,"c":' + b"9" * 5000 + b"}]"
+    document = (
+        b'[{"idInstance":1,"deleted":false,"isExpired":false,"a":123456789012345678901234567890,"b":1e400,"c":'
+        + b"9" * 5000
+        + b"}]"
+    )
 
     extra = json.loads(decode(document, DECODER).instances[1].extra)
-    assert {"a": 123456789012345678901234567890, "b": "1e400", "c": "9" * 5000} == extra
+    assert extra == {"a": 123456789012345678901234567890, "b": "1e400", "c": "9" * 5000}
 
 
 def test_a_value_nested_too_deeply_is_rejected() -> None:
-    assert "it is nested deeper than 64 levels" == why_rejected(json.loads('{"idInstance":1,"deleted":false,"isExpired":false,"a":' + "[" * 65 + "]" * 65 + "}"))
+    assert (
+        why_rejected(json.loads('{"idInstance":1,"deleted":false,"isExpired":false,"a":' + "[" * 65 + "]" * 65 + "}"))
+        == "it is nested deeper than 64 levels"
+    )
 
 
 def test_the_plain_path_reads_the_same_as_the_quick_one() -> None:
@@ -238,7 +256,11 @@ def test_any_list_is_read_or_refused_in_words(items: list[Any]) -> None:
         assert "\n" not in str(error)
     else:
         assert listing.proves_absence == all(reject.id_instance is not None for reject in listing.rejects)
-        json.loads("[" + ",".join([*(one.extra for one in listing.instances.values()), *(one.item for one in listing.rejects)]) + "]")
+        json.loads(
+            "["
+            + ",".join([*(one.extra for one in listing.instances.values()), *(one.item for one in listing.rejects)])
+            + "]"
+        )
 
 
 @given(st.binary(max_size=200), st.integers(0, 10_000))
@@ -248,4 +270,4 @@ def test_any_bytes_in_a_list_are_read_or_refused_in_words(noise: bytes, place: i
     try:
         decode(whole[:place] + noise + whole[place + len(noise) :], DECODER)
     except SyncerError as error:
-        assert [] == find_secrets(str(error).encode())
+        assert find_secrets(str(error).encode()) == []

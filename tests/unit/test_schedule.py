@@ -82,7 +82,11 @@ def test_a_thousand_random_expressions_fire_as_cronsim_says() -> None:
         moment = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=chance.randrange(2 * 366 * 24 * 60))
         if chance.random() < 0.3:  # close to a change of clocks
             moment = chance.choice(
-                [datetime(2026, 3, 8, 5, tzinfo=UTC), datetime(2026, 11, 1, 4, tzinfo=UTC), datetime(2026, 10, 24, 23, tzinfo=UTC)]
+                [
+                    datetime(2026, 3, 8, 5, tzinfo=UTC),
+                    datetime(2026, 11, 1, 4, tzinfo=UTC),
+                    datetime(2026, 10, 24, 23, tzinfo=UTC),
+                ]
             ) + timedelta(minutes=chance.randrange(300))
         try:
             reference = CronSim(expression, moment.astimezone(zone))
@@ -106,7 +110,15 @@ def _random_expression(chance: random.Random) -> str:
         # Two different numbers: cronsim reads the step of a range of one, 7-7/2, as if the range were open.
         first, last = sorted(chance.sample(range(lowest, highest + 1), 2))
         return chance.choice(
-            ["*", "*", str(first), f"{first}-{last}", f"*/{chance.randint(1, 15)}", f"{first}-{last}/2", f"{first},{last}"]
+            [
+                "*",
+                "*",
+                str(first),
+                f"{first}-{last}",
+                f"*/{chance.randint(1, 15)}",
+                f"{first}-{last}/2",
+                f"{first},{last}",
+            ]
         )
 
     return " ".join(field(*limits) for limits in ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7)))

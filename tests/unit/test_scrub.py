@@ -25,7 +25,7 @@ SPELLINGS = {
 
 @pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS)
 def test_every_spelling_of_a_secret_is_removed(spelling: str) -> None:
-    assert "before [removed] after" == Scrubber([WEIRD_PARTNER_TOKEN])(f"before {spelling} after")
+    assert Scrubber([WEIRD_PARTNER_TOKEN])(f"before {spelling} after") == "before [removed] after"
 
 
 @pytest.mark.parametrize(
@@ -41,11 +41,17 @@ def test_what_is_shaped_like_a_token_is_removed_though_nobody_named_it(text: str
     scrubbed = Scrubber()(text)
 
     assert "[removed]" in scrubbed
-    assert [] == find_secrets(scrubbed.encode())
+    assert find_secrets(scrubbed.encode()) == []
 
 
 @pytest.mark.parametrize(
-    "text", ["", "run finished", "apiTokenInstance is not a string", "https://api.green-api.com/partner/getInstances/{partnerToken}"]
+    "text",
+    [
+        "",
+        "run finished",
+        "apiTokenInstance is not a string",
+        "https://api.green-api.com/partner/getInstances/{partnerToken}",
+    ],
 )
 def test_other_text_stays_as_it_is(text: str) -> None:
     assert text == Scrubber([PARTNER_TOKEN])(text)
@@ -55,11 +61,13 @@ def test_a_rotated_token_is_learnt() -> None:
     scrub = Scrubber([PARTNER_TOKEN])
     scrub.learn("the new token")
 
-    assert "x [removed] y" == scrub("x the new token y")
+    assert scrub("x the new token y") == "x [removed] y"
 
 
 @pytest.mark.parametrize("log_format", list(LogFormat))
-def test_no_logger_writes_a_secret(log_format: LogFormat, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_logger_writes_a_secret(
+    log_format: LogFormat, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     root = logging.getLogger()
     monkeypatch.setattr(root, "handlers", list(root.handlers))
     monkeypatch.setattr(root, "level", root.level)
@@ -67,11 +75,13 @@ def test_no_logger_writes_a_secret(log_format: LogFormat, capsys: pytest.Capture
     try:
         raise ValueError(f"a library says {SPELLINGS['percent']}")  # noqa: TRY301 - its traceback is what is tested
     except ValueError:
-        logging.getLogger("some.library").exception("GET %s", WEIRD_PARTNER_TOKEN, extra={"fields": {"url": SPELLINGS["percent"]}})
+        logging.getLogger("some.library").exception(
+            "GET %s", WEIRD_PARTNER_TOKEN, extra={"fields": {"url": SPELLINGS["percent"]}}
+        )
 
     written = capsys.readouterr().err
     assert "Traceback" in written
-    assert [] == find_secrets(written.encode())
+    assert find_secrets(written.encode()) == []
     if log_format is LogFormat.JSON:
-        assert "error" == json.loads(written)["level"]
+        assert json.loads(written)["level"] == "error"
     assert sys.stderr is not None

@@ -16,7 +16,7 @@ KEY = bytes(range(32))
 def test_a_sealed_token_opens_again() -> None:
     sealed = sealer(KEY)(1101, api_token(1101))
 
-    assert [] == find_secrets(sealed)
+    assert find_secrets(sealed) == []
     assert api_token(1101) == unseal(KEY, 1101, sealed)
 
 
@@ -28,13 +28,15 @@ def test_a_sealed_token_does_not_open_elsewhere(key: bytes, id_instance: int) ->
         unseal(key, id_instance, sealed)
 
 
-@pytest.mark.parametrize("text", [KEY.hex(), base64.b64encode(KEY).decode(), base64.urlsafe_b64encode(bytes([255] * 32)).decode()])
+@pytest.mark.parametrize(
+    "text", [KEY.hex(), base64.b64encode(KEY).decode(), base64.urlsafe_b64encode(bytes([255] * 32)).decode()]
+)
 def test_a_key_is_read_from_hex_or_base64(text: str) -> None:
-    assert 32 == len(parse_key(text))
+    assert len(parse_key(text)) == 32
 
 
 @pytest.mark.parametrize("text", ["", "abc", os.urandom(16).hex(), PARTNER_TOKEN, "ж" * 64])
 def test_what_is_no_key_is_refused_without_showing_it(text: str) -> None:
     with pytest.raises(ConfigurationError) as raised:
         parse_key(text)
-    assert [] == find_secrets(str(raised.value).encode())
+    assert find_secrets(str(raised.value).encode()) == []
