@@ -444,7 +444,7 @@ def main() -> NoReturn:
         code = 0
     except SystemExit as ended:
         # click's own answer to a reader that has gone is exit code 1, which is our word for a defect.
-        code = 0 if isinstance(sys.stdout, click.utils.PacifyFlushWrapper) else ended.code
+        code = 0 if type(sys.stdout).__name__ == "PacifyFlushWrapper" else ended.code
     except Exception as error:  # noqa: BLE001 - the last resort: a defect, shown with its traceback but no secret
         import traceback
 

@@ -10,7 +10,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from sqlalchemy import URL, Engine
 
 from syncer import database, estate, render, schema, upstream
-from syncer.config import DEFAULTS
 from syncer.decode import Decoder
 from syncer.fake_api import DEFAULT_TOKEN, UPSTREAM_ZONE, FakeApi
 from syncer.model import Trigger
@@ -83,7 +82,7 @@ def _poll(engine: Engine, api: FakeApi, at: datetime) -> RunReport:
         name="demo",
         decoder=Decoder(UPSTREAM_ZONE.utcoffset(None), scrub),
         expiry_grace=timedelta(minutes=5),
-        tolerated_vanished=Fraction(DEFAULTS["guard_vanished"].removesuffix("%")) / 100,
+        tolerated_vanished=Fraction(5, 100),
         interval_seconds=12 * 3600,
     )
     source = upstream.Upstream(api.url, DEFAULT_TOKEN, timeout_seconds=10, largest_body=2**20, scrub=scrub)

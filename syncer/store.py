@@ -304,7 +304,8 @@ def read_run_status(connection: Connection, run_id: int) -> RunStatus:
 
 def _row_values(row: MirrorRow) -> dict[str, Any]:
     values = row._asdict()
-    return values.pop("instance")._asdict() | values
+    told: Instance = values.pop("instance")
+    return told._asdict() | values
 
 
 def _history_rows(

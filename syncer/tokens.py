@@ -7,8 +7,13 @@ import base64
 import os
 from binascii import Error as Base64Error
 from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from syncer.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
@@ -47,16 +52,12 @@ def unseal(key: bytes, id_instance: int, ciphertext: bytes) -> str:
     return _cipher(key).decrypt(nonce, sealed, _bound_to(id_instance)).decode("utf-8", "surrogatepass")
 
 
-def _cipher(key: bytes):  # type: ignore[no-untyped-def]
-    try:
+def _cipher(key: bytes) -> "AESGCM":
+    with suppress(ImportError):
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-    except ImportError:
-        missing = True
-    else:
-        missing = False
-    if missing:
-        raise ConfigurationError(f"{SETTING}: keeping tokens needs the extra: pip install 'syncer[tokens]'")
-    return AESGCM(key)
+
+        return AESGCM(key)
+    raise ConfigurationError(f"{SETTING}: keeping tokens needs the extra: pip install 'syncer[tokens]'")
 
 
 def _bound_to(id_instance: int) -> bytes:

@@ -2,7 +2,6 @@
 
 import os
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -67,7 +66,7 @@ def _empty(mirror: Mirror) -> None:
 
 
 @pytest.mark.parametrize("table", ["instances", "instance_history"])
-def test_the_model_can_fail(sqlite_url: str, tmp_path: Path, table: str) -> None:
+def test_the_model_can_fail(sqlite_url: str, table: str) -> None:
     """A mirror that was tampered with is not what the model says."""
     mirror, model = Mirror(sqlite_url), ContractModel()
     answer = [{"idInstance": 1, "deleted": False, "isExpired": False, "name": "a"}]
