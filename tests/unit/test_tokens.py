@@ -1,7 +1,6 @@
 """Tokens kept encrypted: they open with the key, for their own instance, and no other way."""
 
 import base64
-import os
 
 import pytest
 from canary import PARTNER_TOKEN, api_token, find_secrets
@@ -35,7 +34,7 @@ def test_a_key_is_read_from_hex_or_base64(text: str) -> None:
     assert len(parse_key(text)) == 32
 
 
-@pytest.mark.parametrize("text", ["", "abc", os.urandom(16).hex(), PARTNER_TOKEN, "ж" * 64])
+@pytest.mark.parametrize("text", ["", "abc", "ab" * 16, PARTNER_TOKEN, "ж" * 64])
 def test_what_is_no_key_is_refused_without_showing_it(text: str) -> None:
     with pytest.raises(ConfigurationError) as raised:
         parse_key(text)
