@@ -427,6 +427,7 @@ def _moment(flag: str, text: str | None) -> datetime | None:
 
 def main() -> NoReturn:
     """Run a command; every error that a user can meet is one line on standard error."""
+    standard_output = sys.stdout
     try:
         code = cli.main(standalone_mode=False)
     except SyncerError as error:
@@ -443,8 +444,8 @@ def main() -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except SystemExit as ended:
-        # click's own answer to a reader that has gone is exit code 1, which is our word for a defect.
-        code = 0 if type(sys.stdout).__name__ == "PacifyFlushWrapper" else ended.code
+        # When the reader has gone, click wraps standard output and exits with 1, which is our word for a defect.
+        code = 0 if sys.stdout is not standard_output else ended.code
     except Exception as error:  # noqa: BLE001 - the last resort: a defect, shown with its traceback but no secret
         import traceback
 
