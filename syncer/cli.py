@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from syncer import __version__
-from syncer.errors import ConfigurationError, DatabaseFailed, SyncerError
+from syncer.errors import ConfigurationError, DatabaseFailed, RunOvertaken, SyncerError
 from syncer.model import Transition
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from syncer.config import AccountSettings, Settings
+    from syncer.lease import HeldBy
     from syncer.scrub import Scrubber
     from syncer.sync import RunReport
 
@@ -125,16 +126,25 @@ def sync(context: Context, account_name: str | None, as_json: bool) -> int:
     """One run of every account, then exit."""
     from syncer import render, schema
     from syncer.config import check_tokens
+    from syncer.lease import HeldBy, Keeper
     from syncer.model import RunStatus, Trigger
     from syncer.sync import RunReport
 
     check_tokens(context.settings)
     reports: list[RunReport] = []
     stop = threading.Event()
+    keeper = Keeper(context.engine)
     for account in _chosen(context, account_name):
         try:
             schema.ensure_current(context.engine, may_migrate=context.settings.auto_migrate)
-            report = _run(context, account, stop, Trigger.MANUAL)
+            outcome = keeper.take(account.name)
+            if isinstance(outcome, HeldBy):
+                report = RunReport(None, account.name, RunStatus.FAILED, error=_under_way(outcome))
+            else:
+                try:
+                    report = _run(context, account, stop, Trigger.MANUAL)
+                finally:
+                    keeper.release(account.name)
         except DatabaseFailed as error:
             log.error(
                 "run not accepted",
@@ -197,25 +207,38 @@ def run(context: Context) -> None:
     """Run as a daemon: once now, then on the schedule, until SIGTERM or SIGINT."""
     from syncer import daemon, schema
     from syncer.config import check_tokens
+    from syncer.lease import HeldBy, Keeper, NotDue
     from syncer.model import Trigger
 
     check_tokens(context.settings)
     stop = threading.Event()
+    keeper = Keeper(context.engine)
 
     def job(account: "AccountSettings") -> daemon.Job:
-        def one_run() -> None:
+        def one_run() -> float | None:
             try:
                 schema.ensure_current(context.engine, may_migrate=context.settings.auto_migrate)
-                _run(context, account, stop, Trigger.SCHEDULE)
+                outcome = keeper.take(account.name, account.schedule)
+                if isinstance(outcome, HeldBy | NotDue):
+                    log.debug("not run", extra={"fields": {"action": "run_skipped", "account": account.name}})
+                    return outcome.seconds
+                try:
+                    _run(context, account, stop, Trigger.SCHEDULE)
+                finally:
+                    keeper.release(account.name)
             except SyncerError as error:
-                log.error(
-                    "run not started",
-                    extra={"fields": {"action": "run_not_started", "account": account.name, "error": str(error)}},
-                )
+                fields = {"action": "run_not_started", "account": account.name, "error": str(error)}
+                log.error("run not started", extra={"fields": fields})
+            return None
 
         return daemon.Job(account.name, account.schedule, one_run)
 
-    daemon.run_until_stopped([job(account) for account in context.settings.accounts], stop)
+    running = daemon.Daemon([job(account) for account in context.settings.accounts], stop)
+    running.listen_to_signals()
+    if not running.run_until_stopped():
+        # A thread that cannot be interrupted must not keep the process; its transaction is rolled back.
+        logging.shutdown()
+        os._exit(0)
 
 
 @cli.command()
@@ -374,6 +397,14 @@ def _run(context: Context, account: "AccountSettings", stop: threading.Event, tr
     from syncer.sync import run_once
 
     return run_once(context.engine, _account(context, account), _fetcher(context, account, stop), now, trigger)
+
+
+def _under_way(lease: "HeldBy") -> RunOvertaken:
+    return RunOvertaken(
+        f"starting a run: another one of this account is under way in {lease.holder}; "
+        f"if that process is dead, its lease ends in {lease.seconds:.0f} s",
+        kind="under_way",
+    )
 
 
 def _account(context: Context, account: "AccountSettings") -> Any:

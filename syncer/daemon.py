@@ -3,87 +3,144 @@
 import logging
 import signal
 import threading
+import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from queue import SimpleQueue
+from datetime import UTC, datetime, timedelta
+from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
-from syncer.schedule import Schedule, trigger
+from syncer.schedule import Interval, Schedule, trigger
 
 log = logging.getLogger(__name__)
 
 GRACE_SECONDS = 30.0  # how long a run that is writing may take to end after a stop signal
+TICK_SECONDS = 0.5
+CLOCK_JUMP_SECONDS = 2.0
+MOST_AT_ONCE = 128  # runs; most of a run is waiting for the upstream
 
 
 class Job(NamedTuple):
-    """Something to run on a schedule; `run` must not raise."""
+    """Something to run on a schedule; `run` says in how many seconds to try again, None for the schedule's own time."""
 
     name: str
     schedule: Schedule
-    run: Callable[[], object]
+    run: Callable[[], float | None]
 
 
-def run_until_stopped(jobs: Sequence[Job], stop: threading.Event) -> None:
-    """One run of each job at once, then on its schedule, until SIGTERM or SIGINT.
+class Daemon:
+    """One run of each job at once, then on its schedule, until `run_until_stopped` is told to stop.
 
-    `stop` is set on the first signal; jobs that watch it give up, others are waited for, at most `GRACE_SECONDS`.
+    What was missed coalesces into one run, a job never overlaps itself, and a wall clock that jumps neither stalls a
+    job nor makes it burst. `stop` is set on the first signal: jobs that watch it give up, others are waited for.
     """
-    from apscheduler.executors.pool import ThreadPoolExecutor
-    from apscheduler.schedulers.background import BackgroundScheduler
 
-    # Signal handlers only put a word into the queue: shutting down inside a handler can deadlock.
-    signals: SimpleQueue[int] = SimpleQueue()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, _frame: signals.put(number))
-    busy = _Busy()
-    scheduler = BackgroundScheduler(
-        timezone=UTC,
-        executors={"default": ThreadPoolExecutor(max_workers=min(32, len(jobs) + 1))},
-        # The default grace of one second drops late runs in silence, the first one included.
-        job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
-    )
-    for job in jobs:
-        scheduler.add_job(
-            busy.around(job),
-            trigger=trigger(job.schedule),
-            id=job.name,
-            name=job.name,
-            next_run_time=datetime.now(UTC),  # noqa: TID251 - the daemon reads the clock
-        )
-    scheduler.start()
-    log.info("started", extra={"fields": {"action": "daemon_started", "jobs": len(jobs)}})
-    received = signals.get()
-    log.info("stopping", extra={"fields": {"action": "daemon_stopping", "signal": signal.Signals(received).name}})
-    stop.set()
-    scheduler.shutdown(wait=False)
-    if not busy.wait_until_idle(GRACE_SECONDS):
-        log.warning("stopped while a run was under way", extra={"fields": {"action": "daemon_stopped_busy"}})
-    else:
-        log.info("stopped", extra={"fields": {"action": "daemon_stopped"}})
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        stop: threading.Event,
+        *,
+        on_tick: Callable[[], None] = lambda: None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),  # noqa: TID251 - the daemon reads the clock
+    ) -> None:
+        from apscheduler.executors.pool import ThreadPoolExecutor
+        from apscheduler.schedulers.background import BackgroundScheduler
 
-
-class _Busy:
-    """Counts the jobs under way, so that a stop can wait for them; nothing escapes from a job."""
-
-    def __init__(self) -> None:
-        self._count = 0
+        self._jobs = {job.name: job for job in jobs}
+        self._stop = stop
+        self._on_tick = on_tick
+        self._clock = clock
+        # Signal handlers only put a word into the queue: shutting down inside a handler can deadlock.
+        self._signals: SimpleQueue[str] = SimpleQueue()
+        self._busy = 0
         self._changed = threading.Condition()
+        self.ticked_at = time.monotonic()
+        self._scheduler: BackgroundScheduler = BackgroundScheduler(
+            timezone=UTC,
+            executors={"default": ThreadPoolExecutor(max_workers=min(MOST_AT_ONCE, len(jobs) + 1))},
+            # The default grace of one second drops late runs in silence, the first one included.
+            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
+        )
 
-    def around(self, job: Job) -> Callable[[], None]:
+    def request_stop(self, why: str) -> None:
+        """Make `run_until_stopped` return; may be called from a signal handler or another thread."""
+        self._signals.put(why)
+
+    def listen_to_signals(self) -> None:
+        """Stop on SIGTERM and SIGINT."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda received, _frame: self.request_stop(signal.Signals(received).name))
+
+    def run_until_stopped(self) -> bool:
+        """Run the jobs; True if everything had ended by itself within `GRACE_SECONDS` after the stop."""
+        for job in self._jobs.values():
+            self._scheduler.add_job(
+                self._around(job),
+                trigger=trigger(job.schedule),
+                id=job.name,
+                name=job.name,
+                next_run_time=self._clock(),
+            )
+        self._scheduler.start()
+        log.info("started", extra={"fields": {"action": "daemon_started", "jobs": len(self._jobs)}})
+        why = self._tick_until_signalled()
+        log.info("stopping", extra={"fields": {"action": "daemon_stopping", "signal": why}})
+        self._stop.set()
+        self._scheduler.shutdown(wait=False)
+        with self._changed:
+            ended = self._changed.wait_for(lambda: self._busy == 0, timeout=GRACE_SECONDS)
+        log.info("stopped", extra={"fields": {"action": "daemon_stopped", "runs_ended": ended}})
+        return ended
+
+    def next_run_at(self, name: str) -> datetime | None:
+        """When the job is tried next; None while that is not known."""
+        job = self._scheduler.get_job(name)
+        return None if job is None else job.next_run_time
+
+    def _tick_until_signalled(self) -> str:
+        wall, monotonic = self._clock(), time.monotonic()
+        while True:
+            self.ticked_at = time.monotonic()
+            self._on_tick()
+            try:
+                return self._signals.get(timeout=TICK_SECONDS)
+            except Empty:
+                pass
+            jump = (self._clock() - wall) - timedelta(seconds=time.monotonic() - monotonic)
+            wall, monotonic = self._clock(), time.monotonic()
+            if abs(jump.total_seconds()) > CLOCK_JUMP_SECONDS:
+                self._follow_clock(jump)
+
+    def _follow_clock(self, jump: timedelta) -> None:
+        """After the wall clock moved: nothing waits longer than its interval, and what is overdue runs now."""
+        log.warning(
+            "clock moved", extra={"fields": {"action": "clock_moved", "seconds": round(jump.total_seconds(), 1)}}
+        )
+        now = self._clock()
+        for job in self._scheduler.get_jobs():
+            schedule = self._jobs[job.id].schedule
+            latest = schedule.next_after(now)
+            if job.next_run_time > latest:
+                expected = job.next_run_time + jump if isinstance(schedule, Interval) else latest
+                self._scheduler.modify_job(job.id, next_run_time=max(now, min(expected, latest)))
+        self._scheduler.wakeup()
+
+    def _around(self, job: Job) -> Callable[[], None]:
         def run() -> None:
             with self._changed:
-                self._count += 1
+                self._busy += 1
             try:
-                job.run()
+                if not self._stop.is_set():
+                    self._try_again(job.name, job.run())
             except Exception:
+                # Nothing escapes: the library would log the exception in its own words.
                 log.exception("defect", extra={"fields": {"action": "defect", "job": job.name}})
             finally:
                 with self._changed:
-                    self._count -= 1
+                    self._busy -= 1
                     self._changed.notify_all()
 
         return run
 
-    def wait_until_idle(self, seconds: float) -> bool:
-        with self._changed:
-            return self._changed.wait_for(lambda: self._count == 0, timeout=seconds)
+    def _try_again(self, name: str, seconds: float | None) -> None:
+        if seconds is not None and not self._stop.is_set():
+            self._scheduler.modify_job(name, next_run_time=self._clock() + timedelta(seconds=seconds))

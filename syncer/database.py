@@ -16,6 +16,7 @@ from syncer.errors import ConfigurationError, DatabaseFailed
 
 LOCK_TIMEOUT_SECONDS = 30
 CONNECT_TIMEOUT_SECONDS = 10
+POOL_TIMEOUT_SECONDS = 120  # many accounts share few connections; none is held while fetching
 SOLE_WRITER_LOCK = 0x73796E636572  # "syncer"; one transaction at a time writes history, so ids become visible in order
 
 _WRITES = {"syncer_writes": True}
@@ -57,6 +58,7 @@ def open_engine(url: URL) -> Engine:
             url,
             hide_parameters=True,
             pool_pre_ping=True,
+            pool_timeout=POOL_TIMEOUT_SECONDS,
             connect_args={
                 "connect_timeout": CONNECT_TIMEOUT_SECONDS,
                 "prepare_threshold": None,  # PgBouncer in transaction mode

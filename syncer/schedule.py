@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 if TYPE_CHECKING:
     from apscheduler.triggers.base import BaseTrigger
 
+TOLERANCE = timedelta(seconds=1)
 LONGEST_INTERVAL = timedelta(days=7)
 SEARCHED_DAYS = 366 * 41  # a 29 February that is a Sunday can be forty years away, around 2100
 
@@ -117,9 +118,18 @@ class Interval:
     def interval_seconds(self) -> int:
         return int(self.length.total_seconds())
 
+    @property
+    def tolerance(self) -> timedelta:
+        """How much before its time a run may start: timers are not exact."""
+        return min(TOLERANCE, self.length / 10)
+
     def next_after(self, moment: datetime) -> datetime:
         """One interval later."""
         return moment + self.length
+
+    def due(self, started_at: datetime) -> datetime:
+        """When a run is due that follows one which began at a moment."""
+        return started_at + self.length
 
 
 @dataclass(frozen=True)
@@ -152,6 +162,15 @@ class Cron:
         for earlier, later in pairwise(matching[:400]):
             longest = max(longest, (later - earlier) + firings[0] - firings[1])
         return int(longest.total_seconds())
+
+    @property
+    def tolerance(self) -> timedelta:
+        """How much before its time a run may start: timers are not exact."""
+        return TOLERANCE
+
+    def due(self, started_at: datetime) -> datetime:
+        """When a run is due that follows one which began at a moment, perhaps a little before its own time."""
+        return self.next_after(started_at + TOLERANCE)
 
     def next_after(self, moment: datetime) -> datetime:
         """The first firing strictly later than the moment, in UTC; raises `LookupError` if there is none."""

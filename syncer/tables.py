@@ -235,6 +235,18 @@ rejected_items = Table(
     CheckConstraint("position >= 0", name="position_in_list"),
 )
 
+leases = Table(
+    "leases",
+    metadata,
+    Column("account", Text, ForeignKey("accounts.account"), primary_key=True),
+    Column("holder", Text),
+    Column("started_at", UtcDateTime),
+    Column("beat_at", UtcDateTime),
+    Column("expires_at", UtcDateTime),
+    CheckConstraint("(holder IS NULL) = (expires_at IS NULL)", name="held_until"),
+)
+"""Which process runs an account now, and when its last run began; all times by the database's clock."""
+
 instance_tokens = Table(
     "instance_tokens",
     metadata,

@@ -1,6 +1,7 @@
 """Secrets that the tests use, and the search for them in everything that a test run left behind."""
 
 import base64
+import json
 import re
 from hashlib import sha256
 from urllib.parse import quote
@@ -9,8 +10,15 @@ PARTNER_TOKEN = "gac." + "0dd5ec2e7ca11ab1e" * 2 + "0dd5ec2e7ca1"
 WEIRD_PARTNER_TOKEN = "gac.ca/na%ry+tök?en#0123456789"
 TOKEN_PREFIX = "c0ffee5ec2e7"
 """Every instance token of the tests begins with these hex digits."""
+DATABASE_PASSWORD = "c0ffee+pass%w0rd"
 
-SECRETS = (PARTNER_TOKEN, WEIRD_PARTNER_TOKEN, TOKEN_PREFIX)
+# Their beginnings: a secret that was cut, or scrubbed in part, is a leak too.
+SECRETS = {
+    "partner token": PARTNER_TOKEN[:16],
+    "weird partner token": WEIRD_PARTNER_TOKEN[:14],
+    "instance token": TOKEN_PREFIX,
+    "database password": DATABASE_PASSWORD,
+}
 
 
 def api_token(id_instance: int, generation: int = 0) -> str:
@@ -18,28 +26,65 @@ def api_token(id_instance: int, generation: int = 0) -> str:
     return (TOKEN_PREFIX + sha256(f"{id_instance} {generation}".encode()).hexdigest())[:50]
 
 
-def encodings(secret: str) -> dict[str, bytes]:
+def encodings(secret: str) -> dict[str, list[bytes]]:
     """A secret in the spellings that are looked for, by name."""
     raw = secret.encode()
     percent = quote(secret, safe="")
+    in_full = "".join(f"%{byte:02X}" for byte in raw)
+    dumped = json.dumps(secret)[1:-1]
     return {
-        "raw": raw,
-        "percent-encoded": percent.encode(),
-        "percent-encoded in lower case": re.sub(r"%..", lambda found: found[0].lower(), percent).encode(),
-        "percent-encoded in full": "".join(f"%{byte:02X}" for byte in raw).encode(),
-        "JSON-escaped": "".join(f"\\u{ord(character):04x}" for character in secret).encode(),
-        "hex": raw.hex().encode(),
-        "reversed": secret[::-1].encode(),
-        "base64": base64.b64encode(raw)[: len(raw) // 3 * 4],
+        "raw": [raw],
+        "percent-encoded": [percent.encode(), quote(secret).encode()],
+        "percent-encoded in lower case": [_lower_hex(percent), _lower_hex(quote(secret))],
+        "percent-encoded in full": [in_full.encode(), _lower_hex(in_full)],
+        "JSON-escaped": [
+            dumped.encode(),
+            dumped.replace("/", "\\/").encode(),
+            "".join(f"\\u{ord(character):04x}" for character in secret).encode(),
+        ],
+        "base64": [spelling for start in range(3) for spelling in _base64_from(raw, start)],
+        "hex": [raw.hex().encode(), raw.hex().upper().encode()],
+        "reversed": [secret[::-1].encode()],
     }
 
 
-SPELLINGS = [(name, spelling) for secret in SECRETS for name, spelling in encodings(secret).items()]
-_ANY = re.compile(b"|".join(re.escape(spelling) for _name, spelling in SPELLINGS))
-
-
 def find_secrets(data: bytes) -> list[str]:
-    """The encodings in which a canary is in the data; empty if none is."""
-    if _ANY.search(data) is None:
-        return []
-    return [name for name, spelling in SPELLINGS if spelling in data]
+    """Which canary is in the data in which encoding, each once; empty if none is."""
+    found = [
+        f"{name}, {encoding}"
+        for (name, encoding), spellings in _SPELLINGS.items()
+        if any(spelling in data for spelling in spellings)
+    ]
+    if found:
+        return found
+    plain = data.lower()
+    for _nested in range(3):
+        plain = _ESCAPE.sub(_unescaped, plain)
+    return [f"{name}, in a mixed encoding" for name, secret in SECRETS.items() if secret.encode() in plain]
+
+
+def _lower_hex(percent: str) -> bytes:
+    return re.sub(r"%..", lambda found: found[0].lower(), percent).encode()
+
+
+def _base64_from(raw: bytes, start: int) -> list[bytes]:
+    """The digits that are the same whatever stands before and after, when `start` bytes of a group precede."""
+    cut = raw[-start % 3 :]
+    whole = cut[: len(cut) // 3 * 3]
+    return [base64.b64encode(whole), base64.urlsafe_b64encode(whole)]
+
+
+_ESCAPE = re.compile(rb"%([0-9a-f]{2})|\\u00([0-9a-f]{2})|\\x([0-9a-f]{2})|\\([/\\])")
+
+
+def _unescaped(escape: re.Match[bytes]) -> bytes:
+    return escape[4] or bytes([int(escape[escape.lastindex or 0], 16)])
+
+
+_SPELLINGS: dict[tuple[str, str], list[bytes]] = {}
+for _name, _secret in SECRETS.items():
+    _known: set[bytes] = set()
+    for _encoding, _all in encodings(_secret).items():
+        # Spellings that coincide, as those of plain letters do, are told by their first name.
+        _SPELLINGS[_name, _encoding] = [spelling for spelling in _all if spelling not in _known]
+        _known.update(_all)

@@ -16,6 +16,8 @@ from mirror import Mirror
 from psycopg import sql
 
 CHECKOUT = Path(__file__).parent.parent
+KEPT_VARIABLES = {"PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LC_CTYPE"}
+SEARCHED_LOGGERS = ("syncer", "httpx", "httpcore.http11", "sqlalchemy.engine", "alembic.runtime.migration")
 EXEMPT = ".secret"  # files that hold a token because a test gives it to syncer that way
 
 _dumps: list[tuple[str, bytes]] = []
@@ -36,8 +38,10 @@ def postgresql_url(postgres: postgres_server.Postgres, request: pytest.FixtureRe
     """A fresh PostgreSQL database; what is in it at the end is searched for secrets."""
     url = postgres.create_database()
     yield url
-    _dumps.append((f"the PostgreSQL database of {request.node.nodeid}", _dump(url)))
-    postgres.drop_database(url)
+    try:
+        _dumps.append((f"the PostgreSQL database of {request.node.nodeid}", _dump(url)))
+    finally:
+        postgres.drop_database(url)
 
 
 @pytest.fixture
@@ -65,21 +69,21 @@ RunSyncer = Callable[..., "subprocess.CompletedProcess[str]"]
 @pytest.fixture
 def syncer_environment() -> dict[str, str]:
     """The environment of a user without any setting of syncer's, but for the canary token."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("SYNCER_")}
+    kept = {name: value for name, value in os.environ.items() if name in KEPT_VARIABLES}
     return kept | {"PYTHONPATH": str(CHECKOUT), "SYNCER_PARTNER_TOKEN": PARTNER_TOKEN}
 
 
 @pytest.fixture
 def run_syncer(tmp_path: Path, syncer_environment: dict[str, str]) -> RunSyncer:
-    """Runs the real program in an empty folder."""
+    """Runs the real program, in an empty folder unless told otherwise."""
 
     def run(
-        *arguments: str, env: dict[str, str] | None = None, timeout: float = 60
+        *arguments: str, env: dict[str, str] | None = None, cwd: Path = tmp_path, timeout: float = 60
     ) -> "subprocess.CompletedProcess[str]":
         done = subprocess.run(
             [sys.executable, "-m", "syncer", *arguments],
             env=syncer_environment | (env or {}),
-            cwd=tmp_path,
+            cwd=cwd,
             capture_output=True,
             text=True,
             timeout=timeout,
@@ -95,11 +99,14 @@ def run_syncer(tmp_path: Path, syncer_environment: dict[str, str]) -> RunSyncer:
 def _no_secret_leaks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Everything that the tests leave behind is searched for the canary tokens, logs at DEBUG included."""
     log_file = tmp_path_factory.getbasetemp() / "everything.log"
-    handler = logging.FileHandler(log_file, encoding="utf-8")
+    handler = logging.FileHandler(log_file, encoding="utf-8", errors="surrogatepass")
+    handler.setFormatter(_EveryWord())
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(logging.DEBUG)
     yield
+    for library in SEARCHED_LOGGERS:
+        logging.getLogger(library).debug("heard to the end: %s", library)
     handler.close()
     root.removeHandler(handler)
     searched = [*_dumps, *_outputs]
@@ -108,8 +115,19 @@ def _no_secret_leaks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
         for path in tmp_path_factory.getbasetemp().rglob("*")
         if path.is_file() and not path.name.endswith(EXEMPT)
     ]
+    log = log_file.read_text("utf-8", "surrogatepass")
+    deaf = [library for library in SEARCHED_LOGGERS if f"heard to the end: {library}\n" not in log]
+    assert deaf == [], "a test muted these loggers for all that followed, so their leaks would go unseen"
     leaks = [f"{place}: {encoding}" for place, data in searched for encoding in find_secrets(data)]
-    assert leaks == []
+    assert leaks == [], "secrets were left behind"
+
+
+class _EveryWord(logging.Formatter):
+    """The message, its traceback, and the fields that production writes beside them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = getattr(record, "fields", None)
+        return super().format(record) + (f" {fields}" if fields else "")
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

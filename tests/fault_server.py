@@ -8,6 +8,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -62,6 +63,8 @@ class FaultServer:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._closing = threading.Event()
         self._lock = threading.Lock()
+        self._threads: list[threading.Thread] = []
+        self._clients: set[socket.socket] = set()
         self.requests: list[Request] = []
         self.connections = 0
 
@@ -70,7 +73,7 @@ class FaultServer:
         return f"{'https' if self._tls else 'http'}://127.0.0.1:{self._listener.getsockname()[1]}"
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._in_thread(self._accept)
         return self
 
     def __exit__(
@@ -78,6 +81,18 @@ class FaultServer:
     ) -> None:
         self._closing.set()
         self._listener.close()
+        with self._lock:
+            clients = list(self._clients)
+        for client in clients:
+            with suppress(OSError):  # gone already
+                client.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(timeout=5)
+
+    def _in_thread(self, target: Callable[..., None], *arguments: object) -> None:
+        thread = threading.Thread(target=target, args=arguments, daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     def _accept(self) -> None:
         self._listener.settimeout(0.05)
@@ -90,12 +105,16 @@ class FaultServer:
                 return
             client.settimeout(10)
             self.connections += 1
-            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+            self._in_thread(self._serve, client)
 
     def _serve(self, client: socket.socket) -> None:
         try:
             if self._tls:
                 client = self._tls.wrap_socket(client, server_side=True)
+            with self._lock:
+                self._clients.add(client)
+            if self._closing.is_set():
+                return
             head = b""
             while b"\r\n\r\n" not in head:
                 received = client.recv(65536)
@@ -112,6 +131,8 @@ class FaultServer:
         except OSError:
             return
         finally:
+            with self._lock:
+                self._clients.discard(client)
             client.close()
 
 

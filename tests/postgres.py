@@ -8,9 +8,13 @@ import shutil
 import socket
 import subprocess
 import tempfile
+from contextlib import suppress
 from pathlib import Path
+from urllib.parse import quote, urlsplit
 
 import psycopg
+import pytest
+from canary import DATABASE_PASSWORD
 from psycopg import sql
 
 UNPRIVILEGED = 65534  # initdb and postgres refuse to run as root
@@ -24,9 +28,26 @@ class Postgres:
         self.admin_url = admin_url
         self.server = server
 
+    @property
+    def bin(self) -> Path:
+        """The folder of initdb, pg_dump and psql."""
+        return self._own().bin
+
+    def stop(self, mode: str = "fast") -> None:
+        """Stop the server, as pg_ctl names it: `fast` closes connections, `immediate` is a crash."""
+        self._own().stop(mode)
+
+    def start(self) -> None:
+        """Start it again, on the same port."""
+        self._own().start()
+
+    def _own(self) -> "OwnServer":
+        if self.server is None:
+            pytest.skip("the server of SYNCER_TEST_PG_URL is not ours to stop")
+        return self.server
+
     def url(self, database: str) -> str:
-        head, _, _ = self.admin_url.rpartition("/")
-        return f"{head}/{database}"
+        return urlsplit(self.admin_url)._replace(path=f"/{database}").geturl()
 
     def create_database(self) -> str:
         name = f"syncer_test_{secrets.token_hex(6)}"
@@ -35,7 +56,7 @@ class Postgres:
         return self.url(name)
 
     def drop_database(self, url: str) -> None:
-        name = url.rpartition("/")[2]
+        name = urlsplit(url).path.removeprefix("/")
         with psycopg.connect(self.admin_url, autocommit=True) as connection:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
@@ -50,14 +71,14 @@ class OwnServer:
         self._data = self._folder / "data"
         if self._user is not None:
             os.chown(self._folder, self._user, self._user)
-        self._run("initdb", "-D", self._data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync")
-        self.port = _free_port()
         atexit.register(self.remove)
-        self.start()
+        self._run("initdb", "-D", self._data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync")
+        self._start_on_a_free_port()
 
     @property
     def admin_url(self) -> str:
-        return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+        """Its password is not asked for; it is a canary, since syncer must not print a URL's password either."""
+        return f"postgresql://postgres:{quote(DATABASE_PASSWORD, safe='')}@127.0.0.1:{self.port}/postgres"
 
     def start(self) -> None:
         options = f"-p {self.port} -k {self._folder} {SETTINGS}"
@@ -68,8 +89,20 @@ class OwnServer:
 
     def remove(self) -> None:
         if (self._data / "postmaster.pid").exists():
-            self.stop("immediate")
+            with suppress(RuntimeError):  # it has died already
+                self.stop("immediate")
         shutil.rmtree(self._folder, ignore_errors=True)
+        atexit.unregister(self.remove)
+
+    def _start_on_a_free_port(self) -> None:
+        for tries_left in (2, 1, 0):
+            self.port = _free_port()
+            try:
+                return self.start()
+            except RuntimeError:  # another program may have taken the port meanwhile
+                if not tries_left:
+                    raise
+        return None
 
     def _reachable(self, binaries: Path) -> Path:
         """The binaries where the unprivileged user may run them; a virtual environment may lie out of its reach."""

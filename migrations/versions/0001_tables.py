@@ -43,6 +43,17 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("tariff", "valid_from", name=op.f("pk_tariff_rates")),
     )
     op.create_table(
+        "leases",
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("holder", sa.Text(), nullable=True),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("beat_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("(holder IS NULL) = (expires_at IS NULL)", name=op.f("ck_leases_held_until")),
+        sa.ForeignKeyConstraint(["account"], ["accounts.account"], name=op.f("fk_leases_account")),
+        sa.PrimaryKeyConstraint("account", name=op.f("pk_leases")),
+    )
+    op.create_table(
         "instances",
         sa.Column("id_instance", IDENTIFIER, autoincrement=False, nullable=False),
         sa.Column("account", sa.Text(), nullable=False),
@@ -275,4 +286,5 @@ def downgrade() -> None:
     op.drop_table("instances")
     op.drop_table("tariff_rates")
     op.drop_table("held_sets")
+    op.drop_table("leases")
     op.drop_table("accounts")

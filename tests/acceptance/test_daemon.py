@@ -17,6 +17,7 @@ from fault_server import FaultServer
 from sqlalchemy import text
 
 from syncer import database
+from syncer.lease import LEASE
 
 StartDaemon = Callable[..., "subprocess.Popen[str]"]
 
@@ -122,15 +123,47 @@ def test_a_failing_upstream_does_not_end_the_daemon(start_daemon: StartDaemon, s
     assert statuses(sqlite_url)[:3] == ["failed", "failed", "ok"]
 
 
-def test_a_run_whose_process_was_killed_is_abandoned_by_the_next(start_daemon: StartDaemon, database_url: str) -> None:
+def test_a_dead_holder_is_replaced_within_the_time_of_its_lease(start_daemon: StartDaemon, database_url: str) -> None:
     with FaultServer([fault.silence, fault.json_list([item(1)])]) as server:
-        killed = start_daemon(API_URL=server.url, DATABASE_URL=database_url)
+        killed = start_daemon(API_URL=server.url, DATABASE_URL=database_url, SCHEDULE="1s")
         wait_for(lambda: server.requests)
         killed.kill()
         killed.communicate()
-        process = start_daemon(API_URL=server.url, DATABASE_URL=database_url)
-        wait_for(lambda: "ok" in statuses(database_url))
+        began = time.monotonic()
+        process = start_daemon(API_URL=server.url, DATABASE_URL=database_url, SCHEDULE="1s")
+        wait_for(lambda: "ok" in statuses(database_url), seconds=LEASE.total_seconds() + 10)
         process.send_signal(signal.SIGTERM)
         ended(process)
 
-    assert statuses(database_url) == ["abandoned", "ok"]
+    assert ["abandoned", "ok"] == statuses(database_url)[:2]
+    assert time.monotonic() - began < LEASE.total_seconds() + 10
+
+
+def test_a_crash_loop_polls_no_faster_than_the_schedule(start_daemon: StartDaemon, sqlite_url: str) -> None:
+    with FaultServer([fault.json_list([item(1)])]) as server:
+        for _restart in range(5):
+            process = start_daemon(API_URL=server.url, DATABASE_URL=sqlite_url, SCHEDULE="1h")
+            assert process.stderr is not None
+            while "daemon_started" not in process.stderr.readline():
+                pass
+            time.sleep(0.5)  # time enough for a run that must not come
+            if _restart == 0:
+                wait_for(lambda: "ok" in statuses(sqlite_url))
+            process.kill()
+            process.communicate()
+
+        assert 1 == len(server.requests)
+
+
+def test_replicas_take_turns_and_a_manual_run_is_told_who_is_at_work(
+    start_daemon: StartDaemon, run_syncer: RunSyncer, database_url: str
+) -> None:
+    run_syncer("db", "upgrade", env={"SYNCER_DATABASE_URL": database_url})
+    with FaultServer([fault.silence]) as server:
+        for _replica in range(3):
+            start_daemon(API_URL=server.url, DATABASE_URL=database_url, SCHEDULE="1s")
+        wait_for(lambda: server.requests)
+        manual = run_syncer("sync", "--json", env={"SYNCER_API_URL": server.url, "SYNCER_DATABASE_URL": database_url})
+
+        assert 1 == server.connections
+    assert (7, "under_way") == (manual.returncode, json.loads(manual.stdout)["runs"][0]["error_kind"])

@@ -11,7 +11,7 @@ README = (CHECKOUT / "README.md").read_text("utf-8")
 
 
 def test_the_queries_answer_what_the_readme_shows(run_syncer: RunSyncer, tmp_path: Path) -> None:
-    assert 0 == run_syncer("demo").returncode
+    assert run_syncer("demo").returncode == 0
     shown = re.findall(r"```sql\n(.*?)```\n```\n(.*?)```", README, re.DOTALL)
     connection = sqlite3.connect(tmp_path / "demo.db")
 
@@ -21,7 +21,7 @@ def test_the_queries_answer_what_the_readme_shows(run_syncer: RunSyncer, tmp_pat
     ]
     connection.close()
 
-    assert 2 == len(shown)
+    assert len(shown) == 2
     assert shown == answered
 
 
@@ -29,4 +29,4 @@ def test_the_queries_answer_what_the_readme_shows(run_syncer: RunSyncer, tmp_pat
     "command", sorted(set(re.findall(r"`?syncer ([a-z-]+)", README)) - {"mirrors", "polls", "does", "calls"})
 )
 def test_every_command_that_the_readme_names_is_there(run_syncer: RunSyncer, command: str) -> None:
-    assert 0 == run_syncer(command, "--help").returncode
+    assert run_syncer(command, "--help").returncode == 0

@@ -1,0 +1,145 @@
+"""Who may run an account now: a row with an end, on the database's clock, so that replicas take turns (CONTRACT 4).
+
+A lease keeps replicas from doing the same work. It is not what keeps answers in order: a holder that stalls past its
+end is stopped by the comparison inside the transaction, in `sync`.
+"""
+
+import os
+import secrets
+import socket
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from sqlalchemy import Connection, Engine, func, select, text, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from syncer.database import writing
+from syncer.errors import DatabaseFailed
+from syncer.schedule import Schedule
+from syncer.tables import UtcDateTime, accounts, leases
+
+LEASE = timedelta(seconds=30)
+BEAT = timedelta(seconds=10)
+
+_SQLITE_NOW = text("SELECT strftime('%Y-%m-%d %H:%M:%f000', 'now') AS now").columns(now=UtcDateTime)
+
+
+class Taken(NamedTuple):
+    """The lease is ours."""
+
+
+class HeldBy(NamedTuple):
+    """Another process runs the account; its lease ends in `seconds` unless it beats again."""
+
+    holder: str
+    seconds: float
+
+
+class NotDue(NamedTuple):
+    """The account was run not long ago, by whichever process; it is due in `seconds`."""
+
+    seconds: float
+
+
+def new_holder() -> str:
+    """A name for this process that no other one has, not even a later one with its number."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+
+
+def database_now(connection: Connection) -> datetime:
+    """The database's clock, which all replicas share."""
+    if connection.dialect.name == "sqlite":
+        moment: datetime = connection.execute(_SQLITE_NOW).scalar_one()
+    else:
+        moment = connection.execute(select(func.clock_timestamp())).scalar_one()
+    return moment.astimezone(UTC)
+
+
+def take(connection: Connection, account: str, holder: str, schedule: Schedule | None) -> Taken | HeldBy | NotDue:
+    """Take the account's lease if it is free, and, where a schedule is given, if the account is due.
+
+    The lease lasts `LEASE`; `beat` renews it. A row from the future, left by a clock that was set back, binds nobody.
+    """
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    connection.execute(dialect.insert(accounts).values(account=account).on_conflict_do_nothing())
+    connection.execute(dialect.insert(leases).values(account=account).on_conflict_do_nothing())
+    row = connection.execute(select(leases).where(leases.c.account == account).with_for_update()).one()
+    now = database_now(connection)
+    if row.holder is not None and now < row.expires_at <= now + LEASE:
+        return HeldBy(row.holder, (row.expires_at - now).total_seconds())
+    if schedule is not None and row.started_at is not None and row.started_at <= now:
+        due = schedule.due(row.started_at)
+        if now < due - schedule.tolerance:
+            return NotDue((due - now).total_seconds())
+    connection.execute(
+        update(leases)
+        .where(leases.c.account == account)
+        .values(holder=holder, started_at=now, beat_at=now, expires_at=now + LEASE)
+    )
+    return Taken()
+
+
+def beat(connection: Connection, holder: str) -> None:
+    """Renew every lease of this process; one that has ended is not brought back."""
+    now = database_now(connection)
+    connection.execute(
+        update(leases)
+        .where(leases.c.holder == holder, leases.c.expires_at > now)
+        .values(beat_at=now, expires_at=now + LEASE)
+    )
+
+
+def release(connection: Connection, account: str, holder: str) -> None:
+    """Give the account free; nothing happens if it is not ours any more."""
+    connection.execute(
+        update(leases)
+        .where(leases.c.account == account, leases.c.holder == holder)
+        .values(holder=None, expires_at=None)
+    )
+
+
+class Keeper:
+    """Beats for the leases that this process holds, from a thread of its own, while there are any."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.holder = new_holder()
+        self._engine = engine
+        self._held: set[str] = set()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def take(self, account: str, schedule: Schedule | None = None) -> Taken | HeldBy | NotDue:
+        """See `take`; raises `DatabaseFailed`."""
+        with writing(self._engine, "taking the account's lease") as connection:
+            outcome = take(connection, account, self.holder, schedule)
+        if isinstance(outcome, Taken):
+            with self._changed:
+                self._held.add(account)
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._keep, name="lease-keeper", daemon=True)
+                    self._thread.start()
+        return outcome
+
+    def release(self, account: str) -> None:
+        """Give the account free; if the database cannot be told, the lease runs out by itself."""
+        with self._changed:
+            self._held.discard(account)
+            self._changed.notify()
+        try:
+            with writing(self._engine, "giving the account's lease free") as connection:
+                release(connection, account, self.holder)
+        except DatabaseFailed:
+            return
+
+    def _keep(self) -> None:
+        while True:
+            with self._changed:
+                if self._changed.wait_for(lambda: not self._held, timeout=BEAT.total_seconds()):
+                    self._thread = None
+                    return
+            try:
+                with writing(self._engine, "renewing the leases") as connection:
+                    beat(connection, self.holder)
+            except DatabaseFailed:
+                continue
