@@ -31,7 +31,7 @@ ENCODINGS: dict[str, tuple[str, Callable[[str], str]]] = {
     ),
     "percent, in full": ("percent-encoded in full", in_full),
     "percent, in full, lower case": ("percent-encoded in full", lambda token: in_full(token).lower()),
-    "JSON": ("JSON-escaped", lambda token: json.dumps(token)),
+    "JSON": ("JSON-escaped", json.dumps),
     "JSON, slash escaped": ("JSON-escaped", lambda token: json.dumps(token).replace("/", "\\/")),
     "JSON, in full": ("JSON-escaped", lambda token: "".join(f"\\u{ord(letter):04x}" for letter in token)),
     "base64": ("base64", lambda token: base64.b64encode(token.encode()).decode()),
@@ -49,7 +49,7 @@ ENCODINGS: dict[str, tuple[str, Callable[[str], str]]] = {
 def test_every_canary_is_found_in_every_encoding_and_the_encoding_is_named(canary: str, spelling: str) -> None:
     encoding, encode = ENCODINGS[spelling]
     written = encode(CANARIES[canary])
-    plain = written.strip('"') == CANARIES[canary]
+    plain = CANARIES[canary][:14] in written
 
     assert f"{canary}, {'raw' if plain else encoding}" in find_secrets(f"before {written} after".encode())
 

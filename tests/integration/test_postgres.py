@@ -1,0 +1,117 @@
+"""The tests' own PostgreSQL: fresh databases, and a server that can be taken away."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import postgres as postgres_server
+import psycopg
+import pytest
+from conftest import CHECKOUT
+from postgres import Postgres
+
+
+def tables(url: str) -> list[str]:
+    with psycopg.connect(url) as connection:
+        return [name for (name,) in connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")]
+
+
+def create_table(url: str) -> None:
+    with psycopg.connect(url) as connection:
+        connection.execute("CREATE TABLE kept (n int)")
+
+
+def test_a_database_is_fresh_whatever_was_done_to_another(postgres: Postgres) -> None:
+    first, second = postgres.create_database(), postgres.create_database()
+    create_table(first)
+
+    assert (["kept"], []) == (tables(first), tables(second))
+
+    postgres.drop_database(first)
+    postgres.drop_database(second)
+
+
+def test_a_dropped_database_is_gone_though_someone_is_connected(postgres: Postgres) -> None:
+    url = postgres.create_database()
+    with psycopg.connect(url) as connection:
+        postgres.drop_database(url)
+
+        with pytest.raises(psycopg.OperationalError):
+            connection.execute("SELECT 1")
+    with pytest.raises(psycopg.OperationalError, match="does not exist"):
+        psycopg.connect(url)
+
+
+def test_text_is_utf_8_and_sorts_by_bytes(postgresql_url: str) -> None:
+    with psycopg.connect(postgresql_url) as connection:
+        row = connection.execute("SELECT current_setting('server_encoding'), 'Клиент 🥐' || '', 'Z' < 'a'").fetchone()
+
+    assert ("UTF8", "Клиент 🥐", True) == row
+
+
+def test_what_is_in_the_query_of_a_given_address_is_kept() -> None:
+    server = Postgres("postgresql://u:pw@127.0.0.1:5432/postgres?sslmode=disable")
+
+    assert server.url("other") == "postgresql://u:pw@127.0.0.1:5432/other?sslmode=disable"
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_the_sqlite_file_is_not_there_yet(database_url: str) -> None:
+    assert not Path(database_url.removeprefix("sqlite:///")).exists()
+
+
+@pytest.fixture
+def own_server(monkeypatch: pytest.MonkeyPatch) -> Postgres:
+    """A server apart from the session's, which this test may stop."""
+    monkeypatch.delenv("SYNCER_TEST_PG_URL", raising=False)
+    return postgres_server.start()
+
+
+@pytest.mark.parametrize("mode", ["fast", "immediate"])
+def test_a_server_that_was_stopped_comes_back_with_what_it_held(own_server: Postgres, mode: str) -> None:
+    url = own_server.create_database()
+    create_table(url)
+    # fsync is off, not the checkpoint: what an immediate stop loses is nothing that was written out.
+    own_server.stop(mode)
+    with pytest.raises(psycopg.OperationalError):
+        psycopg.connect(url)
+
+    own_server.start()
+
+    assert tables(url) == ["kept"]
+    assert own_server.server is not None
+    own_server.server.remove()
+
+
+def test_a_server_takes_the_connections_of_many_workers(own_server: Postgres) -> None:
+    with psycopg.connect(own_server.admin_url) as connection:
+        limit = connection.execute("SHOW max_connections").fetchone()
+
+    assert limit == ("200",)
+    assert (own_server.bin / "pg_ctl").is_file()
+    assert own_server.server is not None
+    own_server.server.remove()
+
+
+def test_a_server_ends_with_the_process_that_started_it_and_leaves_no_file(tmp_path: Path) -> None:
+    program = "import postgres; print(postgres.start().admin_url); raise SystemExit('died')"
+    environment = {name: value for name, value in os.environ.items() if name != "SYNCER_TEST_PG_URL"}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment | {"PYTHONPATH": str(CHECKOUT / "tests"), "TMPDIR": str(_reachable_by_all(tmp_path))},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert done.stderr == "died\n"
+    with pytest.raises(psycopg.OperationalError):
+        psycopg.connect(done.stdout.strip())
+    assert list(tmp_path.iterdir()) == []
+
+
+def _reachable_by_all(folder: Path) -> Path:
+    """PostgreSQL runs as another user when the tests run as root."""
+    for each in (folder, folder.parent, folder.parent.parent):
+        if os.getuid() == 0:
+            each.chmod(0o711)
+    return folder
