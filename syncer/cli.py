@@ -270,10 +270,15 @@ def status(context: Context, as_json: bool) -> int:
         accounts = estate.read_accounts(connection, now())
         runs = estate.read_runs(connection)
         held = estate.read_held(connection)
+        leases = estate.read_leases(connection)
+    schedules = {account.name: account.schedule for account in context.settings.accounts}
+    for lease in leases:
+        schedule = schedules.get(lease["account"])
+        lease["next_run_at"] = schedule.due(lease["started_at"]) if schedule and lease["started_at"] else None
     if as_json:
-        render.print_json(render.status_document(accounts, runs, held))
+        render.print_json(render.status_document(accounts, runs, held, leases))
     else:
-        render.print_status(accounts, runs, held)
+        render.print_status(accounts, runs, held, leases)
     return 0 if accounts and all(account.is_fresh for account in accounts) else 3
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Select, case, func, select
 
 from syncer.model import RunStatus, Transition
-from syncer.tables import accounts, approvals, instance_history, instances, sync_runs
+from syncer.tables import accounts, approvals, instance_history, instances, leases, sync_runs
 
 FRESH_INTERVALS = 3  # runs that may be missed before data counts as stale
 LAST_RUNS = 10
@@ -122,6 +122,11 @@ def read_runs(connection: Connection, limit: int = LAST_RUNS) -> list[dict[str, 
     """The last runs of all accounts, newest last."""
     query = select(sync_runs).order_by(sync_runs.c.id.desc()).limit(limit)
     return [dict(row._mapping) for row in reversed(connection.execute(query).all())]
+
+
+def read_leases(connection: Connection) -> list[dict[str, Any]]:
+    """Who runs each account, when that process last gave a sign of life, and when the last run began."""
+    return [dict(row._mapping) for row in connection.execute(select(leases).order_by(leases.c.account))]
 
 
 def read_held(connection: Connection) -> list[dict[str, Any]]:

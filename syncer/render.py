@@ -155,18 +155,25 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
 
 
 def status_document(
-    accounts: Sequence[AccountStatus], runs: Sequence[dict[str, Any]], held: Sequence[dict[str, Any]]
+    accounts: Sequence[AccountStatus],
+    runs: Sequence[dict[str, Any]],
+    held: Sequence[dict[str, Any]],
+    leases: Sequence[dict[str, Any]],
 ) -> dict[str, Any]:
     """`syncer status --json`."""
     return {
         "accounts": [account._asdict() for account in accounts],
         "runs": list(runs),
+        "leases": list(leases),
         "held": [{**run, "approve": f"syncer approve {run['id']}"} for run in held],
     }
 
 
 def print_status(
-    accounts: Sequence[AccountStatus], runs: Sequence[dict[str, Any]], held: Sequence[dict[str, Any]]
+    accounts: Sequence[AccountStatus],
+    runs: Sequence[dict[str, Any]],
+    held: Sequence[dict[str, Any]],
+    leases: Sequence[dict[str, Any]],
 ) -> None:
     """`syncer status` for a person."""
     out = console()
@@ -192,6 +199,24 @@ def print_status(
     )
     out.print()
     out.print(runs_table(runs))
+    if leases:
+        out.print()
+        out.print(
+            table(
+                "Daemons",
+                ("account", "under way in", "last beat", "last run began", "next run"),
+                (
+                    (
+                        lease["account"],
+                        lease["holder"] or "",
+                        lease["beat_at"],
+                        lease["started_at"],
+                        lease["next_run_at"],
+                    )
+                    for lease in leases
+                ),
+            )
+        )
     for run in held:
         line(f"\n{run['account']}: {run['error']}")
 
