@@ -1,11 +1,12 @@
 """One answer in, rows and history out: CONTRACT 3, 4 and 6, on both databases."""
 
+import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from builders import ABSENT, item, item_2022, paid
-from canary import api_token
+from canary import api_token, find_secrets
 from mirror import START, Mirror, account
 
 from syncer import database, store
@@ -415,3 +416,17 @@ def test_an_instance_token_is_stored_nowhere_as_it_is(mirror: Mirror) -> None:
     assert (
         mirror.rows(rejected_items)[0]["item"] == '{"apiTokenInstance":"[removed]","idInstance":"x","n":["[removed]"]}'
     )
+
+
+def test_the_database_library_logs_no_token_at_any_level(
+    mirror: Mirror, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("sqlalchemy"), "level", logging.DEBUG)
+    logging.getLogger("sqlalchemy").manager._clear_cache()  # type: ignore[attr-defined]
+    with caplog.at_level(logging.DEBUG, "sqlalchemy.engine"):
+        spoken = Mirror(mirror.engine.url.render_as_string(hide_password=False))
+        spoken.observe([item(note=api_token(ID)), {"apiTokenInstance": api_token(ID)}])
+    spoken.engine.dispose()
+
+    assert "INSERT INTO instances" in caplog.text
+    assert find_secrets(caplog.text.encode()) == []

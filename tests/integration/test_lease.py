@@ -1,0 +1,141 @@
+"""Leases on the database's clock, on both databases."""
+
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from mirror import Mirror
+from sqlalchemy import update
+
+from syncer import database, lease
+from syncer.lease import LEASE, HeldBy, Keeper, NotDue, Taken
+from syncer.schedule import Interval
+from syncer.tables import leases
+
+HOURLY = Interval(timedelta(hours=1))
+
+
+@pytest.fixture
+def one(mirror: Mirror) -> Iterator[Keeper]:
+    keeper = Keeper(mirror.engine)
+    yield keeper
+    keeper.release("default")
+
+
+@pytest.fixture
+def two(mirror: Mirror) -> Keeper:
+    return Keeper(mirror.engine)
+
+
+def shift(mirror: Mirror, by: timedelta) -> None:
+    """As if that much time had passed since the lease was written."""
+    (row,) = mirror.rows(leases)
+    moved = {name: row[name] - by for name in ("started_at", "beat_at", "expires_at") if row[name] is not None}
+    with database.writing(mirror.engine, "moving the lease") as connection:
+        connection.execute(update(leases).values(moved))
+
+
+def test_one_process_at_a_time_holds_an_account(one: Keeper, two: Keeper) -> None:
+    assert Taken() == one.take("default")
+
+    outcome = two.take("default")
+
+    assert isinstance(outcome, HeldBy)
+    assert one.holder == outcome.holder
+    assert 0 < outcome.seconds <= LEASE.total_seconds()
+
+
+def test_accounts_do_not_stand_in_each_others_way(one: Keeper, two: Keeper) -> None:
+    assert [Taken(), Taken()] == [one.take("default"), two.take("other")]
+    two.release("other")
+
+
+def test_a_lease_given_free_can_be_taken(one: Keeper, two: Keeper) -> None:
+    one.take("default")
+    one.release("default")
+
+    assert Taken() == two.take("default")
+    two.release("default")
+
+
+def test_a_dead_holder_is_replaced_when_its_lease_has_ended(mirror: Mirror, one: Keeper, two: Keeper) -> None:
+    one.take("default")
+    shift(mirror, LEASE - timedelta(seconds=5))
+    before = two.take("default")
+    shift(mirror, timedelta(seconds=6))
+
+    assert isinstance(before, HeldBy)
+    assert Taken() == two.take("default")
+    assert two.holder == mirror.rows(leases)[0]["holder"]
+    two.release("default")
+
+
+def test_a_lease_that_was_lost_is_neither_renewed_nor_given_free_by_its_old_holder(
+    mirror: Mirror, one: Keeper, two: Keeper
+) -> None:
+    one.take("default")
+    shift(mirror, LEASE + timedelta(seconds=1))
+    with database.writing(mirror.engine, "renewing") as connection:
+        lease.beat(connection, one.holder)
+    two.take("default")
+    one.release("default")
+
+    assert two.holder == mirror.rows(leases)[0]["holder"]
+    two.release("default")
+
+
+def test_a_beat_renews_the_lease(mirror: Mirror, one: Keeper) -> None:
+    one.take("default")
+    shift(mirror, LEASE / 2)
+    (before,) = mirror.rows(leases)
+    with database.writing(mirror.engine, "renewing") as connection:
+        lease.beat(connection, one.holder)
+
+    (after,) = mirror.rows(leases)
+    assert after["expires_at"] - before["expires_at"] >= LEASE / 2
+
+
+def test_the_keeper_beats_by_itself(mirror: Mirror, one: Keeper, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "BEAT", timedelta(milliseconds=50))
+    one.take("default")
+    (before,) = mirror.rows(leases)
+    beaten = threading.Event()
+    for _ in range(100):
+        if mirror.rows(leases)[0]["beat_at"] > before["beat_at"]:
+            beaten.set()
+            break
+        beaten.wait(0.05)
+
+    assert beaten.is_set()
+
+
+def test_an_account_is_not_run_before_it_is_due(mirror: Mirror, one: Keeper, two: Keeper) -> None:
+    one.take("default", HOURLY)
+    one.release("default")
+
+    early = two.take("default", HOURLY)
+    shift(mirror, timedelta(hours=1))
+    late = two.take("default", HOURLY)
+
+    assert isinstance(early, NotDue)
+    assert 3590 < early.seconds <= 3600
+    assert Taken() == late
+    two.release("default")
+
+
+def test_a_manual_run_need_not_be_due(one: Keeper, two: Keeper) -> None:
+    one.take("default", HOURLY)
+    one.release("default")
+
+    assert Taken() == two.take("default")
+    two.release("default")
+
+
+def test_a_row_from_the_future_binds_nobody(mirror: Mirror, one: Keeper, two: Keeper) -> None:
+    """It was written before the database's clock was set back."""
+    one.take("default", HOURLY)
+    shift(mirror, timedelta(hours=-2))
+
+    assert Taken() == two.take("default", HOURLY)
+    two.release("default")
