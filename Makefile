@@ -4,7 +4,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: demo test check format wheel clean
+.PHONY: demo test check replicas replicas-1000 format wheel clean
 
 demo: .venv/installed  ## the product in one command, no token needed
 	$(BIN)/syncer demo
@@ -19,6 +19,12 @@ check: .venv/installed  ## lint, format, types, imports, schema
 	$(BIN)/lint-imports
 	rm -f .venv/check.db && SYNCER_DATABASE_URL=sqlite:///.venv/check.db $(BIN)/alembic upgrade head
 	SYNCER_DATABASE_URL=sqlite:///.venv/check.db $(BIN)/alembic check
+
+replicas: .venv/installed  ## 3 daemons, 20 accounts, killed at random for two minutes
+	$(BIN)/python tests/proof/replicas.py --replicas 3 --accounts 20 --interval 5 --seconds 120 --kill-every 4 --seed 1
+
+replicas-1000: .venv/installed  ## 4 daemons keep 1,000 accounts on a schedule of five minutes
+	$(BIN)/python tests/proof/replicas.py --replicas 4 --accounts 1000 --interval 300 --seconds 960 --kill-every 0 --seed 1
 
 format: .venv/installed  ## rewrite the code in the house's format
 	$(BIN)/ruff check --fix .

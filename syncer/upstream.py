@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -49,16 +49,22 @@ class Upstream(NamedTuple):
 
 
 def fetch(
-    upstream: Upstream, *, stop: threading.Event, clock: Callable[[], datetime], on_try: Callable[[str], None] = print
+    upstream: Upstream,
+    *,
+    stop: threading.Event,
+    clock: Callable[[], datetime],
+    on_try: Callable[[str], None] = lambda _why: None,
+    on_headers: Callable[[Mapping[str, str]], None] = lambda _headers: None,
 ) -> Answer:
     """Fetch the whole list; transient failures are tried again, at most four tries in all.
 
-    `on_try` is told why another try follows. Raises `UpstreamUnreachable`, `UpstreamRefused`, `AnswerUnusable`, or
-    `FetchStopped` as soon as `stop` is set.
+    `on_try` is told why another try follows, `on_headers` of each try's headers (names in lower case) as soon as they
+    are there, whatever the status; their values may hold secrets. Raises `UpstreamUnreachable`, `UpstreamRefused`,
+    `AnswerUnusable`, or `FetchStopped` as soon as `stop` is set.
     """
     for attempt in range(1, TRIES + 1):
         try:
-            return _fetch_once(upstream, stop, clock)
+            return _fetch_once(upstream, stop, clock, on_headers)
         except UpstreamUnreachable as error:
             failure = error
         pause = failure.retry_after_seconds
@@ -76,7 +82,12 @@ def fetch(
     )
 
 
-def _fetch_once(upstream: Upstream, stop: threading.Event, clock: Callable[[], datetime]) -> Answer:
+def _fetch_once(
+    upstream: Upstream,
+    stop: threading.Event,
+    clock: Callable[[], datetime],
+    on_headers: Callable[[Mapping[str, str]], None],
+) -> Answer:
     problem: SyncerError
     with _Watch(upstream.timeout_seconds, stop) as watch:
         try:
@@ -96,6 +107,7 @@ def _fetch_once(upstream: Upstream, stop: threading.Event, clock: Callable[[], d
                     extensions={"trace": watch.trace},
                 ) as response,
             ):
+                on_headers(dict(response.headers))
                 if response.status_code != 200:
                     raise _refusal(response, upstream, clock())
                 body = b"".join(_bounded(_inflated(response), upstream.largest_body))
