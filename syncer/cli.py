@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,14 +14,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from syncer import __version__
-from syncer.errors import ConfigurationError, DatabaseFailed, RunOvertaken, SyncerError
+from syncer.errors import ConfigurationError, SyncerError
 from syncer.model import Transition
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from syncer.config import AccountSettings, Settings
-    from syncer.lease import HeldBy
+    from syncer.runs import Runs
     from syncer.scrub import Scrubber
     from syncer.sync import RunReport
 
@@ -53,6 +54,8 @@ class Context:
     settings: "Settings"
     scrub: "Scrubber"
     engine: "Engine"
+    flags: dict[str, str | None]
+    config_file: Path | None
 
 
 def now() -> datetime:
@@ -101,7 +104,7 @@ def _start(flags: dict[str, str | None], config_file: Path | None) -> Context:
     scrub = Scrubber(settings.secrets())
     start_logging(settings.log_format or config.default_log_format(sys.stderr.isatty()), settings.log_level, scrub)
     _last_scrubber[:] = [scrub]
-    return Context(settings, scrub, database.open_engine(settings.database_url))
+    return Context(settings, scrub, database.open_engine(settings.database_url), flags, config_file)
 
 
 _last_scrubber: list[Callable[[str], str]] = []
@@ -124,36 +127,14 @@ account_filter = click.option("--account", "account_name", metavar="NAME", help=
 @json_flag
 def sync(context: Context, account_name: str | None, as_json: bool) -> int:
     """One run of every account, then exit."""
-    from syncer import render, schema
-    from syncer.config import check_tokens
-    from syncer.lease import HeldBy, Keeper
-    from syncer.model import RunStatus, Trigger
-    from syncer.sync import RunReport
+    from syncer import render
 
-    check_tokens(context.settings)
-    reports: list[RunReport] = []
-    stop = threading.Event()
-    keeper = Keeper(context.engine)
+    runs = _runs(context)
+    reports = []
     for account in _chosen(context, account_name):
-        try:
-            schema.ensure_current(context.engine, may_migrate=context.settings.auto_migrate)
-            outcome = keeper.take(account.name)
-            if isinstance(outcome, HeldBy):
-                report = RunReport(None, account.name, RunStatus.FAILED, error=_under_way(outcome))
-            else:
-                try:
-                    report = _run(context, account, stop, Trigger.MANUAL)
-                finally:
-                    keeper.release(account.name)
-        except DatabaseFailed as error:
-            log.error(
-                "run not accepted",
-                extra={"fields": {"action": "run_finished", "account": account.name, "error": str(error)}},
-            )
-            report = RunReport(None, account.name, RunStatus.FAILED, error=error)
-        reports.append(report)
+        reports.append(runs.run_now(account))
         if not as_json:
-            render.print_run(report)
+            render.print_run(reports[-1])
     if as_json:
         render.print_json({"runs": [render.run_document(report) for report in reports]})
     return next((report.exit_code for report in reports if report.exit_code), 0)
@@ -166,10 +147,10 @@ def sync(context: Context, account_name: str | None, as_json: bool) -> int:
 def plan(context: Context, account_name: str | None, as_json: bool) -> int:
     """Show what a run would change, field by field; write nothing."""
     from syncer import guard, render, schema
-    from syncer import sync as runs
-    from syncer.config import check_tokens
+    from syncer.errors import AnswerHeld
+    from syncer.sync import plan as plan_run
 
-    check_tokens(context.settings)
+    runs = _runs(context)
     state = schema.examine(context.engine)
     if state is not schema.SchemaState.EMPTY:
         schema.require_current(context.engine)
@@ -178,21 +159,17 @@ def plan(context: Context, account_name: str | None, as_json: bool) -> int:
     exit_codes: list[int] = []
     for account in _chosen(context, account_name):
         try:
-            answer = _fetcher(context, account, threading.Event())()
-            verdict, listing = runs.plan(engine, _account(context, account), answer, now())
+            answer = runs.fetcher(account)()
+            verdict, listing = plan_run(engine, runs.account(account), answer, now())
             made = render.plan_document(account.name, verdict, listing.listed, len(listing.rejects))
-            if verdict.hold is not None:
-                made |= {"error_kind": "held", "error": guard.describe(verdict.hold, None)}
-            exit_codes.append(6 if verdict.hold else 0)
+            held: SyncerError | None = (
+                AnswerHeld(guard.describe(verdict.hold, None)) if verdict.hold is not None else None
+            )
         except SyncerError as error:
-            made = {
-                "account": account.name,
-                "status": "failed",
-                "changes": [],
-                "error_kind": error.kind,
-                "error": str(error),
-            }
-            exit_codes.append(error.exit_code)
+            made = {"account": account.name, "status": "failed", "changes": []}
+            held = error
+        made |= {"error_kind": held.kind if held else None, "error": str(held) if held else None}
+        exit_codes.append(held.exit_code if held else 0)
         plans.append(made)
         if not as_json:
             render.print_plan(made)
@@ -205,37 +182,11 @@ def plan(context: Context, account_name: str | None, as_json: bool) -> int:
 @with_settings
 def run(context: Context) -> None:
     """Run as a daemon: once now, then on the schedule, until SIGTERM or SIGINT."""
-    from syncer import daemon, schema
-    from syncer.config import check_tokens
-    from syncer.lease import HeldBy, Keeper, NotDue
-    from syncer.model import Trigger
+    from syncer.metrics import Metrics
+    from syncer.unattended import run_unattended
 
-    check_tokens(context.settings)
-    stop = threading.Event()
-    keeper = Keeper(context.engine)
-
-    def job(account: "AccountSettings") -> daemon.Job:
-        def one_run() -> float | None:
-            try:
-                schema.ensure_current(context.engine, may_migrate=context.settings.auto_migrate)
-                outcome = keeper.take(account.name, account.schedule)
-                if isinstance(outcome, HeldBy | NotDue):
-                    log.debug("not run", extra={"fields": {"action": "run_skipped", "account": account.name}})
-                    return outcome.seconds
-                try:
-                    _run(context, account, stop, Trigger.SCHEDULE)
-                finally:
-                    keeper.release(account.name)
-            except SyncerError as error:
-                fields = {"action": "run_not_started", "account": account.name, "error": str(error)}
-                log.error("run not started", extra={"fields": fields})
-            return None
-
-        return daemon.Job(account.name, account.schedule, one_run)
-
-    running = daemon.Daemon([job(account) for account in context.settings.accounts], stop)
-    running.listen_to_signals()
-    if not running.run_until_stopped():
+    metrics = Metrics(account.name for account in context.settings.accounts)
+    if not run_unattended(_runs(context, metrics.record), metrics, os.environ):
         # A thread that cannot be interrupted must not keep the process; its transaction is rolled back.
         logging.shutdown()
         os._exit(0)
@@ -323,6 +274,66 @@ def history(
         click.echo("no transitions match")
 
 
+@cli.command()
+@with_settings
+@account_filter
+@json_flag
+def doctor(context: Context, account_name: str | None, as_json: bool) -> int:
+    """Check configuration, upstream, database rights, schema and clock; each finding with its remedy."""
+    from syncer import config, render
+    from syncer import doctor as examination
+
+    found = []
+    for finding in examination.examine(
+        context.settings,
+        context.engine,
+        scrub=context.scrub,
+        secret_files=examination.secret_files(context.flags, config.environment(), context.config_file, Path.cwd()),
+        accounts=_chosen(context, account_name),
+        stop=threading.Event(),
+        clock=now,
+    ):
+        found.append(finding)
+        if not as_json:
+            for text in examination.lines(finding):
+                render.line(text)
+    if as_json:
+        render.print_json(examination.document(found))
+    return examination.exit_code(found)
+
+
+@cli.command()
+@with_settings
+@account_filter
+@json_flag
+def probe(context: Context, account_name: str | None, as_json: bool) -> None:
+    """Call the upstream once and show the shape of its answer, never a name or a secret."""
+    from syncer import probe as shape
+    from syncer import render
+
+    runs = _runs(context)
+    documents = []
+    for account in _chosen(context, account_name):
+        headers: dict[str, str] = {}
+        began = time.monotonic()
+        answer = runs.fetcher(account, headers.update)()
+        document = shape.examine(
+            answer.body,
+            headers,
+            time.monotonic() - began,
+            now(),
+            upstream_offset=context.settings.upstream_offset,
+            scrub=context.scrub,
+        )
+        documents.append({"account": account.name, **document})
+        if not as_json:
+            render.line(f"account {account.name}")
+            for text in shape.lines(document):
+                render.line(text)
+    if as_json:
+        render.print_json({"probes": documents})
+
+
 @cli.group(cls=_Group)
 def db() -> None:
     """The database's schema and rights."""
@@ -398,55 +409,13 @@ def _chosen(context: Context, account_name: str | None) -> list["AccountSettings
     return chosen
 
 
-def _run(context: Context, account: "AccountSettings", stop: threading.Event, trigger: Any) -> "RunReport":
-    from syncer.sync import run_once
+def _runs(context: Context, on_end: Callable[["RunReport", float], None] = lambda _report, _seconds: None) -> "Runs":
+    """What runs accounts by these settings; every token is checked before anything starts."""
+    from syncer.config import check_tokens
+    from syncer.runs import Runs
 
-    return run_once(context.engine, _account(context, account), _fetcher(context, account, stop), now, trigger)
-
-
-def _under_way(lease: "HeldBy") -> RunOvertaken:
-    return RunOvertaken(
-        f"starting a run: another one of this account is under way in {lease.holder}; "
-        f"if that process is dead, its lease ends in {lease.seconds:.0f} s",
-        kind="under_way",
-    )
-
-
-def _account(context: Context, account: "AccountSettings") -> Any:
-    from syncer import sync as runs
-    from syncer.decode import Decoder, fingerprint
-    from syncer.tokens import sealer
-
-    settings = context.settings
-    key = settings.token_key
-    return runs.Account(
-        name=account.name,
-        decoder=Decoder(settings.upstream_offset, context.scrub, sealer(key) if key else None),
-        expiry_grace=settings.expiry_grace,
-        tolerated_vanished=settings.guard_vanished,
-        interval_seconds=account.schedule.interval_seconds,
-        key_fingerprint=fingerprint(key.hex()) if key else None,
-    )
-
-
-def _fetcher(context: Context, account: "AccountSettings", stop: threading.Event) -> Callable[[], Any]:
-    """A function that fetches one answer; the token is read anew each time, a rotated one needs no restart."""
-    from syncer.upstream import Upstream, fetch
-
-    def fetch_answer() -> Any:
-        token = account.read_token()
-        context.scrub.learn(token)
-        upstream = Upstream(
-            account.api_url, token, context.settings.timeout.total_seconds(), context.settings.max_body, context.scrub
-        )
-        return fetch(
-            upstream,
-            stop=stop,
-            clock=now,
-            on_try=lambda why: log.warning(why, extra={"fields": {"action": "fetch_retried"}}),
-        )
-
-    return fetch_answer
+    check_tokens(context.settings)
+    return Runs(context.settings, context.engine, context.scrub, now, on_end)
 
 
 def _moment(flag: str, text: str | None) -> datetime | None:

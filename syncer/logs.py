@@ -27,8 +27,9 @@ def start_logging(log_format: LogFormat, level: str, scrub: Callable[[str], str]
     root.setLevel(level.upper())
     logging.raiseExceptions = False  # a closed or full standard error must not end the daemon
     if level != "debug":
-        for noisy in ("httpx", "httpcore", "apscheduler", "alembic"):
+        for noisy in ("httpx", "httpcore", "alembic"):
             logging.getLogger(noisy).setLevel(logging.WARNING)
+        logging.getLogger("apscheduler").setLevel(logging.ERROR)  # it warns of every run that outlasts its interval
 
 
 class _JsonFormatter(logging.Formatter):

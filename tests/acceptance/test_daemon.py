@@ -27,8 +27,8 @@ def start_daemon(syncer_environment: dict[str, str], tmp_path: Path) -> Iterator
     """Starts `syncer run`; what is still there at the end is killed."""
     started: list[subprocess.Popen[str]] = []
 
-    def start(**settings: str) -> "subprocess.Popen[str]":
-        environment = syncer_environment | {f"SYNCER_{name}": value for name, value in settings.items()}
+    def start(*, also: dict[str, str] | None = None, **settings: str) -> "subprocess.Popen[str]":
+        environment = syncer_environment | {f"SYNCER_{name}": value for name, value in settings.items()} | (also or {})
         process = subprocess.Popen(
             [sys.executable, "-m", "syncer", "run"], env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True
         )

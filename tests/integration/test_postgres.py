@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import postgres as postgres_server
@@ -25,11 +26,11 @@ def create_table(url: str) -> None:
 def test_a_database_is_fresh_whatever_was_done_to_another(postgres: Postgres) -> None:
     first, second = postgres.create_database(), postgres.create_database()
     create_table(first)
-
-    assert (["kept"], []) == (tables(first), tables(second))
-
+    held = (tables(first), tables(second))
     postgres.drop_database(first)
     postgres.drop_database(second)
+
+    assert (["kept"], []) == held
 
 
 def test_a_dropped_database_is_gone_though_someone_is_connected(postgres: Postgres) -> None:
@@ -62,17 +63,19 @@ def test_the_sqlite_file_is_not_there_yet(database_url: str) -> None:
 
 
 @pytest.fixture
-def own_server(monkeypatch: pytest.MonkeyPatch) -> Postgres:
+def own_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Postgres]:
     """A server apart from the session's, which this test may stop."""
     monkeypatch.delenv("SYNCER_TEST_PG_URL", raising=False)
-    return postgres_server.start()
+    server = postgres_server.start()
+    yield server
+    if server.server is not None:
+        server.server.remove()
 
 
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
 def test_a_server_that_was_stopped_comes_back_with_what_it_held(own_server: Postgres, mode: str) -> None:
     url = own_server.create_database()
     create_table(url)
-    # fsync is off, not the checkpoint: what an immediate stop loses is nothing that was written out.
     own_server.stop(mode)
     with pytest.raises(psycopg.OperationalError):
         psycopg.connect(url)
@@ -80,8 +83,6 @@ def test_a_server_that_was_stopped_comes_back_with_what_it_held(own_server: Post
     own_server.start()
 
     assert tables(url) == ["kept"]
-    assert own_server.server is not None
-    own_server.server.remove()
 
 
 def test_a_server_takes_the_connections_of_many_workers(own_server: Postgres) -> None:
@@ -90,8 +91,23 @@ def test_a_server_takes_the_connections_of_many_workers(own_server: Postgres) ->
 
     assert limit == ("200",)
     assert (own_server.bin / "pg_ctl").is_file()
-    assert own_server.server is not None
-    own_server.server.remove()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root's PostgreSQL runs as another user")
+def test_binaries_out_of_reach_of_the_unprivileged_user_are_copied_to_it(tmp_path: Path) -> None:
+    binaries = postgres_server.find_binaries()
+    package = binaries.parent.parent
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0o700)
+    for original in (package, package.with_name(f"{package.name}.libs")):
+        (locked / original.name).symlink_to(original)
+
+    server = postgres_server.OwnServer(locked / package.name / binaries.parent.name / binaries.name)
+
+    with psycopg.connect(server.admin_url) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+    assert not server.bin.is_relative_to(locked)
+    server.remove()
 
 
 def test_a_server_ends_with_the_process_that_started_it_and_leaves_no_file(tmp_path: Path) -> None:

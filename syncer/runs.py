@@ -1,0 +1,130 @@
+"""A run of an account with everything around it: its token, its lease, the pings and the metrics."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from sqlalchemy import Engine
+
+from syncer import schema
+from syncer.config import AccountSettings, Settings
+from syncer.decode import Decoder, fingerprint
+from syncer.errors import RunOvertaken, SyncerError
+from syncer.lease import HeldBy, Keeper, NotDue
+from syncer.model import Answer, RunStatus, Trigger
+from syncer.notify import Ping
+from syncer.scrub import Scrubber
+from syncer.sync import Account, RunReport, run_once
+from syncer.tokens import sealer
+from syncer.upstream import Upstream, fetch
+
+log = logging.getLogger(__name__)
+
+
+class Runs:
+    """Runs accounts by their settings; set `stop` to give up what is fetching."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        engine: Engine,
+        scrub: Scrubber,
+        clock: Callable[[], datetime],
+        on_end: Callable[[RunReport, float], None] = lambda _report, _seconds: None,
+    ) -> None:
+        self.settings = settings
+        self.engine = engine
+        self.clock = clock
+        self.stop = threading.Event()
+        self._scrub = scrub
+        self._on_end = on_end
+        self._keeper = Keeper(engine)
+        self._ping = Ping(settings.ping_url)
+
+    def run_now(self, account: AccountSettings) -> RunReport:
+        """A manual run; a report in every case, also where not even its start could be noted."""
+        try:
+            outcome = self._run(account, Trigger.MANUAL)
+        except SyncerError as error:
+            return _not_started(account, error)
+        if isinstance(outcome, HeldBy):
+            problem = (
+                f"starting a run: another one of this account is under way in {outcome.holder}; "
+                f"if that process is dead, its lease ends in {outcome.seconds:.0f} s"
+            )
+            return _not_started(account, RunOvertaken(problem, kind="under_way"))
+        assert not isinstance(outcome, NotDue)  # noqa: S101 - a manual run has no schedule to be measured by
+        return outcome
+
+    def run_if_due(self, account: AccountSettings) -> float | None:
+        """A scheduled run; where another process is at it, or was lately, the seconds until the next attempt."""
+        try:
+            outcome = self._run(account, Trigger.SCHEDULE)
+        except SyncerError as error:
+            _not_started(account, error)
+            return None
+        if isinstance(outcome, RunReport):
+            return None
+        log.debug("not run", extra={"fields": {"action": "run_skipped", "account": account.name}})
+        return outcome.seconds
+
+    def _run(self, account: AccountSettings, trigger: Trigger) -> RunReport | HeldBy | NotDue:
+        schema.ensure_current(self.engine, may_migrate=self.settings.auto_migrate)
+        outcome = self._keeper.take(account.name, account.schedule if trigger is Trigger.SCHEDULE else None)
+        if isinstance(outcome, HeldBy | NotDue):
+            return outcome
+        began = time.monotonic()
+        try:
+            self._ping.start()
+            report = run_once(self.engine, self.account(account), self.fetcher(account), self.clock, trigger)
+        finally:
+            self._keeper.release(account.name)
+        if report.error is None:
+            self._ping.success()  # only now: the answer is committed
+        else:
+            self._ping.failure(report.error.kind)
+        self._on_end(report, time.monotonic() - began)
+        return report
+
+    def account(self, account: AccountSettings) -> Account:
+        """The account as a run needs it."""
+        key = self.settings.token_key
+        return Account(
+            name=account.name,
+            decoder=Decoder(self.settings.upstream_offset, self._scrub, sealer(key) if key else None),
+            expiry_grace=self.settings.expiry_grace,
+            tolerated_vanished=self.settings.guard_vanished,
+            interval_seconds=account.schedule.interval_seconds,
+            key_fingerprint=fingerprint(key.hex()) if key else None,
+        )
+
+    def fetcher(
+        self, account: AccountSettings, on_headers: Callable[[Mapping[str, str]], None] = lambda _headers: None
+    ) -> Callable[[], Answer]:
+        """A function that fetches one answer; the token is read anew each time, a rotated one needs no restart."""
+
+        def fetch_answer() -> Answer:
+            token = account.read_token()
+            self._scrub.learn(token)
+            upstream = Upstream(
+                api_url=account.api_url,
+                token=token,
+                timeout_seconds=self.settings.timeout.total_seconds(),
+                largest_body=self.settings.max_body,
+                scrub=self._scrub,
+            )
+            return fetch(upstream, stop=self.stop, clock=self.clock, on_try=_log_try, on_headers=on_headers)
+
+        return fetch_answer
+
+
+def _not_started(account: AccountSettings, error: SyncerError) -> RunReport:
+    fields = {"action": "run_not_started", "account": account.name, "error_kind": error.kind, "error": str(error)}
+    log.error("run not started", extra={"fields": fields})
+    return RunReport(None, account.name, RunStatus.FAILED, error=error)
+
+
+def _log_try(why: str) -> None:
+    log.warning(why, extra={"fields": {"action": "fetch_retried"}})

@@ -1,0 +1,165 @@
+"""The daemon as its surroundings see it: health, metrics, pings, systemd, several accounts."""
+
+import json
+import signal
+import socket
+from pathlib import Path
+from urllib.error import HTTPError, URLError
+from urllib.request import urlopen
+
+import fault_server as fault
+import pytest
+from builders import item
+from canary import PARTNER_TOKEN, find_secrets
+from conftest import RunSyncer
+from fault_server import FaultServer
+from test_daemon import StartDaemon, ended, start_daemon, wait_for
+
+__all__ = ["start_daemon"]  # a fixture
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def status_of(url: str) -> int:
+    try:
+        with urlopen(url, timeout=5) as response:  # noqa: S310 - loopback
+            status: int = response.status
+            return status
+    except HTTPError as error:
+        with error:
+            return error.code
+    except URLError:
+        return 0
+
+
+def test_health_metrics_pings_and_systemd(start_daemon: StartDaemon, database_url: str, tmp_path: Path) -> None:
+    port = free_port()
+    systemd = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    systemd.bind(str(tmp_path / "notify"))
+    systemd.settimeout(20)
+    with FaultServer([fault.json_list([item(1)])]) as upstream, FaultServer([fault.respond(200)]) as switch:
+        process = start_daemon(
+            API_URL=upstream.url, DATABASE_URL=database_url, SCHEDULE="1s", LISTEN=f"127.0.0.1:{port}",
+            PING_URL=f"{switch.url}/uuid", also={"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "2000000"},
+        )  # fmt: skip
+        ready = systemd.recv(200)
+        wait_for(lambda: status_of(f"http://127.0.0.1:{port}/readyz") == 200)
+        alive = status_of(f"http://127.0.0.1:{port}/healthz")
+        watchdog = systemd.recv(200)
+        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as response:
+            metrics = response.read().decode()
+        wait_for(lambda: len(switch.requests) >= 2)
+        process.send_signal(signal.SIGTERM)
+        exit_code = ended(process)[0]
+    systemd.close()
+
+    assert (0, 200) == (exit_code, alive)
+    assert ready.startswith(b"READY=1\nSTATUS=")
+    assert b"WATCHDOG=1" == watchdog
+    assert ["/uuid/start", "/uuid"] == [request.target for request in switch.requests[:2]]
+    assert 'syncer_runs_total{account="default",error_kind="",status="ok"} 1.0' in metrics
+    assert 'syncer_live{account="default"} 1.0' in metrics
+    assert [] == find_secrets(metrics.encode())
+
+
+def test_a_failing_run_is_pinged_as_failed_and_not_ready(start_daemon: StartDaemon, sqlite_url: str) -> None:
+    port = free_port()
+    with FaultServer([fault.respond(401)]) as upstream, FaultServer([fault.respond(200)]) as switch:
+        process = start_daemon(
+            API_URL=upstream.url, DATABASE_URL=sqlite_url, LISTEN=f"127.0.0.1:{port}", PING_URL=switch.url
+        )
+        wait_for(lambda: len(switch.requests) >= 2)
+        ready = status_of(f"http://127.0.0.1:{port}/readyz")
+        process.send_signal(signal.SIGTERM)
+        ended(process)
+
+    assert 503 == ready
+    assert ["/start", "/fail"] == [request.target for request in switch.requests]
+
+
+def test_a_port_that_is_taken_is_told_before_any_request(run_syncer: RunSyncer) -> None:
+    with FaultServer([fault.json_list([])]) as upstream, socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = run_syncer("run", env={"SYNCER_API_URL": upstream.url, "SYNCER_LISTEN": f"127.0.0.1:{port}"})
+
+        assert 0 == upstream.connections
+    assert (2, 1) == (done.returncode, len(done.stderr.strip().splitlines()))
+    assert "SYNCER_LISTEN" in done.stderr
+
+
+def test_accounts_run_side_by_side_and_one_that_fails_stops_no_other(
+    start_daemon: StartDaemon, run_syncer: RunSyncer, database_url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "north.secret").write_text(PARTNER_TOKEN)
+    (tmp_path / "north.secret").chmod(0o600)
+    with (
+        FaultServer([fault.json_list([item(1)])]) as north,
+        FaultServer([fault.respond(401)]) as south,
+        FaultServer([fault.silence]) as west,
+    ):
+        (tmp_path / "syncer.toml").write_text(
+            f"""
+            schedule = "1s"
+            database_url = "{database_url}"
+            [accounts.west]
+            token_env = "WEST"
+            api_url = "{west.url}"
+            [accounts.south]
+            token_env = "SOUTH"
+            api_url = "{south.url}"
+            [accounts.north]
+            token_file = "{tmp_path}/north.secret"
+            api_url = "{north.url}"
+            """
+        )
+        process = start_daemon(also={"SOUTH": "gac.south", "WEST": "gac.west"})
+        wait_for(lambda: len(north.requests) >= 3 and len(south.requests) >= 3)
+        process.send_signal(signal.SIGTERM)
+        assert 0 == ended(process)[0]
+        status = run_syncer("status", "--json", env={"SOUTH": "gac.south", "WEST": "gac.west"})
+        both = run_syncer(
+            "sync", "--json", "--timeout", "1s", "--account", "south", env={"SOUTH": "gac.south", "WEST": "gac.west"}
+        )
+
+    states = {account["account"]: account["state"] for account in json.loads(status.stdout)["accounts"]}
+    assert {"north": "ok", "south": "never", "west": "never"} == states
+    assert 3 == status.returncode
+    assert 4 == both.returncode
+    assert 1 == west.connections
+
+
+def test_a_rotated_token_file_needs_no_restart(start_daemon: StartDaemon, sqlite_url: str, tmp_path: Path) -> None:
+    token = tmp_path / "token.secret"
+    token.write_text("gac.first")
+    token.chmod(0o600)
+    with FaultServer([fault.json_list([item(1)])]) as upstream:
+        process = start_daemon(
+            API_URL=upstream.url,
+            DATABASE_URL=sqlite_url,
+            SCHEDULE="1s",
+            PARTNER_TOKEN="",
+            PARTNER_TOKEN_FILE=str(token),
+        )
+        wait_for(lambda: upstream.requests)
+        token.write_text("gac.second")
+        wait_for(lambda: upstream.requests[-1].target.endswith("gac.second"))
+        process.send_signal(signal.SIGTERM)
+        assert 0 == ended(process)[0]
+
+
+@pytest.mark.parametrize("command", ["doctor", "probe"])
+def test_doctor_and_probe_show_no_name_and_no_secret(run_syncer: RunSyncer, database_url: str, command: str) -> None:
+    with FaultServer([fault.json_list([item(1, name="Иванов"), item(2, deleted=True)])]) as upstream:
+        settings = {"SYNCER_API_URL": upstream.url, "SYNCER_DATABASE_URL": database_url}
+        run_syncer("db", "upgrade", env=settings)
+        shown = run_syncer(command, env=settings)
+        document = run_syncer(command, "--json", env=settings)
+
+    assert (0, 0) == (shown.returncode, document.returncode), shown.stdout + shown.stderr
+    assert "Иванов" not in shown.stdout + document.stdout
+    assert json.loads(document.stdout)
