@@ -4,6 +4,7 @@ Nothing is written: the upstream is asked for its list once, the database only r
 """
 
 import os
+import re
 import shutil
 import socket
 import stat
@@ -407,12 +408,31 @@ def _database(settings: Settings, engine: Engine, clock: Clock) -> Iterator[Find
         with database.reading(engine, "reading the database") as connection:
             findings = list((_sqlite if engine.dialect.name == "sqlite" else _postgresql)(connection, settings, clock))
     except DatabaseFailed as error:
-        yield _error("database.connection", error)
+        yield _error("database.connection", error, _connection_remedy(str(error)))
         return
     yield _ok("database.connection", f"{_place(engine.url)} can be read")
     yield from findings
     if engine.dialect.name == "sqlite":
         yield _sqlite_writable(engine)
+
+
+def _connection_remedy(problem: str) -> str:
+    """What helps where the server told why it lets nobody in; empty where the error's own advice is as good."""
+    for words, remedy in _REFUSED_CONNECTIONS:
+        if re.search(words, problem):
+            return remedy
+    return ""
+
+
+_REFUSED_CONNECTIONS = (
+    (r'database ".*" does not exist', "create the database, or correct its name in SYNCER_DATABASE_URL"),
+    (
+        r'authentication failed|role ".*" does not exist|no password supplied',
+        "check user and password in SYNCER_DATABASE_URL",
+    ),
+    (r"pg_hba\.conf", "let this user and host in by a line of the server's pg_hba.conf"),
+    (r"too many (?:connections|clients)", "end some connections, or raise the server's max_connections"),
+)
 
 
 def _place(url: URL) -> str:
@@ -468,10 +488,11 @@ def _free_room(path: Path, folder: Path) -> Finding:
 
 
 def _sqlite_writable(engine: Engine) -> Finding:
-    """An empty write transaction: it takes the lock and leaves no byte."""
+    """A write that changes no row: on a read-only file SQLite lets a transaction begin and refuses its first write."""
     try:
-        with database.writing(engine, "beginning to write"):
-            pass
+        with database.writing(engine, "beginning to write") as connection:
+            if schema.current(connection) is not None:
+                connection.execute(text("UPDATE alembic_version SET version_num = version_num WHERE 1 = 0"))
     except DatabaseFailed as error:
         return _error("database.writable", error)
     return _ok("database.writable", "the file can be written")

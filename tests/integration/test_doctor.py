@@ -4,9 +4,11 @@ import hashlib
 import os
 import secrets
 import socket
+import sqlite3
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -111,9 +113,7 @@ def levels(findings: Sequence[Finding], check: str) -> list[str]:
 # All is well
 
 
-def test_where_all_is_well_nothing_needs_doing(
-    consult: Consult, api: FaultServer, mirror: Mirror, database_url: str
-) -> None:
+def test_where_all_is_well_nothing_needs_doing(consult: Consult, mirror: Mirror, database_url: str) -> None:
     mirror.observe([item()])
     now = datetime.now(UTC)  # noqa: TID251 - PostgreSQL's own clock is compared
     with FaultServer([good(now)]) as server:
@@ -622,7 +622,7 @@ def test_a_file_that_is_no_database_is_told(
     (tmp_path / "syncer.db").chmod(0o600)
     findings = consult(api.url, sqlite_url)
 
-    assert "no SQLite database" in the(findings, "database.connection", Level.ERROR).remedy
+    assert "the file is no SQLite database" in the(findings, "database.connection", Level.ERROR).message
     assert 8 == doctor.exit_code(findings)
 
 
@@ -658,17 +658,16 @@ def test_room_is_measured_by_the_size_of_the_file(
     assert ["warning"] == levels(consult(api.url, sqlite_url), "database.disk")
 
 
-def test_a_file_without_write_ahead_log_is_a_warning(consult: Consult, api: FaultServer, sqlite_url: str) -> None:
-    mirror = Mirror(sqlite_url)
-    with mirror.engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
-        connection.connection.driver_connection.execute("ROLLBACK")  # type: ignore[union-attr]
-        assert "delete" == connection.connection.driver_connection.execute("PRAGMA journal_mode = DELETE").fetchone()[0]  # type: ignore[union-attr]
-    findings = consult(api.url, sqlite_url)
+def test_a_file_without_write_ahead_log_is_a_warning(
+    consult: Consult, api: FaultServer, sqlite_url: str, tmp_path: Path
+) -> None:
+    Mirror(sqlite_url).engine.dispose()
+    with closing(sqlite3.connect(tmp_path / "syncer.db")) as connection:
+        assert connection.execute("PRAGMA journal_mode = DELETE").fetchone() == ("delete",)
+    found = the(consult(api.url, sqlite_url), "database.wal", Level.WARNING)
 
-    assert ("the journal mode is delete", "run: syncer db upgrade") == (
-        the(findings, "database.wal", Level.WARNING).message.partition(",")[0],
-        the(findings, "database.wal", Level.WARNING).remedy,
-    )
+    assert "the journal mode is delete" in found.message
+    assert "run: syncer db upgrade" == found.remedy
 
 
 # PostgreSQL
@@ -814,6 +813,14 @@ def test_a_database_that_cannot_be_reached_is_told(consult: Consult, api: FaultS
 
     assert "PostgreSQL cannot be reached" in the(findings, "database.connection", Level.ERROR).message
     assert 8 == doctor.exit_code(findings)
+
+
+def test_a_user_that_is_not_there_is_told(consult: Consult, api: FaultServer, postgresql_url: str) -> None:
+    address = urlsplit(postgresql_url)
+    host = address.netloc.rpartition("@")[2]
+    findings = consult(api.url, address._replace(netloc=f"nobody:c0ffee%2Bpass%25w0rd@{host}").geturl())
+
+    assert "check user and password" in the(findings, "database.connection", Level.ERROR).remedy
 
 
 def test_a_database_that_is_not_there_is_told(consult: Consult, api: FaultServer, postgresql_url: str) -> None:
