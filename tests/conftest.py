@@ -2,10 +2,12 @@
 
 import logging
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 
 import postgres as postgres_server
@@ -120,6 +122,11 @@ def _no_secret_leaks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     log = log_file.read_text("utf-8", "surrogatepass")
     deaf = [library for library in SEARCHED_LOGGERS if f"heard to the end: {library}\n" not in log]
     assert deaf == [], "a test muted these loggers for all that followed, so their leaks would go unseen"
+    searched += [
+        (f"the rows of {path}", _rows_of_sqlite(path))
+        for path, data in [(Path(place), data) for place, data in searched]
+        if data.startswith(b"SQLite format 3")
+    ]
     leaks = [f"{place}: {encoding}" for place, data in searched for encoding in find_secrets(data)]
     if leaks:  # an assert would cut the list
         pytest.fail("secrets were left behind:\n" + "\n".join(leaks), pytrace=False)
@@ -142,6 +149,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 def _dump(url: str) -> bytes:
     """Every row of every table and view, as text."""
     with psycopg.connect(url) as connection:
+        connection.execute("SET lock_timeout = '10s'")  # a test that left a lock behind fails, and holds up no other
         names = connection.execute(
             "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
         ).fetchall()
@@ -153,6 +161,13 @@ def _dump(url: str) -> bytes:
             )
         ]
     return "\n".join(rows).encode()
+
+
+def _rows_of_sqlite(path: Path) -> bytes:
+    """Every row as SQL: a long value lies in pieces in the file, and a secret may be where it was cut."""
+    with closing(sqlite3.connect(path)) as connection, suppress(sqlite3.DatabaseError):  # some tests spoil their file
+        return "\n".join(connection.iterdump()).encode("utf-8", "surrogatepass")
+    return b""
 
 
 @pytest.fixture

@@ -68,11 +68,13 @@ class OwnServer:
     def __init__(self, binaries: Path) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="syncer-pg-"))
         self._user = UNPRIVILEGED if os.getuid() == 0 else None
-        self.bin = self._reachable(binaries)
+        self._guard: subprocess.Popen[bytes] | None = None
         self._data = self._folder / "data"
+        atexit.register(self.remove)
+        self.bin = self._reachable(binaries)
         if self._user is not None:
             os.chown(self._folder, self._user, self._user)
-        atexit.register(self.remove)
+        self._guard = self._start_guard()
         self._run("initdb", "-D", self._data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync")
         self._start_on_a_free_port()
 
@@ -92,8 +94,27 @@ class OwnServer:
         if (self._data / "postmaster.pid").exists():
             with suppress(RuntimeError):  # it has died already
                 self.stop("immediate")
+        if self._guard is not None:
+            self._guard.kill()
+            self._guard.communicate()
         shutil.rmtree(self._folder, ignore_errors=True)
         atexit.unregister(self.remove)
+
+    def _start_guard(self) -> "subprocess.Popen[bytes]":
+        """A process that reads from us and so sees us end in any manner, SIGKILL included; it then cleans up."""
+        script = """
+            cat
+            pid=$(head -n 1 "$1/data/postmaster.pid") && kill -QUIT "$pid"
+            while kill -0 "$pid"; do sleep 0.1; done
+            rm -rf "$1"
+        """
+        return subprocess.Popen(
+            ["/bin/sh", "-c", script, "guard", str(self._folder)],
+            start_new_session=True,  # Ctrl-C is for us alone
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
 
     def _start_on_a_free_port(self) -> None:
         for tries_left in (2, 1, 0):

@@ -52,6 +52,15 @@ def test_it(tmp_path):
 """,
         "syncer.db: instance token, raw",
     ),
+    "a long value that an SQLite file holds in two pages": (
+        """
+def test_it(tmp_path):
+    connection = sqlite3.connect(tmp_path / "syncer.db")
+    connection.executescript(f"CREATE TABLE t (x); INSERT INTO t VALUES ('{'x' * 9000}{api_token(1)}{'y' * 4048}')")
+    connection.close()
+""",
+        "syncer.db: instance token, raw",
+    ),
     "a PostgreSQL table": (
         """
 def test_it(postgresql_url):

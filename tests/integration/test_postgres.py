@@ -1,8 +1,11 @@
 """The tests' own PostgreSQL: fresh databases, and a server that can be taken away."""
 
 import os
+import signal
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -110,24 +113,49 @@ def test_binaries_out_of_reach_of_the_unprivileged_user_are_copied_to_it(tmp_pat
     server.remove()
 
 
-def test_a_server_ends_with_the_process_that_started_it_and_leaves_no_file(tmp_path: Path) -> None:
+def test_a_server_ends_with_the_process_that_started_it_and_leaves_no_file(reachable_folder: Path) -> None:
     program = "import postgres; print(postgres.start().admin_url); raise SystemExit('died')"
     environment = {name: value for name, value in os.environ.items() if name != "SYNCER_TEST_PG_URL"}
     done = subprocess.run(
         [sys.executable, "-c", program],
-        env=environment | {"PYTHONPATH": str(CHECKOUT / "tests"), "TMPDIR": str(_reachable_by_all(tmp_path))},
+        env=environment | {"PYTHONPATH": str(CHECKOUT / "tests"), "TMPDIR": str(reachable_folder)},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
 
     assert done.stderr == "died\n"
     with pytest.raises(psycopg.OperationalError):
         psycopg.connect(done.stdout.strip())
-    assert list(tmp_path.iterdir()) == []
+    assert list(reachable_folder.iterdir()) == []
 
 
-def _reachable_by_all(folder: Path) -> Path:
-    """PostgreSQL runs as another user when the tests run as root."""
-    for each in (folder, folder.parent, folder.parent.parent):
-        if os.getuid() == 0:
-            each.chmod(0o711)
-    return folder
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGKILL])
+def test_a_server_ends_though_the_process_that_started_it_was_killed(
+    reachable_folder: Path, by: signal.Signals
+) -> None:
+    program = "import postgres; print(postgres.start().admin_url, flush=True); input()"
+    environment = {name: value for name, value in os.environ.items() if name != "SYNCER_TEST_PG_URL"}
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        env=environment | {"PYTHONPATH": str(CHECKOUT / "tests"), "TMPDIR": str(reachable_folder)},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        psycopg.connect(url).close()
+        process.send_signal(by)
+    deadline = time.monotonic() + 30
+    while list(reachable_folder.iterdir()):
+        assert time.monotonic() < deadline, "the server's folder is still there"
+        time.sleep(0.02)
+
+    with pytest.raises(psycopg.OperationalError):
+        psycopg.connect(url)
+
+
+@pytest.fixture
+def reachable_folder() -> Iterator[Path]:
+    """Beside pytest's own folders, which are closed to the other user that PostgreSQL runs as under root."""
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        folder.chmod(0o711)
+        yield folder
