@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import postgres as postgres_server
 import psycopg
@@ -170,9 +172,37 @@ def _rows_of_sqlite(path: Path) -> bytes:
     return b""
 
 
-@pytest.fixture
-def mirror(database_url: str) -> Iterator[Mirror]:
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file with the schema; a copy of it is had quicker than a migration."""
+    path = tmp_path_factory.mktemp("template") / "syncer.db"
+    Mirror(f"sqlite:///{path}").engine.dispose()
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgresql_template(postgres: postgres_server.Postgres) -> Iterator[str]:
+    """The name of a PostgreSQL database with the schema."""
+    url = postgres.create_database()
+    Mirror(url).engine.dispose()
+    yield urlsplit(url).path.removeprefix("/")
+    postgres.drop_database(url)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def mirror(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Mirror]:
     """An empty mirror on either database."""
-    made = Mirror(database_url)
+    if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "syncer.db")
+        url = f"sqlite:///{tmp_path}/syncer.db"
+    else:
+        server: postgres_server.Postgres = request.getfixturevalue("postgres")
+        url = server.create_database(request.getfixturevalue("postgresql_template"))
+    made = Mirror(url)
     yield made
     made.engine.dispose()
+    if request.param == "postgresql":
+        try:
+            _dumps.append((f"the PostgreSQL database of {request.node.nodeid}", _dump(url)))
+        finally:
+            server.drop_database(url)
