@@ -2,8 +2,10 @@
 
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -167,3 +169,32 @@ def test_replicas_take_turns_and_a_manual_run_is_told_who_is_at_work(
 
         assert 1 == server.connections
     assert (7, "under_way") == (manual.returncode, json.loads(manual.stdout)["runs"][0]["error_kind"])
+
+
+def test_a_run_that_is_writing_is_waited_for(start_daemon: StartDaemon, run_syncer: RunSyncer, sqlite_url: str) -> None:
+    """Another program holds the write lock while the answer is there to be applied, and the stop comes meanwhile."""
+    run_syncer("db", "upgrade", env={"SYNCER_DATABASE_URL": sqlite_url})
+    answered = threading.Event()
+
+    def answer_late(connection: fault.Connection) -> None:
+        answered.wait(20)
+        fault.json_list([item(1)])(connection)
+
+    with FaultServer([answer_late]) as server:
+        process = start_daemon(API_URL=server.url, DATABASE_URL=sqlite_url, SCHEDULE="1h")
+        wait_for(lambda: server.requests)
+        blocker = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
+        blocker.execute("BEGIN IMMEDIATE")
+        answered.set()
+        time.sleep(1)  # the daemon reads the answer and waits for the lock
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+        still_there = process.poll() is None
+        blocker.execute("ROLLBACK")
+        blocker.close()
+        exit_code, _seconds, actions = ended(process)
+
+    assert still_there
+    assert exit_code == 0
+    assert "run_finished" in actions
+    assert statuses(sqlite_url) == ["ok"]
