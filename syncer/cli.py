@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ import click
 
 from syncer import __version__
 from syncer.errors import ConfigurationError, SyncerError
-from syncer.model import Transition
+from syncer.model import LARGEST_ID, Transition
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -194,7 +195,7 @@ def run(context: Context) -> None:
 
 @cli.command()
 @with_settings
-@click.argument("run_id", metavar="RUN", type=click.IntRange(min=1))
+@click.argument("run_id", metavar="RUN", type=click.IntRange(1, LARGEST_ID))
 def approve(context: Context, run_id: int) -> None:
     """Let through the change that run RUN was held for, and nothing larger."""
     from syncer import database, schema, store
@@ -235,7 +236,7 @@ def status(context: Context, as_json: bool) -> int:
 
 @cli.command()
 @with_settings
-@click.argument("id_instance", metavar="[ID]", type=click.IntRange(min=1), required=False)
+@click.argument("id_instance", metavar="[ID]", type=click.IntRange(1, LARGEST_ID), required=False)
 @account_filter
 @click.option("--transition", "words", multiple=True, type=click.Choice([str(word) for word in Transition]))
 @click.option("--since", metavar="TIME", help="Observed at or after this time (UTC unless it has an offset).")
@@ -421,11 +422,8 @@ def _runs(context: Context, on_end: Callable[["RunReport", float], None] = lambd
 def _moment(flag: str, text: str | None) -> datetime | None:
     if text is None:
         return None
-    try:
+    with suppress(ValueError, OverflowError):
         moment = datetime.fromisoformat(text)
-    except ValueError:
-        pass
-    else:
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     raise ConfigurationError(f"{flag}: {text!r} is no time such as 2026-11-23 or 2026-11-23T10:00:00+03:00")
 

@@ -160,6 +160,7 @@ def explained(doing: str, url: URL | None = None) -> Iterator[None]:
         problem = f"{type(error).__name__}; check SYNCER_DATABASE_URL"
     else:
         return
+    problem = " ".join(problem.split())
     raise DatabaseFailed(f"{doing}: {problem}")
 
 

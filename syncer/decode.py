@@ -11,10 +11,9 @@ from typing import Any, NamedTuple, NoReturn, TypeVar
 import msgspec
 
 from syncer.errors import AnswerUnusable, UpstreamRefused
-from syncer.model import Instance, Listing, Reject
+from syncer.model import LARGEST_ID, Instance, Listing, Reject
 from syncer.scrub import REMOVED, SECRET_KEY, SHORTEST_TOKEN
 
-LARGEST_ID = 2**63 - 1
 LONGEST_NAME = 64 * 1024  # bytes in UTF-8
 LONGEST_REJECTED_TEXT = 1024  # characters kept of one string of a rejected item
 DEEPEST_NESTING = 64  # levels of an unknown key's value; PostgreSQL and SQLite both read far deeper ones

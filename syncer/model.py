@@ -5,6 +5,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
+LARGEST_ID = 2**63 - 1
+
 
 class Instance(NamedTuple):
     """One instance as the upstream told it in one answer, cleaned and without its secret.

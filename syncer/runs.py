@@ -39,6 +39,8 @@ class Runs:
         self.clock = clock
         self.stop = threading.Event()
         self._scrub = scrub
+        # An answer is scrubbed of its own account's token; searching it for a thousand others would take long.
+        self._scrub_answer = {account.name: Scrubber() for account in settings.accounts}
         self._on_end = on_end
         self._keeper = Keeper(engine)
         self._ping = Ping(settings.ping_url)
@@ -93,7 +95,9 @@ class Runs:
         key = self.settings.token_key
         return Account(
             name=account.name,
-            decoder=Decoder(self.settings.upstream_offset, self._scrub, sealer(key) if key else None),
+            decoder=Decoder(
+                self.settings.upstream_offset, self._scrub_answer[account.name], sealer(key) if key else None
+            ),
             expiry_grace=self.settings.expiry_grace,
             tolerated_vanished=self.settings.guard_vanished,
             interval_seconds=account.schedule.interval_seconds,
@@ -108,6 +112,7 @@ class Runs:
         def fetch_answer() -> Answer:
             token = account.read_token()
             self._scrub.learn(token)
+            self._scrub_answer[account.name].learn(token)
             upstream = Upstream(
                 api_url=account.api_url,
                 token=token,

@@ -2,18 +2,23 @@
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
+from urllib.parse import unquote
 
 REMOVED = "[removed]"
 
+DEEPEST_ENCODING = 4  # times that a text is taken to have been encoded
 SHORTEST_TOKEN = 20
 """Characters; no text shorter than this can hold a token by shape."""
 
-SHAPES = (
+_SHAPES = re.compile(
     r"gac\.[0-9A-Za-z]{16,}"  # partner token (UPSTREAM, The call)
     r"|(?<![0-9A-Za-z])[0-9A-Fa-f]{50}(?![0-9A-Za-z])"  # apiTokenInstance (UPSTREAM, The answer)
     r"|(?<=partner/getInstances/)(?!\{partnerToken\})[^\s\"'<>?#]+"
     r"|(?<=apiTokenInstance)[\\\"']*\s*[:=]\s*[\\\"']*[^\s\"'\\,}&]+"
 )
+
+_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})|\\([\"'\\/])")
 
 SECRET_KEY = re.compile(r"token|secret|password|passwd|api_?key", re.IGNORECASE)
 """Names of JSON keys whose values are not kept."""
@@ -23,30 +28,47 @@ class Scrubber:
     """Removes the given secrets and every token-shaped string; shows none of them in its own `repr`."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        self._secrets: set[str] = set()
-        self._pattern = re.compile(SHAPES)
+        self._secrets: dict[str, str] = {}  # a secret, and how `_without_escapes` shows it
         self._shortest = SHORTEST_TOKEN
         self.learn(*secrets)
 
     def learn(self, *secrets: str) -> None:
         """Remove these too from now on; a rotated token is known the moment it is read."""
-        new = {secret for secret in secrets if secret} - self._secrets
-        if new:
-            self._secrets |= new
-            longest_first = sorted(self._secrets, key=len, reverse=True)
-            self._pattern = re.compile("|".join([*map(_any_spelling, longest_first), SHAPES]))
-            self._shortest = min(self._shortest, *map(len, new))
+        known = self._secrets | {secret: _without_escapes(secret) for secret in secrets if secret}
+        self._secrets = dict(sorted(known.items(), key=lambda pair: -len(pair[0])))
+        self._shortest = min([self._shortest, *map(len, known)])
 
     def __call__(self, text: str) -> str:
-        return text if len(text) < self._shortest else self._pattern.sub(REMOVED, text)
+        if len(text) < self._shortest:
+            return text
+        # A pattern for every spelling of every secret is slow; it is used only for a secret that is there.
+        plain = _without_escapes(text)
+        for secret, plain_secret in self._secrets.items():
+            if plain_secret in plain:
+                text = _any_spelling(secret).sub(REMOVED, text)
+        return _SHAPES.sub(REMOVED, text)
 
     def __repr__(self) -> str:
         return "Scrubber()"
 
 
-def _any_spelling(secret: str) -> str:
-    """A pattern for a secret written plainly, percent-encoded (in whole, in part, or twice) or JSON-escaped."""
-    return "".join(_any_spelling_of_character(character) for character in secret)
+def _without_escapes(text: str) -> str:
+    """The text with percent-encodings, however often applied, and JSON escapes resolved; only good for searching."""
+    for _nested in range(DEEPEST_ENCODING):
+        if "%" not in text and "\\" not in text:
+            break
+        text = _ESCAPE.sub(_resolved, unquote(text))
+    return text
+
+
+def _resolved(escape: re.Match[str]) -> str:
+    return chr(int(escape[1], 16)) if escape[1] else escape[2]
+
+
+@lru_cache(maxsize=64)
+def _any_spelling(secret: str) -> re.Pattern[str]:
+    """A pattern for a secret written plainly, percent-encoded (in whole, in part, or repeatedly) or JSON-escaped."""
+    return re.compile("".join(_any_spelling_of_character(character) for character in secret))
 
 
 def _any_spelling_of_character(character: str) -> str:

@@ -196,7 +196,8 @@ def _judge(connection: Connection | None, account: Account, listing: Listing, fe
         mirror = store.read_mirror(connection, account.name, [*listing.instances, *listing.rejected_ids])
         approved = store.read_approved(connection, account.name)
     # A clock that was set back must not make anything observed before what was observed earlier.
-    observed_at = max([fetched_at, *(moment for moment in accepted.values() if moment is not None)])
+    owners = {account.name, *(row.account for row in mirror.values())}
+    observed_at = max([fetched_at, *(moment for owner in owners if (moment := accepted.get(owner)) is not None)])
     differences = diff(
         mirror, listing, account=account.name, observed_at=observed_at, expiry_grace=account.expiry_grace
     )

@@ -67,9 +67,8 @@ def fetch(
             return _fetch_once(upstream, stop, clock, on_headers)
         except UpstreamUnreachable as error:
             failure = error
-        pause = failure.retry_after_seconds
-        if pause is None:
-            pause = FIRST_PAUSE_SECONDS * 2 ** (attempt - 1) * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
+        pause = FIRST_PAUSE_SECONDS * 2 ** (attempt - 1) * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
+        pause = max(pause, failure.retry_after_seconds or 0.0)
         if attempt == TRIES or pause > LONGEST_RETRY_AFTER_SECONDS:
             break
         on_try(f"{failure}; try {attempt} of {TRIES}, the next in {pause:.1f} s")

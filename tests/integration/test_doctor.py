@@ -113,11 +113,10 @@ def levels(findings: Sequence[Finding], check: str) -> list[str]:
 # All is well
 
 
-def test_where_all_is_well_nothing_needs_doing(consult: Consult, mirror: Mirror, database_url: str) -> None:
-    mirror.observe([item()])
+def test_where_all_is_well_nothing_needs_doing(consult: Consult, upgraded: str) -> None:
     now = datetime.now(UTC)  # noqa: TID251 - PostgreSQL's own clock is compared
     with FaultServer([good(now)]) as server:
-        findings = consult(server.url, database_url, now=now)
+        findings = consult(server.url, upgraded, now=now)
 
     assert [] == problems(findings)
     assert 0 == doctor.exit_code(findings)
