@@ -59,6 +59,14 @@ class RunReport(NamedTuple):
         return self.error.exit_code if self.error else 0
 
 
+class Arrived(NamedTuple):
+    """An answer that was read: what it lists, when it was complete, and what its run's row says of it."""
+
+    listing: Listing
+    at: datetime
+    columns: Mapping[str, Any]
+
+
 class Verdict(NamedTuple):
     """What an answer means for the mirror that it was compared with."""
 
@@ -91,29 +99,25 @@ def run_once(
     began = time.monotonic()
     with database.writing(engine, "starting a run") as connection:
         run = store.start_run(connection, account.name, trigger, clock(), account.interval_seconds)
-    answer_columns: dict[str, Any] = {}
+    columns: Mapping[str, Any] = {}
     try:
         answer = fetch()
         fetched_at = clock()
-        answer_columns = {
-            "http_status": answer.http_status,
-            "body_bytes": len(answer.body),
-            "body_sha256": sha256(answer.body).hexdigest(),
-        }
-        listing = decode(answer.body, account.decoder)
-        report = _apply(engine, account, run, listing, fetched_at, answer_columns, clock)
+        columns = _columns(answer)
+        arrived = Arrived(decode(answer.body, account.decoder), fetched_at, columns)
+        report = _apply(engine, account, run, arrived, clock)
     except SyncerError as error:
-        report = _fail(engine, account, run, error, answer_columns, clock)
+        report = _fail(engine, account, run, error, columns, clock)
     except (KeyboardInterrupt, SystemExit):
-        _fail(engine, account, run, FetchStopped("the run was stopped by a signal"), answer_columns, clock)
+        _fail(engine, account, run, FetchStopped("the run was stopped by a signal"), columns, clock)
         raise
     except Exception as error:
         log.exception("defect", extra={"fields": {"action": "defect", "run": run.id}})
         defect = SyncerError(
             f"a defect in syncer ({type(error).__name__}); its traceback is in the log, please report it"
         )
-        report = _fail(engine, account, run, defect, answer_columns, clock)
-    report = report._replace(body_bytes=answer_columns.get("body_bytes"))
+        report = _fail(engine, account, run, defect, columns, clock)
+    report = report._replace(body_bytes=columns.get("body_bytes"))
     _log_summary(report, time.monotonic() - began)
     return report
 
@@ -127,20 +131,20 @@ def plan(engine: Engine | None, account: Account, answer: Answer, fetched_at: da
         return _judge(connection, account, listing, fetched_at), listing
 
 
-def _apply(
-    engine: Engine,
-    account: Account,
-    run: store.StartedRun,
-    listing: Listing,
-    fetched_at: datetime,
-    answer_columns: dict[str, Any],
-    clock: Clock,
-) -> RunReport:
+def _columns(answer: Answer) -> dict[str, Any]:
+    return {
+        "http_status": answer.http_status,
+        "body_bytes": len(answer.body),
+        "body_sha256": sha256(answer.body).hexdigest(),
+    }
+
+
+def _apply(engine: Engine, account: Account, run: store.StartedRun, arrived: Arrived, clock: Clock) -> RunReport:
     """The one transaction of an answer. A COMMIT that was not acknowledged is looked up, never repeated."""
     report = None
     try:
         with database.writing(engine, "applying the answer") as connection:
-            report = _apply_in_transaction(connection, account, run, listing, fetched_at, answer_columns, clock)
+            report = _apply_in_transaction(connection, account, run, arrived, clock)
     except DatabaseFailed:
         if report is None or _read_status_after_failure(engine, run) is not report.status:
             raise
@@ -148,14 +152,9 @@ def _apply(
 
 
 def _apply_in_transaction(
-    connection: Connection,
-    account: Account,
-    run: store.StartedRun,
-    listing: Listing,
-    fetched_at: datetime,
-    answer_columns: dict[str, Any],
-    clock: Clock,
+    connection: Connection, account: Account, run: store.StartedRun, arrived: Arrived, clock: Clock
 ) -> RunReport:
+    listing = arrived.listing
     database.become_sole_writer(connection)
     if store.read_base(connection, account.name, lock=True).run_id != run.base.run_id:
         overtaken = RunOvertaken("applying the answer: another run applied a later one first; nothing was written")
@@ -167,13 +166,13 @@ def _apply_in_transaction(
             error_kind=overtaken.kind,
             error=str(overtaken),
             listed=listing.listed,
-            **answer_columns,
+            **arrived.columns,
         )
         return RunReport(run.id, account.name, RunStatus.SUPERSEDED, listing.listed, error=overtaken)
-    verdict = _judge(connection, account, listing, fetched_at)
+    verdict = _judge(connection, account, listing, arrived.at)
     if verdict.hold is not None:
         held = AnswerHeld(guard.describe(verdict.hold, run.id))
-        store.hold(connection, run, verdict.hold, str(held), clock(), **answer_columns)
+        store.hold(connection, run, verdict.hold, str(held), clock(), **arrived.columns)
         return RunReport(run.id, account.name, RunStatus.HELD, listing.listed, error=held)
     counts = verdict.counts(listing)
     store.apply(connection, account.name, run, verdict.decisions, verdict.mirror, verdict.observed_at)
@@ -183,7 +182,7 @@ def _apply_in_transaction(
             id_instance: listing.instances[id_instance].token_fingerprint or "" for id_instance in listing.sealed_tokens
         }
         store.keep_tokens(connection, listing.sealed_tokens, fingerprints, account.key_fingerprint)
-    status = store.accept_run(connection, run, counts, verdict.observed_at, clock(), **answer_columns)
+    status = store.accept_run(connection, run, counts, verdict.observed_at, clock(), **arrived.columns)
     return RunReport(run.id, account.name, status, **counts._asdict())
 
 
@@ -236,12 +235,12 @@ def _fail(
     account: Account,
     run: store.StartedRun,
     error: SyncerError,
-    answer_columns: dict[str, Any],
+    columns: Mapping[str, Any],
     clock: Clock,
 ) -> RunReport:
     """Note why the run was not accepted; a database that cannot take even that leaves the row to a later run."""
     status = RunStatus.ABANDONED if isinstance(error, FetchStopped) else RunStatus.FAILED
-    columns = answer_columns or ({"http_status": error.http_status} if error.http_status else {})
+    columns = columns or ({"http_status": error.http_status} if error.http_status else {})
     try:
         with database.writing(engine, "noting the failure") as connection:
             store.finish_run(
