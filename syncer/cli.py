@@ -256,7 +256,6 @@ def history(
     """Show transitions, newest last."""
     from syncer import database, estate, render, schema
 
-    schema.require_current(context.engine)
     wanted = estate.HistoryFilter(
         id_instance=id_instance,
         account=account_name,
@@ -265,6 +264,7 @@ def history(
         until=_moment("--until", until),
         limit=limit or (1000 if sys.stdout.isatty() else None),
     )
+    schema.require_current(context.engine)
     with database.reading(context.engine, "reading the history") as connection:
         events = estate.read_history(connection, wanted)
     if as_json:
