@@ -5,7 +5,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -307,17 +307,24 @@ def doctor(context: Context, account_name: str | None, as_json: bool) -> int:
 @with_settings
 @account_filter
 @json_flag
-def probe(context: Context, account_name: str | None, as_json: bool) -> None:
+def probe(context: Context, account_name: str | None, as_json: bool) -> int:
     """Call the upstream once and show the shape of its answer, never a name or a secret."""
     from syncer import probe as shape
     from syncer import render
+    from syncer.decode import decode
 
     runs = _runs(context)
     documents = []
+    exit_codes = []
     for account in _chosen(context, account_name):
         headers: dict[str, str] = {}
+
+        def keep_last(told: Mapping[str, str], headers: dict[str, str] = headers) -> None:
+            headers.clear()
+            headers.update(told)
+
         began = time.monotonic()
-        answer = runs.fetcher(account, headers.update)()
+        answer = runs.fetcher(account, keep_last)()
         document = shape.examine(
             answer.body,
             headers,
@@ -331,8 +338,13 @@ def probe(context: Context, account_name: str | None, as_json: bool) -> None:
             render.line(f"account {account.name}")
             for text in shape.lines(document):
                 render.line(text)
+        try:
+            decode(answer.body, runs.account(account).decoder)
+        except SyncerError as error:
+            exit_codes.append(_complain(str(error), error.exit_code))
     if as_json:
         render.print_json({"probes": documents})
+    return next(iter(exit_codes), 0)
 
 
 @cli.group(cls=_Group)

@@ -117,8 +117,16 @@ def create_sqlite_file(url: URL) -> None:
 
 def use_write_ahead_log(engine: Engine) -> None:
     """Let readers of an SQLite file go on while it is written; the file remembers it."""
-    with explained("preparing the database", engine.url), closing(engine.raw_connection()) as connection:
-        connection.cursor().execute("PRAGMA journal_mode = WAL")  # impossible inside a transaction
+    try:
+        with closing(engine.raw_connection()) as connection:
+            connection.cursor().execute("PRAGMA journal_mode = WAL")  # impossible inside a transaction
+    except sqlite3.Error as error:
+        problem = _explain_sqlite(error, engine.url)
+    except DBAPIError as error:
+        problem = _explain(error, engine.url)
+    else:
+        return
+    raise DatabaseFailed(f"preparing the database: {problem}")
 
 
 @contextmanager

@@ -213,6 +213,16 @@ def test_a_file_that_is_no_database_is_left_alone(run_syncer: RunSyncer, tmp_pat
     assert (tmp_path / "syncer.db").read_bytes().startswith(b"my thesis")
 
 
+def test_upgrading_a_file_that_is_no_database_ends_in_words(run_syncer: RunSyncer, tmp_path: Path) -> None:
+    (tmp_path / "syncer.db").write_bytes(b"my thesis, chapter one" * 100)
+
+    done = run_syncer("db", "upgrade")
+
+    assert done.returncode == 8
+    assert "no SQLite database" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_database_that_is_locked_ends_in_words(
     run_syncer: RunSyncer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

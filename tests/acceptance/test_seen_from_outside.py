@@ -164,3 +164,13 @@ def test_doctor_and_probe_show_no_name_and_no_secret(run_syncer: RunSyncer, data
     assert (0, 0) == (shown.returncode, document.returncode), shown.stdout + shown.stderr
     assert "Иванов" not in shown.stdout + document.stdout
     assert json.loads(document.stdout)
+
+
+def test_probe_shows_an_error_object_and_ends_with_its_code(run_syncer: RunSyncer) -> None:
+    refusal = fault.respond(200, b'{"code":401,"description":"Unauthorized"}')
+    with FaultServer([refusal]) as upstream:
+        done = run_syncer("probe", env={"SYNCER_API_URL": upstream.url})
+
+    assert done.returncode == 4
+    assert "code" in done.stdout
+    assert "check the partner token" in done.stderr
