@@ -2,7 +2,8 @@
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
-WORKERS ?= 2
+# Much of a test is waiting: more workers than cores.
+WORKERS ?= 4
 
 .PHONY: demo test check replicas replicas-1000 format wheel clean
 
@@ -10,7 +11,7 @@ demo: .venv/installed  ## the product in one command, no token needed
 	$(BIN)/syncer demo
 
 test: .venv/installed  ## all tests, on real SQLite and real PostgreSQL
-	$(BIN)/python -m pytest -q -n $(WORKERS)
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
 
 check: .venv/installed  ## lint, format, types, imports, schema
 	$(BIN)/ruff check .
