@@ -3,7 +3,7 @@
 Labels are accounts and closed sets of words; no name, id or secret is among them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
@@ -13,6 +13,11 @@ from syncer.model import RunStatus, Transition
 from syncer.sync import RunReport
 
 SECONDS_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 180, 600)
+FAILURES = (
+    "network", "timeout", "rate_limited", "server_error", "refused", "redirected", "not_a_list", "too_large",
+    "too_many_rejects", "configuration", "database", "defect",
+)  # fmt: skip
+OTHER_FAILURE = "other"  # a word that is not known here must not make a series of its own
 
 
 class Metrics:
@@ -30,20 +35,13 @@ class Metrics:
         self._seconds = Histogram(
             "syncer_run_seconds", "How long runs took.", ["account"], registry=self._registry, buckets=SECONDS_BUCKETS
         )
-        self._gauges = {
-            name: Gauge(f"syncer_{name}", f"Instances {name} in the mirror.", ["account"], registry=self._registry)
-            for name in ("listed", "live", "expired", "deleted")
-        }
-        self._age = Gauge(
-            "syncer_seconds_since_last_success",
-            "Age of the last accepted answer; none before the first.",
-            ["account"],
-            registry=self._registry,
-        )
+        self._succeeded_at: dict[str, datetime] = {}
         for account in accounts:
             for status in RunStatus:
                 if status not in {RunStatus.RUNNING, RunStatus.FAILED}:
                     self._runs.labels(account, status, "")
+            for kind in (*FAILURES, OTHER_FAILURE):  # a series that begins at 1 shows no increase
+                self._runs.labels(account, RunStatus.FAILED, kind)
             for word in Transition:
                 self._transitions.labels(account, word)
             for counter in (self._holds, self._rejects, self._bytes, self._seconds):
@@ -52,7 +50,9 @@ class Metrics:
     def record(self, report: RunReport, seconds: float) -> None:
         """Count a run that has ended."""
         account = report.account
-        kind = report.error.kind if report.error and report.status is RunStatus.FAILED else ""
+        kind = ""
+        if report.status is RunStatus.FAILED:
+            kind = report.error.kind if report.error and report.error.kind in FAILURES else OTHER_FAILURE
         self._runs.labels(account, report.status, kind).inc()
         self._seconds.labels(account).observe(seconds)
         self._bytes.labels(account).inc(report.body_bytes or 0)
@@ -62,14 +62,30 @@ class Metrics:
         for word, n in report.transitions.items():
             self._transitions.labels(account, word).inc(n)
 
-    def text(self, statuses: Iterable[AccountStatus], now: datetime) -> bytes:
-        """The exposition, with gauges of these accounts."""
-        for status in statuses:
-            for name, gauge in self._gauges.items():
+    def text(self, statuses: Collection[AccountStatus], now: datetime) -> bytes:
+        """The exposition, with gauges of these accounts; the age of the last success goes on growing without them."""
+        gauges = CollectorRegistry()  # anew each time: what the database does not tell now is not shown as if it did
+        for name in ("listed", "live", "expired", "deleted"):
+            gauge = Gauge(f"syncer_{name}", f"Instances {name} in the mirror.", ["account"], registry=gauges)
+            for status in statuses:
                 gauge.labels(status.account).set(getattr(status, name))
-            if status.data_as_of is not None:
-                self._age.labels(status.account).set(max(0.0, (now - status.data_as_of).total_seconds()))
-        return generate_latest(self._registry)
+        self._succeeded_at |= {s.account: s.data_as_of for s in statuses if s.data_as_of is not None}
+        last = Gauge(
+            "syncer_last_success_timestamp_seconds",
+            "When the last accepted answer was seen; none before the first.",
+            ["account"],
+            registry=gauges,
+        )
+        age = Gauge(
+            "syncer_seconds_since_last_success",
+            "Age of the last accepted answer; none before the first.",
+            ["account"],
+            registry=gauges,
+        )
+        for account, moment in sorted(self._succeeded_at.items()):
+            last.labels(account).set(moment.timestamp())
+            age.labels(account).set(max(0.0, (now - moment).total_seconds()))
+        return generate_latest(self._registry) + generate_latest(gauges)
 
     def _counter(self, name: str, description: str, *labels: str) -> Counter:
         return Counter(f"syncer_{name}", description, labels, registry=self._registry)

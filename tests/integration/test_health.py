@@ -1,8 +1,11 @@
 """The small server beside the daemon, over real sockets."""
 
+import logging
 import socket
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -63,7 +66,15 @@ def test_what_is_not_ready_says_why(url: str, state: State) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "status"), [("GET", "/", 404), ("POST", "/healthz", 405), ("HEAD", "/healthz", 200)]
+    ("method", "path", "status"),
+    [
+        ("GET", "/", 404),
+        ("GET", "/healthz/x", 404),
+        ("POST", "/healthz", 405),
+        ("DELETE", "/metrics", 405),
+        ("HEAD", "/healthz", 200),
+        ("HEAD", "/", 404),
+    ],
 )
 def test_nothing_else_is_served(url: str, method: str, path: str, status: int) -> None:
     assert status == get(f"{url}{path}", method)[0]
@@ -90,3 +101,107 @@ def test_a_port_that_is_taken_is_said_in_one_line() -> None:
             health.serve(("127.0.0.1", port), is_alive=lambda: True, readiness=list, metrics=bytes),
         ):
             pass
+
+
+def serve_here(host: str = "127.0.0.1", **told: object) -> AbstractContextManager[tuple[str, int]]:
+    functions = {"is_alive": lambda: True, "readiness": list, "metrics": bytes} | told
+    return health.serve((host, 0), **functions)  # type: ignore[arg-type]
+
+
+def test_ipv6_is_served() -> None:
+    with serve_here("::1") as (host, port):
+        assert (200, "ok\n") == get(f"http://[{host}]:{port}/healthz")
+
+
+def test_a_head_has_no_body(url: str) -> None:
+    host, port = url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=5) as client:
+        client.sendall(b"HEAD /metrics HTTP/1.0\r\n\r\n")
+        with client.makefile("rb") as answer:
+            text = answer.read()
+
+    assert text.endswith(b"\r\nContent-Length: 11\r\n\r\n")
+
+
+def test_a_client_that_drips_is_cut_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "REQUEST_SECONDS", 0.5)
+    with serve_here() as address, socket.create_connection(address) as client:
+        client.settimeout(0.1)
+        began = time.monotonic()
+        ended = False
+        while not ended and time.monotonic() - began < 10:
+            try:
+                client.send(b"G")
+                ended = client.recv(1) == b""
+            except TimeoutError:
+                continue
+            except OSError:
+                ended = True
+
+    assert ended
+
+
+def test_more_clients_than_there_is_room_for_cost_the_slowest_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "MOST_CLIENTS", 3)
+    monkeypatch.setattr(health, "REQUEST_SECONDS", 60.0)
+    with serve_here() as address:
+        silent = [socket.create_connection(address, timeout=5) for _ in range(3)]
+        served = get(f"http://{address[0]}:{address[1]}/healthz")
+        cut = silent[0].recv(1)
+        for client in silent:
+            client.close()
+
+    assert ((200, "ok\n"), b"") == (served, cut)
+
+
+def test_a_burst_of_clients_waits_for_nothing(url: str) -> None:
+    """The library's queue of five makes about every seventh of them wait a second."""
+    host, port = url.removeprefix("http://").split(":")
+    began = time.monotonic()
+    clients = [socket.create_connection((host, int(port))) for _ in range(100)]
+
+    assert time.monotonic() - began < 3
+    for client in clients:
+        client.close()
+
+
+def test_a_database_that_hangs_holds_no_life_sign_up_and_few_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "MOST_ASKING", 1)
+    monkeypatch.setattr(health, "ASKING_PATIENCE_SECONDS", 0.1)
+    asked, release = threading.Event(), threading.Event()
+
+    def hang() -> list[str]:
+        asked.set()
+        release.wait(20)
+        return []
+
+    with serve_here(readiness=hang) as (host, port):
+        first = threading.Thread(target=get, args=(f"http://{host}:{port}/readyz",))
+        first.start()
+        assert asked.wait(5)
+        second = get(f"http://{host}:{port}/metrics")
+        alive = get(f"http://{host}:{port}/healthz")
+        release.set()
+        first.join()
+
+    assert (503, 200) == (second[0], alive[0])
+    assert second[1].startswith("busy")
+
+
+def test_a_defect_is_told_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+    def fail() -> list[str]:
+        raise RuntimeError
+
+    with serve_here(readiness=fail) as (host, port), caplog.at_level(logging.ERROR):
+        status, text = get(f"http://{host}:{port}/readyz")
+
+    assert (500, "a defect in syncer; its traceback is in the log\n") == (status, text)
+    assert ["defect"] == [record.__dict__["fields"]["action"] for record in caplog.records]
+
+
+@pytest.mark.parametrize(
+    "host", ["a..b", "é" * 70, "a\0b", "192.0.2.1"], ids=["empty label", "long", "nul", "elsewhere"]
+)
+def test_an_address_that_cannot_be_had_names_its_setting(host: str) -> None:
+    with pytest.raises(ConfigurationError, match="SYNCER_LISTEN: listening on"), serve_here(host):
+        pass

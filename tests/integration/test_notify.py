@@ -3,6 +3,8 @@
 import logging
 import os
 import socket
+import threading
+import time
 from pathlib import Path
 
 import fault_server as fault
@@ -25,18 +27,64 @@ def test_a_ping_tells_of_start_success_and_failure() -> None:
 
 @pytest.mark.parametrize(
     "behaviour",
-    [fault.silence, fault.respond(500), fault.not_http, fault.reset_before_answer, fault.close_without_answer],
+    [
+        fault.silence,
+        fault.respond(500),
+        fault.not_http,
+        fault.reset_before_answer,
+        fault.close_without_answer,
+        fault.drip_headers,
+        fault.drip_body,
+    ],
 )
 def test_a_ping_that_fails_is_a_warning_without_its_address(
     behaviour: Behaviour, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(notify, "PING_SECONDS", 0.3)
     with FaultServer([behaviour]) as server, caplog.at_level(logging.WARNING):
+        began = time.monotonic()
         Ping(f"{server.url}/secret-uuid").success()
+        took = time.monotonic() - began
 
+    assert took < 2
     (record,) = caplog.records
     assert "ping_failed" == record.__dict__["fields"]["action"]
     assert "secret-uuid" not in f"{record.getMessage()} {record.__dict__['fields']}"
+
+
+@pytest.mark.parametrize("tail", ["/?k=v", "?k=v", "?k=v#part"])
+def test_a_failure_is_never_told_as_a_success(tail: str) -> None:
+    """A word put behind `#` would not be sent, and the bare address means success."""
+    with FaultServer([fault.respond(200)]) as server:
+        Ping(f"{server.url}/uuid{tail}").failure("held")
+
+    assert ["/uuid/fail?k=v"] == [request.target for request in server.requests]
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[::1/x", "http://u:secret-uuid@127.0.0.1/", "http://é/secret-uuid", "http://h:x/"]
+)
+def test_an_address_that_is_none_is_a_warning_too(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        Ping(url).success()
+
+    (record,) = caplog.records
+    assert "secret-uuid" not in f"{record.getMessage()} {record.__dict__['fields']}"
+
+
+def test_pings_that_are_given_up_do_not_pile_up(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notify, "PING_SECONDS", 0.2)
+    monkeypatch.setattr(notify, "MOST_UNANSWERED", 2)
+    with FaultServer([fault.drip_headers]) as server, caplog.at_level(logging.WARNING):
+        ping = Ping(server.url)
+        for _run in range(3):
+            ping.success()
+
+    assert ["timeout", "timeout", "too many unanswered"] == [
+        record.__dict__["fields"]["problem"] for record in caplog.records
+    ]
 
 
 def test_a_ping_is_not_redirected() -> None:
@@ -62,6 +110,19 @@ def test_systemd_is_told(tmp_path: Path, abstract: bool) -> None:
         assert b"READY=1" == listener.recv(100)
 
 
+def test_systemd_that_does_not_read_stops_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notify, "NOTIFY_SECONDS", 0.05)
+    name = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(name)
+        tell = systemd_notifier({"NOTIFY_SOCKET": name})
+        teller = threading.Thread(target=lambda: [tell("WATCHDOG=1") for _tick in range(40)], daemon=True)
+        teller.start()
+        teller.join(15)
+
+        assert not teller.is_alive()
+
+
 @pytest.mark.parametrize(
     "environment", [{}, {"NOTIFY_SOCKET": ""}, {"NOTIFY_SOCKET": "/nowhere/at/all"}, {"NOTIFY_SOCKET": "vsock:1"}]
 )
@@ -77,6 +138,8 @@ def test_without_systemd_nobody_is_told(environment: dict[str, str]) -> None:
         ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": str(os.getpid())}, 30),
         ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "1"}, None),
         ({"WATCHDOG_USEC": "soon"}, None),
+        ({"WATCHDOG_USEC": "0"}, None),
+        ({"WATCHDOG_USEC": "²"}, None),
     ],
 )
 def test_the_watchdog_is_for_the_process_that_it_names(environment: dict[str, str], seconds: float | None) -> None:

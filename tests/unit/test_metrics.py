@@ -1,12 +1,15 @@
 """What Prometheus reads of the daemon."""
 
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from syncer.errors import AnswerHeld, UpstreamUnreachable
+import syncer
+from syncer.errors import AnswerHeld, SyncerError, UpstreamUnreachable
 from syncer.estate import AccountStatus
-from syncer.metrics import Metrics
+from syncer.metrics import FAILURES, OTHER_FAILURE, Metrics
 from syncer.model import RunStatus
 from syncer.sync import RunReport
 
@@ -45,18 +48,57 @@ def test_runs_are_counted_by_how_they_ended() -> None:
     }.items() <= found.items()
 
 
-def test_the_mirror_is_shown_by_account() -> None:
-    status = AccountStatus(
-        account="default", state="ok", data_as_of=NOW - timedelta(seconds=90), age_seconds=90, last_run_at=NOW,
-        last_status="ok", consecutive_failures=0, last_error=None, listed=9, live=7, deleted=2, expired=1,
-    )  # fmt: skip
+STATUS = AccountStatus(
+    account="default", state="ok", data_as_of=NOW - timedelta(seconds=90), age_seconds=90, last_run_at=NOW,
+    last_status="ok", consecutive_failures=0, last_error=None, listed=9, live=7, deleted=2, expired=1,
+)  # fmt: skip
 
-    found = samples(Metrics(["default"]), status)
+
+def test_the_mirror_is_shown_by_account() -> None:
+    found = samples(Metrics(["default"]), STATUS)
     assert {
         labelled("syncer_listed"): 9, labelled("syncer_live"): 7, labelled("syncer_deleted"): 2, labelled("syncer_expired"): 1,
         labelled("syncer_seconds_since_last_success"): 90,
+        labelled("syncer_last_success_timestamp_seconds"): NOW.timestamp() - 90,
     }.items() <= found.items()  # fmt: skip
 
 
 def test_series_exist_before_the_first_run() -> None:
     assert samples(Metrics(["default"]))[labelled("syncer_runs_total", status="ok", error_kind="")] == 0
+
+
+def test_every_failure_has_a_series_before_its_first() -> None:
+    found = samples(Metrics(["default"]))
+
+    assert {0} == {
+        found[labelled("syncer_runs_total", status="failed", error_kind=kind)] for kind in (*FAILURES, OTHER_FAILURE)
+    }
+
+
+def test_every_kind_of_failure_in_the_code_is_known() -> None:
+    """A run that fails for a kind that is not in FAILURES is counted, but as one of the others."""
+    not_a_failed_run = {"held", "superseded", "stopped", "under_way", "abandoned"}
+    sources = "".join(path.read_text() for path in Path(*syncer.__path__).glob("*.py") if path.stem != "probe")
+    named = set(
+        re.findall(r'\bkind ?= ?"(\w+)"|_unreachable\([^\n]*, "(\w+)"\)|"(\w+)" if status == 429 else', sources)
+    )
+
+    assert {kind for groups in named for kind in groups if kind} - not_a_failed_run - set(FAILURES) == set()
+
+
+def test_a_failure_of_an_unknown_kind_makes_no_series_of_its_own() -> None:
+    metrics = Metrics(["default"])
+    before = set(samples(metrics))
+    metrics.record(RunReport(1, "default", RunStatus.FAILED, error=SyncerError("x", kind="never heard of")), 1)
+
+    assert before == set(samples(metrics))
+    assert 1 == samples(metrics)[labelled("syncer_runs_total", status="failed", error_kind=OTHER_FAILURE)]
+
+
+def test_while_the_database_is_silent_the_age_grows_and_counts_are_not_shown() -> None:
+    metrics = Metrics(["default"])
+    metrics.text([STATUS], NOW)
+    silent = metrics.text([], NOW + timedelta(hours=5)).decode()
+
+    assert 'syncer_seconds_since_last_success{account="default"} 18090.0' in silent.splitlines()
+    assert "syncer_live{" not in silent
