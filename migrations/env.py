@@ -9,13 +9,9 @@ from syncer.tables import metadata
 
 
 def run(connection: object) -> None:
-    context.configure(connection=connection, target_metadata=metadata, include_object=_is_ours)
+    context.configure(connection=connection, target_metadata=metadata, include_object=schema.is_in_metadata)
     with context.begin_transaction():
         context.run_migrations()
-
-
-def _is_ours(_thing: object, name: str | None, kind: str, reflected: bool, compare_to: object) -> bool:
-    return not (kind == "table" and reflected and compare_to is None and name == "sqlite_sequence")
 
 
 handed_over = context.config.attributes.get("connection")

@@ -11,6 +11,7 @@ from syncer.database import become_sole_writer, create_sqlite_file, reading, sql
 from syncer.errors import DatabaseFailed
 
 UPGRADE_COMMAND = "syncer db upgrade"
+FUNCTIONS = {"estate_as_of"}  # files of `migrations/views` that are no view
 
 
 class SchemaState(Enum):
@@ -102,20 +103,37 @@ def upgrade(engine: Engine) -> None:
         command.upgrade(config, "head")
 
 
+def view_names() -> set[str]:
+    """The views that the migrations install; each has a file, of which the last version counts."""
+    return {path.name.rpartition("_v")[0] for path in (migrations_folder() / "views").glob("*_v*.sql")} - FUNCTIONS
+
+
+def is_in_metadata(_thing: object, name: str | None, kind: str, reflected: bool, _compared_with: object) -> bool:
+    """Whether Alembic should compare it with `tables`: not what SQLite keeps for itself, nor indexes of the views."""
+    return not (reflected and ((kind == "table" and name == "sqlite_sequence") or (name or "").startswith("ix_views_")))
+
+
 def compare(engine: Engine) -> None:
-    """Raise `DatabaseFailed` if a table, column, index or constraint is not as this code expects it."""
+    """Raise `DatabaseFailed` if a table, column, index, constraint or view is not as this code expects it."""
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
     from syncer.tables import metadata
 
     with reading(engine, "checking the schema") as connection:
-        differences = compare_metadata(MigrationContext.configure(connection), metadata)
+        context = MigrationContext.configure(connection, opts={"include_object": is_in_metadata})
+        differences = compare_metadata(context, metadata)
+        missing = sorted(view_names() - set(inspect(connection).get_view_names()))
     if differences:
         first = differences[0][0] if isinstance(differences[0], list) else differences[0]
         raise DatabaseFailed(
             f"checking the schema: {len(differences)} differences, the first is {first[0]} "
             f"{getattr(first[-1], 'name', first[-1])}; restore a backup or undo what was changed by hand"
+        )
+    if missing:
+        raise DatabaseFailed(
+            f"checking the schema: the view {missing[0]} is missing; "
+            "restore a backup, or downgrade and upgrade the schema with alembic"
         )
 
 

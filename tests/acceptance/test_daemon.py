@@ -16,7 +16,7 @@ from builders import item
 from canary import find_secrets
 from conftest import RunSyncer
 from fault_server import FaultServer
-from sqlalchemy import text
+from sqlalchemy import inspect, text
 
 from syncer import database
 from syncer.lease import LEASE
@@ -55,6 +55,8 @@ def statuses(database_url: str) -> list[str]:
     engine = database.open_engine(database.parse_database_url(database_url))
     try:
         with engine.connect() as connection:
+            if not inspect(connection).has_table("sync_runs"):  # the daemon is about to make it
+                return []
             return list(connection.scalars(text("SELECT status FROM sync_runs ORDER BY id")))
     finally:
         engine.dispose()

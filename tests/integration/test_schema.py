@@ -14,7 +14,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from builders import item, paid
 from mirror import START, Mirror
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import IntegrityError
 
 from syncer import database, schema
@@ -36,7 +36,8 @@ def test_models_and_migrations_agree(engine: Engine) -> None:
     schema.upgrade(engine)
 
     with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        options = {"compare_type": True, "include_object": schema.is_in_metadata}
+        context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, metadata) == []
 
 
@@ -56,6 +57,17 @@ def test_constraints_of_models_and_migrations_agree(engine: Engine) -> None:
         found = " ".join(connection.scalars(text(query)))
 
     assert set() == {name for name in declared if name not in found}
+
+
+def test_the_views_are_those_of_the_files_and_a_missing_one_is_told(engine: Engine) -> None:
+    schema.upgrade(engine)
+
+    assert schema.view_names() == set(inspect(engine).get_view_names())
+    schema.compare(engine)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP VIEW bi_expiring")
+    with pytest.raises(DatabaseFailed, match="the view bi_expiring is missing"):
+        schema.compare(engine)
 
 
 def test_the_head_is_alembics_head() -> None:

@@ -1,0 +1,210 @@
+"""How long the views take on a large estate with years of life: seconds per view, on SQLite and PostgreSQL.
+
+The history is made as rows, not by polls: what matters here is its size and shape. `make bench-views` runs it.
+"""
+
+import argparse
+import random
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, text
+
+from syncer import database, schema
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+import postgres
+
+VIEWS = (
+    "bi_instances",
+    "bi_daily",
+    "bi_billing_monthly",
+    "bi_expiring",
+    "bi_churn_monthly",
+    "bi_cohorts",
+    "bi_transitions_daily",
+    "bi_attention",
+    "sync_status",
+)
+TYPES = (("whatsapp", 70), ("v3", 20), ("telegram", 10))
+TARIFFS = (("PARTNER_23", 70), ("BUSINESS", 15), ("BUSINESS_USD", 10), ("DEVELOPER", 5))
+HISTORY = (
+    "id", "id_instance", "account", "run_id", "transition", "occurred_at", "time_source", "observed_at",
+    "previous_observed_at", "changes", "name", "type_instance", "messenger", "tariff", "is_free", "is_partner",
+    "time_deleted", "deleted", "expiration_date", "is_expired", "missing",
+)  # fmt: skip
+INSTANCES = (
+    "id_instance", "account", "name", "type_instance", "messenger", "time_created", "time_deleted", "deleted",
+    "tariff", "is_free", "is_partner", "expiration_date", "is_expired", "extra", "first_seen_at", "changed_at",
+    "renewed_at", "missing_since",
+)  # fmt: skip
+
+
+def life(id_instance: int, start: datetime, now: datetime, chance: random.Random) -> tuple[list[Any], dict[str, Any]]:
+    """The events of one instance, oldest first, and its last state."""
+    created = start + (now - start) * chance.random()
+    state: dict[str, Any] = {
+        "account": "default",
+        "name": f"client {id_instance}",
+        "type_instance": chance.choices(*zip(*TYPES, strict=True))[0],
+        "tariff": chance.choices(*zip(*TARIFFS, strict=True))[0],
+        "time_created": created,
+        "time_deleted": None,
+        "deleted": False,
+        "is_expired": False,
+        "expiration_date": now + timedelta(days=20),
+        "missing": False,
+    }
+    state["is_partner"] = state["tariff"].startswith("PARTNER")
+    ends = created + timedelta(days=chance.expovariate(1 / 500))
+    events = [("created", created, "upstream", "{}", dict(state))]
+    moment = created
+    while True:
+        moment += timedelta(days=30 * (0.8 + 0.4 * chance.random()))
+        if moment >= min(ends, now):
+            break
+        change = "{}"
+        if not state["is_partner"]:
+            word = chance.choices(("extended", "expired", "changed"), (80, 15, 5))[0]
+        else:
+            word = chance.choices((None, "changed", "token_rotated"), (85, 10, 5))[0]
+        if word == "changed":
+            old = state["tariff"]
+            if chance.random() < 0.3:
+                state["tariff"] = "PARTNER_24" if state["is_partner"] else "BUSINESS"
+                change = f'{{"tariff": ["{old}", "{state["tariff"]}"]}}'
+            else:
+                change = '{"name": ["a", "b"]}'
+        if word == "expired":
+            state["is_expired"] = True
+        if word is not None:
+            events.append((word, moment, "observed", change, dict(state)))
+        if word == "expired":
+            state["is_expired"] = False
+            events.append(("renewed", moment + timedelta(days=2), "observed", "{}", dict(state)))
+    if ends < now:
+        if chance.random() < 0.05:
+            state["missing"] = True
+            events.append(("vanished", ends, "observed", "{}", dict(state)))
+        else:
+            state |= {"deleted": True, "time_deleted": ends}
+            events.append(("deleted", ends, "upstream", "{}", dict(state)))
+            if ends + timedelta(days=92) < now:
+                state["missing"] = True
+                events.append(("purged", ends + timedelta(days=92), "observed", "{}", dict(state)))
+    return events, state
+
+
+def rows(instances: int, seed: int, now: datetime) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+    """The rows of `instance_history` and of `instances`."""
+    chance = random.Random(seed)
+    start = now - timedelta(days=730)
+    all_events = []
+    mirror = []
+    for id_instance in range(110_100_000_000, 110_100_000_000 + instances):
+        events, state = life(id_instance, start, now, chance)
+        all_events += [(moment, id_instance, *rest) for (word, moment, *others) in events for rest in [(word, *others)]]
+        last = max(moment for _, moment, *_ in events)
+        mirror.append(
+            (
+                id_instance, state["account"], state["name"], state["type_instance"], state["type_instance"],
+                state["time_created"], state["time_deleted"], state["deleted"], state["tariff"], False,
+                state["is_partner"], state["expiration_date"], state["is_expired"], "{}", state["time_created"], last,
+                None, last if state["missing"] else None,
+            )
+        )  # fmt: skip
+    all_events.sort(key=lambda event: event[0])
+    history = [
+        (
+            number, id_instance, state["account"], 1 + (moment - start).days, word, moment, source, moment,
+            None if word == "created" else moment - timedelta(minutes=5), changes, state["name"],
+            state["type_instance"], state["type_instance"], state["tariff"], False, state["is_partner"],
+            state["time_deleted"], state["deleted"], state["expiration_date"], state["is_expired"], state["missing"],
+        )
+        for number, (moment, id_instance, word, source, changes, state) in enumerate(all_events, 1)
+    ]  # fmt: skip
+    return history, mirror
+
+
+def fill(engine: Engine, instances: int, seed: int, now: datetime) -> int:
+    """Write the estate; gives the number of history rows."""
+    history, mirror = rows(instances, seed, now)
+    runs = [(number, "default", "schedule", now, now, "ok") for number in range(1, 733)]
+    with database.writing(engine, "filling the database") as connection:
+        _insert(connection, "accounts", ("account", "interval_seconds", "last_accepted_run_id", "last_accepted_at"),
+                [("default", 300, 732, now)])  # fmt: skip
+        _insert(connection, "sync_runs", ("id", "account", "trigger", "started_at", "finished_at", "status"), runs)
+        _insert(connection, "instances", INSTANCES, mirror)
+        _insert(connection, "instance_history", HISTORY, history)
+        _insert(connection, "tariff_rates", ("tariff", "currency", "daily_rate", "valid_from"),
+                [(tariff, "RUB", "12.5", "2020-01-01") for tariff, _ in TARIFFS])  # fmt: skip
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("ANALYZE" if engine.dialect.name == "sqlite" else "VACUUM ANALYZE"))
+    return len(history)
+
+
+def _insert(connection: Connection, table: str, columns: tuple[str, ...], values: list[tuple[Any, ...]]) -> None:
+    driver = connection.connection.driver_connection
+    names = ", ".join(columns)
+    if connection.dialect.name == "sqlite":
+        marks = ", ".join("?" * len(columns))
+        plain = [tuple(_text(value) if isinstance(value, datetime) else value for value in row) for row in values]
+        driver.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", plain)  # noqa: S608 - our own words
+        return
+    with driver.cursor() as cursor, cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
+        for row in values:
+            copy.write_row(row)
+
+
+def _text(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+def measure(engine: Engine, repeats: int, instances: int) -> Iterator[tuple[str, float, int]]:
+    """View, median seconds and rows."""
+    queries = [(view, f"SELECT * FROM {view}") for view in VIEWS]  # noqa: S608 - our own words
+    one = 110_100_000_000 + instances // 2
+    queries.append(("instance_versions of one", f"SELECT * FROM instance_versions WHERE id_instance = {one}"))  # noqa: S608
+    for name, query in queries:
+        seconds = []
+        for _ in range(repeats):
+            with database.reading(engine, f"reading {name}") as connection:
+                began = time.perf_counter()
+                found = connection.execute(text(query)).all()
+                seconds.append(time.perf_counter() - began)
+        yield name, statistics.median(seconds), len(found)
+
+
+def main() -> None:
+    """Print one Markdown table per database."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--instances", type=int, default=100_000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--repeats", type=int, default=3)
+    chosen = parser.parse_args()
+    now = datetime.now(UTC)
+    with tempfile.TemporaryDirectory() as folder:
+        server = postgres.start()
+        try:
+            for url in (f"sqlite:///{folder}/bench.db", server.create_database()):
+                engine = database.open_engine(database.parse_database_url(url))
+                schema.upgrade(engine)
+                history = fill(engine, chosen.instances, chosen.seed, now)
+                print(f"\n{engine.dialect.name}: {chosen.instances:,} instances, {history:,} history rows\n")
+                print("| view | seconds | rows |\n|---|---|---|")
+                for name, seconds, found in measure(engine, chosen.repeats, chosen.instances):
+                    print(f"| {name} | {seconds:.3f} | {found:,} |", flush=True)
+                engine.dispose()
+        finally:
+            if server.server is not None:
+                server.server.remove()
+
+
+if __name__ == "__main__":
+    main()

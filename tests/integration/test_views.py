@@ -1,0 +1,366 @@
+"""The views of CONTRACT 7 on both databases, against figures worked out from the answers without SQL."""
+
+import random
+from collections import Counter, defaultdict
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from builders import item, paid
+from life_model import LifeModel
+from mirror import Mirror, account
+from sqlalchemy import text
+
+COLUMNS = {
+    "bi_instances": "id_instance, account, name, type_instance, messenger, tariff, status, is_partner, is_free, time_created, time_deleted, expiration_date, days_to_expiration, age_days, billable_days, renewed_at, first_seen_at, last_seen_at, changed_at, missing_since",
+    "instance_versions": "id_instance, account, name, type_instance, messenger, tariff, is_free, is_partner, time_deleted, deleted, expiration_date, is_expired, missing, valid_from, valid_to",
+    "bi_daily": "day, account, type_instance, tariff, created, deleted, live, billable",
+    "bi_billing_monthly": "month, account, type_instance, tariff, instance_days, currency, amount",
+    "bi_expiring": "id_instance, account, name, tariff, expiration_date, days_left",
+    "bi_churn_monthly": "month, account, opening, created, deleted, restored, vanished, closing, churn_rate",
+    "bi_cohorts": "cohort_month, age_months, account, size, alive, survival",
+    "bi_transitions_daily": "day, account, transition, n",
+    "bi_attention": "id_instance, account, name, reason, since",
+    "sync_status": "account, state, data_as_of, age_seconds, last_run_at, last_status, consecutive_failures, last_error, listed, live, deleted, expired",
+}
+UPSTREAM = "%Y-%m-%dT%H:%M:%S"
+
+
+def local(moment: datetime) -> str:
+    """A moment as the upstream writes it."""
+    return (moment + timedelta(hours=3)).strftime(UPSTREAM)
+
+
+def real_now() -> datetime:
+    """The views' own clock is the database's."""
+    return datetime.now(UTC)  # noqa: TID251
+
+
+def today() -> date:
+    return (real_now() + timedelta(hours=3)).date()
+
+
+def query(mirror: Mirror, sql: str) -> list[dict[str, Any]]:
+    with mirror.engine.connect() as connection:
+        return [dict(row._mapping) for row in connection.execute(text(sql))]
+
+
+def as_day(value: Any) -> date:
+    return value if isinstance(value, date) else date.fromisoformat(value)
+
+
+def as_moment(value: Any) -> datetime | None:
+    if isinstance(value, str):
+        return datetime.fromisoformat(value).replace(tzinfo=UTC)
+    return value.astimezone(UTC) if value is not None else None
+
+
+@pytest.fixture
+def recent(mirror: Mirror) -> Mirror:
+    """A mirror whose first answer came 100 days ago."""
+    mirror.now = real_now().replace(microsecond=0) - timedelta(days=100)
+    return mirror
+
+
+@pytest.mark.parametrize("view", COLUMNS)
+def test_a_view_has_the_columns_of_the_contract_and_is_empty_at_first(mirror: Mirror, view: str) -> None:
+    with mirror.engine.connect() as connection:
+        result = connection.execute(text(f"SELECT * FROM {view}"))
+
+        assert COLUMNS[view].split(", ") == list(result.keys())
+        assert [] == result.all()
+
+
+def random_life(chance: random.Random, start: datetime) -> list[tuple[timedelta, list[dict[str, Any]]]]:
+    """Answers about a few instances that come, go, come back, are renamed, retariffed and deleted, at odd moments."""
+    midnight = (start + timedelta(hours=3)).replace(hour=0, minute=0, second=0) - timedelta(hours=3)
+    moments = [
+        start + timedelta(days=chance.uniform(-60, 90))
+        if chance.random() < 0.6
+        else midnight + timedelta(days=chance.randint(-60, 90))
+        for _ in range(12)
+    ]
+    texts = ["0001-01-01T00:00:00", *(local(moment) for moment in moments)]
+    anchor = item(99, timeCreated=local(start - timedelta(days=70)))
+
+    def fresh(key: int) -> dict[str, Any]:
+        return item(
+            key, timeCreated=chance.choice(texts), timeDeleted=chance.choice(texts), deleted=chance.random() < 0.3
+        )
+
+    current = {key: fresh(key) for key in range(1, 7) if chance.random() < 0.6}
+    answers = []
+    for _ in range(10):
+        for key in range(1, 7):
+            fate = chance.random()
+            if fate < 0.15:
+                if key in current:
+                    del current[key]
+                else:
+                    current[key] = fresh(key)
+            elif key in current and fate < 0.5:
+                change = chance.choice(
+                    [
+                        {"name": chance.choice("ab")},
+                        {"tariff": chance.choice(["PARTNER_23", "PARTNER_24", None])},
+                        {"typeInstance": chance.choice(["whatsapp", "v3"])},
+                        {"deleted": chance.random() < 0.6, "timeDeleted": chance.choice(texts)},
+                        {"deleted": True, "tariff": "PARTNER_25"},
+                    ]
+                )
+                current[key] = current[key] | change
+        answers.append((timedelta(hours=chance.choice([1, 7, 30, 200])), [anchor, *current.values()]))
+    return answers
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_days_months_cohorts_and_bills_are_those_of_the_answers(recent: Mirror, seed: int) -> None:
+    chance = random.Random(seed)
+    model = LifeModel()
+    for after, items in random_life(chance, recent.now):
+        report = recent.observe(items, after=after, of=account(tolerated="100%"))
+        assert report.error is None
+        model.observe(items, recent.now)
+    query(recent, "SELECT 1")
+    with recent.engine.begin() as connection:
+        for tariff, rate in (("PARTNER_23", "1.1"), ("PARTNER_24", "2.25")):
+            connection.execute(text(f"INSERT INTO tariff_rates VALUES ('{tariff}', 'RUB', {rate}, '2000-01-01')"))
+        changed_from = today() - timedelta(days=40)
+        connection.execute(text(f"INSERT INTO tariff_rates VALUES ('PARTNER_23', 'RUB', 3.3, '{changed_from}')"))
+
+    daily = model.daily(today())
+    expected = {key: figures for key, figures in daily.items() if any(figures.values())}
+    found = {
+        (as_day(row["day"]), (row["type_instance"], row["tariff"])): Counter(
+            {word: row[word] for word in ("created", "deleted", "live", "billable")}
+        )
+        for row in query(recent, "SELECT * FROM bi_daily")
+    }
+
+    assert expected == {key: figures for key, figures in found.items() if any(figures.values())}
+
+    days: dict[Any, int] = defaultdict(int)
+    amounts: dict[Any, Decimal | None] = defaultdict(Decimal)
+    for (day, group), figures in expected.items():
+        if figures["billable"]:
+            key = (f"{day:%Y-%m}", *group)
+            days[key] += figures["billable"]
+            rate = {
+                "PARTNER_23": Decimal("3.3") if day >= changed_from else Decimal("1.1"),
+                "PARTNER_24": Decimal("2.25"),
+            }.get(group[1])
+            so_far = amounts[key]
+            amounts[key] = None if rate is None or so_far is None else so_far + rate * figures["billable"]
+    billed = {
+        (row["month"], row["type_instance"], row["tariff"]): row
+        for row in query(recent, "SELECT * FROM bi_billing_monthly")
+    }
+
+    assert days == {key: row["instance_days"] for key, row in billed.items()}
+    assert amounts == {
+        key: None if row["amount"] is None else Decimal(str(row["amount"])) for key, row in billed.items()
+    }
+    assert {None if amount is None else "RUB" for amount in amounts.values()} == {
+        row["currency"] for row in billed.values()
+    }
+
+    assert {key: model.billable_days(key, today()) for key in model.lives} == {
+        row["id_instance"]: row["billable_days"] for row in query(recent, "SELECT * FROM bi_instances")
+    }
+    _check_churn(recent, expected)
+    _check_cohorts(recent, model)
+    _check_versions(recent)
+
+
+def _check_churn(mirror: Mirror, daily: dict[Any, Counter[str]]) -> None:
+    created: Counter[str] = Counter()
+    deleted: Counter[str] = Counter()
+    closing: Counter[str] = Counter()
+    for (day, _group), figures in daily.items():
+        month = f"{day:%Y-%m}"
+        created[month] += figures["created"]
+        deleted[month] += figures["deleted"]
+        if day == today() or (day + timedelta(days=1)).day == 1:
+            closing[month] += figures["live"]
+    words = Counter(
+        (f"{event['occurred_at'] + timedelta(hours=3):%Y-%m}", event["transition"]) for event in mirror.history()
+    )
+    opening = 0
+    for row in query(mirror, "SELECT * FROM bi_churn_monthly ORDER BY month"):
+        month = row["month"]
+        lost = deleted[month] + words[month, "vanished"]
+
+        assert {
+            "month": month,
+            "account": "default",
+            "opening": opening,
+            "created": created[month],
+            "deleted": deleted[month],
+            "restored": words[month, "restored"],
+            "vanished": words[month, "vanished"],
+            "closing": closing[month],
+            "churn_rate": pytest.approx(lost / opening) if opening else None,
+        } == row
+        opening = closing[month]
+
+
+def _check_cohorts(mirror: Mirror, model: LifeModel) -> None:
+    expected: dict[tuple[str, int], list[int]] = {}
+    now = today()
+    for life in model.lives.values():
+        month = life.born.date().replace(day=1)
+        cohort, age = f"{month:%Y-%m}", 0
+        while month <= now:
+            following = (month + timedelta(days=31)).replace(day=1)
+            size_and_alive = expected.setdefault((cohort, age), [0, 0])
+            size_and_alive[0] += 1
+            size_and_alive[1] += life.lives_at_end_of(min(now, following - timedelta(days=1))) is not None
+            month, age = following, age + 1
+    found = query(mirror, "SELECT * FROM bi_cohorts")
+
+    assert expected == {(row["cohort_month"], row["age_months"]): [row["size"], row["alive"]] for row in found}
+    assert [row["alive"] / row["size"] for row in found] == pytest.approx([row["survival"] for row in found])
+
+
+def _check_versions(mirror: Mirror) -> None:
+    history = mirror.history()
+    versions = defaultdict(list)
+    for row in query(mirror, "SELECT * FROM instance_versions ORDER BY id_instance, valid_from"):
+        versions[row["id_instance"]].append(row)
+    for key, rows in versions.items():
+        events = [event for event in history if event["id_instance"] == key]
+
+        assert events[0]["occurred_at"] == as_moment(rows[0]["valid_from"])
+        assert [row["valid_from"] for row in rows[1:]] == [row["valid_to"] for row in rows[:-1]]
+        assert rows[-1]["valid_to"] is None
+        for column in ("name", "tariff", "deleted", "missing", "is_expired"):
+            assert events[-1][column] == rows[-1][column]
+
+
+def test_an_instance_first_seen_deleted_was_alive_before(recent: Mirror) -> None:
+    created, deleted = recent.now - timedelta(days=10), recent.now - timedelta(days=4)
+    recent.observe([item(1, deleted=True, timeCreated=local(created), timeDeleted=local(deleted))])
+
+    versions = query(recent, "SELECT deleted, valid_from, valid_to FROM instance_versions ORDER BY valid_from")
+
+    assert [(False, created, deleted), (True, deleted, None)] == [
+        (bool(row["deleted"]), as_moment(row["valid_from"]), as_moment(row["valid_to"])) for row in versions
+    ]
+
+
+def test_status_and_days_of_instances(recent: Mirror) -> None:
+    now = real_now()
+    items = [
+        paid(1, timeCreated=local(now - timedelta(days=130)), expirationDate=local(now + timedelta(days=3))),
+        paid(2, isExpired=True, expirationDate=local(now - timedelta(days=200))),
+        item(
+            3,
+            deleted=True,
+            timeDeleted=local(recent.now - timedelta(days=1)),
+            timeCreated=local(recent.now - timedelta(days=2)),
+        ),
+        item(4),
+        item(5, deleted=True, timeDeleted=local(recent.now - timedelta(days=1))),
+    ]
+    recent.observe(items)
+    recent.observe([row for row in items if row["idInstance"] not in {4, 5}])
+    found = {row["id_instance"]: row for row in query(recent, "SELECT * FROM bi_instances")}
+
+    assert {1: "active", 2: "expired", 3: "deleted", 4: "vanished", 5: "purged"} == {
+        key: row["status"] for key, row in found.items()
+    }
+    assert (3, 130) == (found[1]["days_to_expiration"], found[1]["age_days"])
+    assert (1, 2) == (found[3]["age_days"], found[3]["billable_days"])
+    assert {1: recent.now, 4: recent.now - timedelta(minutes=5)} == {
+        key: as_moment(found[key]["last_seen_at"]) for key in (1, 4)
+    }
+
+
+def test_expiring_lists_what_does_not_renew_itself_soonest_first(recent: Mirror) -> None:
+    now = real_now()
+    recent.observe(
+        [
+            paid(1, expirationDate=local(now + timedelta(days=9))),
+            paid(2, expirationDate=local(now + timedelta(days=2))),
+            paid(3, expirationDate="0001-01-01T00:00:00"),
+            item(4, expirationDate=local(now + timedelta(days=1))),
+            item(5, isPartner=None, expirationDate=local(now + timedelta(days=1))),
+            paid(6, deleted=True),
+            paid(7, isPartner=None, tariff="partner", expirationDate=local(now + timedelta(days=30))),
+            paid(8, isPartner=None, tariff=None, expirationDate=local(now + timedelta(days=31))),
+        ]
+    )
+
+    assert [(2, 2), (1, 9), (7, 30), (8, 31), (3, None)] == [
+        (row["id_instance"], row["days_left"]) for row in query(recent, "SELECT * FROM bi_expiring")
+    ]
+
+
+def test_attention_names_every_reason(mirror: Mirror) -> None:
+    now = real_now().replace(microsecond=0)
+    mirror.now = now - timedelta(days=3)
+    soon, later = local(now + timedelta(days=5)), local(now + timedelta(days=50))
+    items = [
+        paid(1, isExpired=True, expirationDate=local(now - timedelta(days=9))),
+        item(2, expirationDate=later),  # its date stays, so it is not renewed
+        item(3, expirationDate=soon),
+        paid(4, expirationDate=soon),
+        paid(5, expirationDate=later),
+        paid(
+            6, expirationDate=later, deleted=True, timeCreated="2026-01-01T10:00:00", timeDeleted="2026-01-02T09:59:59"
+        ),
+        paid(
+            7, expirationDate=later, deleted=True, timeCreated="2026-01-01T10:00:00", timeDeleted="2026-01-02T10:00:00"
+        ),
+    ]
+    mirror.observe([*items, paid(8, expirationDate=later)])
+    mirror.now = now - timedelta(minutes=5)
+    renewed = [row | {"expirationDate": later} if row["idInstance"] == 3 else row for row in items]
+    mirror.observe(renewed)
+
+    assert {
+        (1, "expired_not_deleted"),
+        (2, "not_renewed"),
+        (4, "expiring_soon"),
+        (6, "lived_under_a_day"),
+        (8, "vanished"),
+    } == {(row["id_instance"], row["reason"]) for row in query(mirror, "SELECT * FROM bi_attention")}
+    since = {row["id_instance"]: as_moment(row["since"]) for row in query(mirror, "SELECT * FROM bi_attention")}
+    assert now - timedelta(days=9) == since[1]
+    assert now - timedelta(days=2) == since[4]
+    assert now == since[8]
+
+
+def test_no_instance_is_called_not_renewed_before_it_could_have_been_seen_to_be(mirror: Mirror) -> None:
+    mirror.now = real_now()
+    mirror.observe([item(1), item(2)], after=timedelta())
+
+    assert [] == query(mirror, "SELECT * FROM bi_attention")
+
+
+def test_transitions_are_counted_by_the_day_on_which_they_occurred(recent: Mirror) -> None:
+    recent.observe([item(1, timeCreated="2026-01-01T23:59:59"), item(2, timeCreated="2026-01-02T00:00:00")])
+
+    assert [("2026-01-01", 1), ("2026-01-02", 1)] == [
+        (str(row["day"]), row["n"]) for row in query(recent, "SELECT * FROM bi_transitions_daily ORDER BY day")
+    ]
+
+
+def test_a_moment_just_before_midnight_is_not_rounded_into_the_next_day(recent: Mirror) -> None:
+    recent.now = datetime(2026, 1, 1, 20, 59, 59, 999_999, tzinfo=UTC)
+    recent.observe([item(1, timeCreated="0001-01-01T00:00:00")], after=timedelta())
+
+    assert ["2026-01-01"] == [str(row["day"]) for row in query(recent, "SELECT * FROM bi_transitions_daily")]
+
+
+def test_a_month_with_two_currencies_has_no_amount(recent: Mirror) -> None:
+    recent.observe([item(1, timeCreated=local(recent.now))])
+    half = (real_now() - timedelta(days=50)).date().replace(day=15)
+    with recent.engine.begin() as connection:
+        connection.execute(text("INSERT INTO tariff_rates VALUES ('PARTNER_23', 'RUB', 1, '2000-01-01')"))
+        connection.execute(text(f"INSERT INTO tariff_rates VALUES ('PARTNER_23', 'USD', 1, '{half}')"))
+    found = {row["month"]: row for row in query(recent, "SELECT * FROM bi_billing_monthly")}
+
+    assert (None, None) == (found[f"{half:%Y-%m}"]["currency"], found[f"{half:%Y-%m}"]["amount"])
+    assert "USD" == found[f"{today():%Y-%m}"]["currency"]
