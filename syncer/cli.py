@@ -1,125 +1,40 @@
-"""The commands: the only place that reads settings and the clock, and builds clients and engines."""
+"""The commands that keep the mirror, and the last resort for what any command may raise."""
 
 import logging
 import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import click
 
 from syncer import __version__
+from syncer.answers import COMMANDS, DATABASE_COMMANDS
+from syncer.command import (
+    Context,
+    Group,
+    account_filter,
+    chosen,
+    json_flag,
+    last_scrubber,
+    moment_of,
+    now,
+    runs_of,
+    with_settings,
+)
 from syncer.errors import ConfigurationError, SyncerError
 from syncer.model import LARGEST_ID, Transition
-
-if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
-    from syncer.config import AccountSettings, Settings
-    from syncer.runs import Runs
-    from syncer.scrub import Scrubber
-    from syncer.sync import RunReport
-
-SETTING_FLAGS = (
-    "database-url",
-    "api-url",
-    "partner-token-file",
-    "schedule",
-    "timezone",
-    "upstream-offset",
-    "expiry-grace",
-    "guard-vanished",
-    "timeout",
-    "max-body",
-    "log-format",
-    "log-level",
-    "listen",
-    "ping-url",
-    "auto-migrate",
-)
-"""Settings that may be given on the command line; secrets may not, a process list shows them to everybody."""
 
 log = logging.getLogger("syncer")
 
 
-@dataclass(frozen=True)
-class Context:
-    """What every command starts from."""
-
-    settings: "Settings"
-    scrub: "Scrubber"
-    engine: "Engine"
-    flags: dict[str, str | None]
-    config_file: Path | None
-
-
-def now() -> datetime:
-    """The clock of production."""
-    return datetime.now(UTC)  # noqa: TID251 - the one place
-
-
-class _Group(click.Group):
-    """A group that suggests the command that was probably meant."""
-
-    def resolve_command(self, context: click.Context, arguments: list[str]) -> Any:
-        from difflib import get_close_matches
-
-        near = get_close_matches(arguments[0], self.list_commands(context), n=1)
-        if self.get_command(context, arguments[0]) is None and near:
-            context.fail(f"There is no command {arguments[0]!r}; did you mean {near[0]!r}?")
-        return super().resolve_command(context, arguments)
-
-
-def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the flags of all settings, and a `Context` as its first argument."""
-
-    def run(**arguments: Any) -> Any:
-        flags = {flag.replace("-", "_"): arguments.pop(f"setting_{flag.replace('-', '_')}") for flag in SETTING_FLAGS}
-        return command(_start(flags, arguments.pop("config_file")), **arguments)
-
-    run.__name__ = command.__name__
-    run.__doc__ = command.__doc__
-    run.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]  # click's own place
-    for flag in reversed(SETTING_FLAGS):
-        variable = f"SYNCER_{flag.upper().replace('-', '_')}"
-        run = click.option(
-            f"--{flag}", f"setting_{flag.replace('-', '_')}", metavar="TEXT", help=f"Before {variable}."
-        )(run)
-    return click.option(
-        "--config", "config_file", type=click.Path(path_type=Path), help="The configuration file, else ./syncer.toml."
-    )(run)
-
-
-def _start(flags: dict[str, str | None], config_file: Path | None) -> Context:
-    from syncer import config, database
-    from syncer.logs import start_logging
-    from syncer.scrub import Scrubber
-
-    settings = config.load(flags, config.environment(), config_file, Path.cwd())
-    scrub = Scrubber(settings.secrets())
-    start_logging(settings.log_format or config.default_log_format(sys.stderr.isatty()), settings.log_level, scrub)
-    _last_scrubber[:] = [scrub]
-    return Context(settings, scrub, database.open_engine(settings.database_url), flags, config_file)
-
-
-_last_scrubber: list[Callable[[str], str]] = []
-"""For the last resort in `main`, which may have to print what no command foresaw."""
-
-
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="syncer")
 def cli() -> None:
     """Mirror a GREEN-API partner's instances into SQL, with a history of every deletion, expiry and renewal."""
-
-
-json_flag = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-account_filter = click.option("--account", "account_name", metavar="NAME", help="Only this account.")
 
 
 @cli.command()
@@ -130,9 +45,9 @@ def sync(context: Context, account_name: str | None, as_json: bool) -> int:
     """One run of every account, then exit."""
     from syncer import render
 
-    runs = _runs(context)
+    runs = runs_of(context)
     reports = []
-    for account in _chosen(context, account_name):
+    for account in chosen(context, account_name):
         reports.append(runs.run_now(account))
         if not as_json:
             render.print_run(reports[-1])
@@ -151,14 +66,14 @@ def plan(context: Context, account_name: str | None, as_json: bool) -> int:
     from syncer.errors import AnswerHeld
     from syncer.sync import plan as plan_run
 
-    runs = _runs(context)
+    runs = runs_of(context)
     state = schema.examine(context.engine)
     if state is not schema.SchemaState.EMPTY:
         schema.require_current(context.engine)
     engine = None if state is schema.SchemaState.EMPTY else context.engine
     plans: list[dict[str, Any]] = []
     exit_codes: list[int] = []
-    for account in _chosen(context, account_name):
+    for account in chosen(context, account_name):
         try:
             answer = runs.fetcher(account)()
             verdict, listing = plan_run(engine, runs.account(account), answer, now())
@@ -187,7 +102,7 @@ def run(context: Context) -> None:
     from syncer.unattended import run_unattended
 
     metrics = Metrics(account.name for account in context.settings.accounts)
-    if not run_unattended(_runs(context, metrics.record), metrics, os.environ):
+    if not run_unattended(runs_of(context, metrics.record), metrics, os.environ):
         # A thread that cannot be interrupted must not keep the process; its transaction is rolled back.
         logging.shutdown()
         os._exit(0)
@@ -212,12 +127,24 @@ def approve(context: Context, run_id: int) -> None:
 
 @cli.command()
 @with_settings
+@click.option("--as-of", "as_of", metavar="TIME", help="Show the estate at a past moment instead.")
 @json_flag
-def status(context: Context, as_json: bool) -> int:
+def status(context: Context, as_of: str | None, as_json: bool) -> int:
     """Show freshness, counts and the last runs; exit code 0 only when every account is fresh."""
-    from syncer import database, estate, render, schema
+    from syncer import database, estate, past, render, schema
 
+    moment = moment_of("--as-of", as_of)
+    if moment is not None and moment > now():
+        raise ConfigurationError(f"--as-of: {as_of} has not come yet; name a past moment")
     schema.require_current(context.engine)
+    if moment is not None:
+        with database.reading(context.engine, "reading the past") as connection:
+            found = past.estate_at(connection, moment)
+        if as_json:
+            render.print_json(found)
+        else:
+            render.print_estate_at(found)
+        return 0
     with database.reading(context.engine, "reading the status") as connection:
         accounts = estate.read_accounts(connection, now())
         runs = estate.read_runs(connection)
@@ -260,8 +187,8 @@ def history(
         id_instance=id_instance,
         account=account_name,
         transitions=[Transition(word) for word in words],
-        since=_moment("--since", since),
-        until=_moment("--until", until),
+        since=moment_of("--since", since),
+        until=moment_of("--until", until),
         limit=limit or (1000 if sys.stdout.isatty() else None),
     )
     schema.require_current(context.engine)
@@ -290,7 +217,7 @@ def doctor(context: Context, account_name: str | None, as_json: bool) -> int:
         context.engine,
         scrub=context.scrub,
         secret_files=examination.secret_files(context.flags, config.environment(), context.config_file, Path.cwd()),
-        accounts=_chosen(context, account_name),
+        accounts=chosen(context, account_name),
         stop=threading.Event(),
         clock=now,
     ):
@@ -313,10 +240,10 @@ def probe(context: Context, account_name: str | None, as_json: bool) -> int:
     from syncer import render
     from syncer.decode import decode
 
-    runs = _runs(context)
+    runs = runs_of(context)
     documents = []
     exit_codes = []
-    for account in _chosen(context, account_name):
+    for account in chosen(context, account_name):
         headers: dict[str, str] = {}
 
         def keep_last(told: Mapping[str, str], headers: dict[str, str] = headers) -> None:
@@ -347,7 +274,7 @@ def probe(context: Context, account_name: str | None, as_json: bool) -> int:
     return next(iter(exit_codes), 0)
 
 
-@cli.group(cls=_Group)
+@cli.group(cls=Group)
 def db() -> None:
     """The database's schema and rights."""
 
@@ -386,6 +313,12 @@ def check(context: Context) -> None:
     click.echo(f"the schema is at {schema.head()} and as it should be")
 
 
+for answer in COMMANDS:
+    cli.add_command(answer)
+for answer in DATABASE_COMMANDS:
+    db.add_command(answer)
+
+
 @cli.command("fake-api")
 @click.option("--scenario", default="demo", show_default=True, help="What it answers, poll by poll; 'list' lists them.")
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535))
@@ -405,39 +338,6 @@ def demo_command(database: Path) -> None:
 
     logging.getLogger().addHandler(logging.NullHandler())  # each run is told on standard output
     demo.play(database, now())
-
-
-def _chosen(context: Context, account_name: str | None) -> list["AccountSettings"]:
-    from difflib import get_close_matches
-
-    accounts = context.settings.accounts
-    chosen = [account for account in accounts if account_name in {None, account.name}]
-    if not chosen:
-        names = [account.name for account in accounts]
-        near = get_close_matches(account_name or "", names, n=1)
-        raise ConfigurationError(
-            f"--account: there is no account {account_name!r}; "
-            + (f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(names)}")
-        )
-    return chosen
-
-
-def _runs(context: Context, on_end: Callable[["RunReport", float], None] = lambda _report, _seconds: None) -> "Runs":
-    """What runs accounts by these settings; every token is checked before anything starts."""
-    from syncer.config import check_tokens
-    from syncer.runs import Runs
-
-    check_tokens(context.settings)
-    return Runs(context.settings, context.engine, context.scrub, now, on_end)
-
-
-def _moment(flag: str, text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    with suppress(ValueError, OverflowError):
-        moment = datetime.fromisoformat(text)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-    raise ConfigurationError(f"{flag}: {text!r} is no time such as 2026-11-23 or 2026-11-23T10:00:00+03:00")
 
 
 def main() -> NoReturn:
@@ -465,7 +365,7 @@ def main() -> NoReturn:
         import traceback
 
         text = "".join(traceback.format_exception(error))
-        scrub = _last_scrubber[0] if _last_scrubber else str
+        scrub = last_scrubber[0] if last_scrubber else str
         code = _complain(f"{scrub(text)}this is a defect in syncer, please report it", 1)
     sys.exit(code if isinstance(code, int) else 0)
 

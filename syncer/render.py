@@ -144,7 +144,9 @@ def _one_line(text: str | None) -> str:
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
     """A plain table; numbers stand right."""
-    made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    made = Table(
+        title=title, title_justify="left", box=None, pad_edge=False, header_style="bold", min_width=len(title.strip())
+    )
     rows = [list(row) for row in rows]
     for place, column in enumerate(columns):
         is_number = all(isinstance(row[place], int) or row[place] is None for row in rows) and bool(rows)
@@ -261,6 +263,132 @@ def history_table(events: Sequence[dict[str, Any]]) -> Table:
             for event in events
         ),
     )
+
+
+def print_estate_at(found: dict[str, Any]) -> None:
+    """The estate at a past moment for a person."""
+    out = console()
+    rows = [(row["account"], row["status"], row["type_instance"], row["tariff"], row["n"]) for row in found["estate"]]
+    title = f"The estate at {moment(found['as_of'])}"
+    out.print(table(title, ("account", "status", "type", "tariff", "instances"), rows))
+    line(", ".join(f"{n} {word}" for word, n in found["totals"].items()))
+    first = found["first_answer_at"]
+    if first is None or found["as_of"] < first:
+        line(
+            f"careful: syncer saw its first answer at {moment(first) or 'no time yet'}; of the time before it knows "
+            "what that told, and instances deleted more than three months before are unknown"
+        )
+
+
+def print_difference(found: dict[str, Any], shown: int) -> None:
+    """What differs between two moments for a person."""
+    out = console()
+    title = f"From {moment(found['from'])} to {moment(found['to'])}"
+    rows = [(word, before, after, after - before) for word, (before, after) in found["totals"].items()]
+    out.print(table(title, ("status", "before", "after", "net"), rows))
+    line(", ".join(f"{n} {word}" for word, n in found["transitions"].items()) or "no transitions")
+    for change in found["changes"][:shown]:
+        line(f"{change['id_instance']}  {_one_line(change['name'])}")
+        for name, (old, new) in change["fields"].items():
+            line(f"    {name}: {_value(old)} -> {_value(new)}")
+    if len(found["changes"]) > shown:
+        line(f"… and {len(found['changes']) - shown} more; --json shows all")
+
+
+def print_bill(document: dict[str, Any]) -> None:
+    """A month's bill for a person, and where the vendor's invoice differs."""
+    out = console()
+    rows = [
+        (row["tariff"] or "none", row["type_instance"] or "none", row["days"], _money(row["amount"], row["currency"]))
+        for row in document["lines"]
+    ]
+    out.print(table(f"{document['month']}", ("tariff", "type", "instance-days", "amount"), rows))
+    line(f"in all: {_sums(document['totals'])}")
+    if "forecast" in document:
+        line(f"forecast to the month's end, if nothing changes: {_sums(document['forecast'])}")
+        line(f"tonight at {moment(document['tonight']['at'])}: {_sums(document['tonight']['totals'])}")
+    if any(row["amount"] is None for row in document["lines"]):
+        line("no amount: a day of that tariff has no price; set it: syncer rates set TARIFF RATE CURRENCY --from DATE")
+    if "invoice" in document:
+        _print_invoice(document["invoice"])
+
+
+def _print_invoice(invoice: dict[str, Any]) -> None:
+    from syncer.invoice import KINDS
+
+    line("")
+    if not invoice["differences"]:
+        line("the invoice agrees")
+    for kind, meaning in KINDS.items():
+        found = [one for one in invoice["differences"] if one["kind"] == kind]
+        if not found:
+            continue
+        columns = (invoice["key"], "their days", "their amount", "our days", "our amount")
+        rows = [
+            (
+                one["key"] or "none",
+                one["invoiced_days"],
+                _money(one["invoiced_amount"]),
+                one["our_days"],
+                _money(one["our_amount"]),
+            )
+            for one in found
+        ]
+        sums = [
+            sum(one[name] for one in found if one[name] is not None)
+            for name in ("invoiced_days", "invoiced_amount", "our_days", "our_amount")
+        ]
+        console().print(table(f"{meaning}: {len(found)}", columns, rows))
+        line(
+            f"sum: theirs {sums[0]} days, {_money(sums[1])}; ours {sums[2]} days, {_money(sums[3])}; "
+            f"difference {sums[0] - sums[2]} days, {_money(sums[1] - sums[3])}"
+        )
+
+
+def _sums(totals: Sequence[dict[str, Any]]) -> str:
+    return "; ".join(f"{one['days']} days, {_money(one['amount'], one['currency'])}" for one in totals) or "nothing"
+
+
+def _money(amount: Any, currency: str | None = None) -> str:
+    if amount is None:
+        return "no amount"
+    return f"{amount:,.2f}{' ' + currency if currency else ''}"
+
+
+def print_report(figures: dict[str, Any]) -> None:
+    """The report for a terminal."""
+    out = console()
+    totals = figures["totals"]
+    line(
+        f"{totals['live']} live, of which {totals['expired']} expired; "
+        + ", ".join(f"{totals[word]} {word}" for word in ("deleted", "vanished", "purged"))
+    )
+    periods = [tuple(row.values()) for row in figures["periods"]]
+    out.print(table("\nNew, deleted, net", ("period", "new", "deleted", "net"), periods))
+    kinds = [tuple(row.values()) for row in figures["kinds"]]
+    out.print(table("\nBy type and tariff", ("type", "tariff", "live", "expired"), kinds))
+    words = ("month", "opening", "created", "deleted", "restored", "vanished", "closing")
+    churn = [
+        (*(row[word] for word in words), "" if row["churn_rate"] is None else f"{100 * row['churn_rate']:.1f} %")
+        for row in figures["churn"]
+    ]
+    out.print(table("\nMonth by month", (*words, "churn"), churn))
+    attention = [(reason, n) for reason, n in figures["attention"]["counts"].items()]
+    out.print(table("\nWhat needs attention (SELECT * FROM bi_attention)", ("reason", "instances"), attention))
+    freshness = [
+        (one["account"], one["state"], one["data_as_of"], _age(one["age_seconds"])) for one in figures["freshness"]
+    ]
+    out.print(table("\nFreshness", ("account", "state", "data as of", "age"), freshness))
+    for gap in figures["blind_gaps"]:
+        line(
+            f"careful: {gap['account']} saw nothing for more than 80 days before run {gap['id']} "
+            f"({moment(gap['started_at'])}); deletions of that time may be unknown"
+        )
+    if figures["first_answer_at"] is not None:
+        line(
+            f"the first answer was seen at {moment(figures['first_answer_at'])}; "
+            "instances deleted more than three months before are unknown"
+        )
 
 
 def _word(value: object) -> str:

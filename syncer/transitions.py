@@ -30,11 +30,9 @@ class Observation(NamedTuple):
     previous_observed_at: dict[str, datetime | None]
 
 
-def is_auto_renewing(instance: Instance) -> bool:
-    """Whether the upstream moves the expiration date forward by itself every day (UPSTREAM, Life)."""
-    if instance.is_partner is None:
-        return instance.tariff is not None and instance.tariff.startswith(PARTNER_TARIFF)
-    return instance.is_partner
+def is_auto_renewing(is_partner: bool | None, tariff: str | None) -> bool:
+    """Whether the upstream moves an instance's expiration date forward every day by itself (UPSTREAM, Life)."""
+    return is_partner if is_partner is not None else (tariff or "").startswith(PARTNER_TARIFF)
 
 
 def decide_new(instance: Instance, observation: Observation) -> Decision:
@@ -93,7 +91,7 @@ def decide_listed(row: MirrorRow, instance: Instance, observation: Observation) 
         happened(Transition.RENEWED, **expiry)
     elif instance.is_expired and not old.is_expired:
         events.append(_stated(Transition.EXPIRED, instance.expiration_date, observed_at, expiry))
-    elif later and is_auto_renewing(instance):
+    elif later and is_auto_renewing(instance.is_partner, instance.tariff):
         pass  # the daily roll: the row and `renewed_at` move, and nothing happened
     elif later and not instance.is_expired:
         happened(Transition.EXTENDED, **expiry)

@@ -1,0 +1,285 @@
+"""The commands that answer what people ask of the mirror, from its views; they write nothing but prices and rights."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from syncer.command import Context, Group, account_filter, json_flag, moment_of, now, with_settings
+from syncer.errors import ConfigurationError
+from syncer.model import LARGEST_ID
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+SHOWN = 200  # lines of a list for people; --json shows all
+
+
+@click.command()
+@with_settings
+@click.argument("id_instance", metavar="ID", type=click.IntRange(1, LARGEST_ID))
+@json_flag
+def explain(context: Context, id_instance: int, as_json: bool) -> None:
+    """Tell one instance's life in plain words, with the run that saw each step."""
+    from syncer import database, render, schema, story
+
+    schema.require_current(context.engine)
+    with database.reading(context.engine, "reading the instance") as connection:
+        life = story.read_life(connection, id_instance)
+        near = [] if life else story.near_ids(connection, id_instance)
+    if life is None:
+        hint = f"did you mean {' or '.join(map(str, near))}?" if near else "see: syncer export bi_instances"
+        raise ConfigurationError(f"explain: no instance {id_instance} was ever seen; {hint}")
+    lines = story.tell(life)
+    if as_json:
+        render.print_json(story.document(life, lines))
+    else:
+        for text in lines:
+            render.line(text)
+
+
+@click.group(cls=Group)
+def rates() -> None:
+    """The price table: what a day of a tariff costs (the API has no prices)."""
+
+
+@rates.command("set")
+@with_settings
+@click.argument("tariff")
+@click.argument("rate")
+@click.argument("currency")
+@click.option("--from", "valid_from", metavar="DATE", help="The first day (UTC+3) at this price; today if not given.")
+def set_rate(context: Context, tariff: str, rate: str, currency: str, valid_from: str | None) -> None:
+    """Record that a day of TARIFF costs RATE, for example: rates set PARTNER_23 12.50 RUB --from 2026-11-01."""
+    from syncer import billing, database, schema
+    from syncer.views import billing_day
+
+    price, code = billing.parse_rate(rate), billing.parse_currency(currency)
+    day = billing.parse_day("--from", valid_from) if valid_from else billing_day(now())
+    if not tariff.strip():
+        raise ConfigurationError("TARIFF: it is empty; name one as the upstream writes it, such as PARTNER_23")
+    schema.ensure_current(context.engine, may_migrate=context.settings.auto_migrate)
+    with database.writing(context.engine, "setting the rate") as connection:
+        billing.set_rate(connection, tariff, price, code, day)
+    click.echo(f"a day of {tariff} costs {price} {code} from {day} on")
+
+
+@rates.command("list")
+@with_settings
+@json_flag
+def list_rates(context: Context, as_json: bool) -> None:
+    """Show every price, and the tariffs in use that have none."""
+    from sqlalchemy import select
+
+    from syncer import billing, database, render, schema
+    from syncer.tables import instances
+
+    schema.require_current(context.engine)
+    with database.reading(context.engine, "reading the rates") as connection:
+        known = billing.read_rates(connection)
+        in_use = select(instances.c.tariff).where(~instances.c.deleted, instances.c.missing_since.is_(None)).distinct()
+        unpriced = sorted({str(tariff) for tariff in connection.scalars(in_use)} - {rate.tariff for rate in known})
+    if as_json:
+        render.print_json({"rates": [rate._asdict() for rate in known], "without_rate": unpriced})
+        return
+    if known:
+        rows = [
+            (rate.tariff, f"{rate.daily_rate.normalize():f}", rate.currency, str(rate.valid_from)) for rate in known
+        ]
+        render.console().print(render.table("Prices of a day", ("tariff", "rate", "currency", "from"), rows))
+    else:
+        click.echo("no prices are known")
+    for tariff in unpriced:
+        render.line(f"no price for {tariff}; set it: syncer rates set {tariff} RATE CURRENCY --from DATE")
+
+
+@click.command()
+@with_settings
+@click.argument("month")
+@account_filter
+@click.option(
+    "--invoice", "invoice_file", type=click.Path(path_type=Path), help="The vendor's invoice (CSV) to compare."
+)
+@click.option("--id-column", metavar="NAME", help="The invoice's column of instance ids.")
+@click.option("--tariff-column", metavar="NAME", help="Its column of tariffs, if it has no ids.")
+@click.option("--days-column", metavar="NAME", help="Its column of days.")
+@click.option("--amount-column", metavar="NAME", help="Its column of amounts.")
+@json_flag
+def bill(
+    context: Context,
+    month: str,
+    account_name: str | None,
+    invoice_file: Path | None,
+    id_column: str | None,
+    tariff_column: str | None,
+    days_column: str | None,
+    amount_column: str | None,
+    as_json: bool,
+) -> int:
+    """Show what MONTH (2026-11) costs by the upstream's rule; with --invoice, exit code 1 where the invoice differs."""
+    from syncer import billing, database, estate, render, schema
+    from syncer.invoice import compare_invoice, read_invoice
+    from syncer.views import billing_day
+
+    moment = now()
+    first = billing.month_of(month, billing_day(moment))
+    names = {"id": id_column, "tariff": tariff_column, "days": days_column, "amount": amount_column}
+    if invoice_file is None and any(names.values()):
+        raise ConfigurationError("bill: the column options belong to --invoice FILE, which is not given")
+    invoice = read_invoice(invoice_file, names) if invoice_file is not None else None
+    schema.require_current(context.engine)
+    with database.reading(context.engine, "reading the bill") as connection:
+        statuses = _accounts(estate.read_accounts(connection, moment), account_name)
+        document = billing.bill(connection, first, moment, account_name)
+        if invoice is not None:
+            by_id = invoice.key == "id"
+            ours = (
+                {
+                    str(key): charge
+                    for key, charge in billing.charges_by_instance(connection, first, moment, account_name).items()
+                }
+                if by_id
+                else billing.charges_by_tariff(document)
+            )
+            differences = compare_invoice(invoice, ours)
+            document["invoice"] = {"key": invoice.key, "differences": [one._asdict() for one in differences]}
+    document["data_as_of"] = {status.account: status.data_as_of for status in statuses}
+    if as_json:
+        render.print_json(document)
+    else:
+        render.print_bill(document)
+        for status in statuses:
+            if not status.is_fresh:
+                render.line(f"careful: the data of {status.account} is {status.state}; later days assume no change")
+    return 1 if invoice is not None and differences else 0
+
+
+def _accounts(statuses: list[Any], account_name: str | None) -> list[Any]:
+    """The statuses of one account or all; raises `ConfigurationError` for one that the database does not know."""
+    from difflib import get_close_matches
+
+    found = [status for status in statuses if account_name in {None, status.account}]
+    if account_name is not None and not found:
+        names = [status.account for status in statuses]
+        near = get_close_matches(account_name, names, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(names) or 'none yet'}"
+        raise ConfigurationError(f"--account: the database knows no account {account_name!r}; {hint}")
+    return found
+
+
+@click.command()
+@with_settings
+@click.argument("before", metavar="A")
+@click.argument("after", metavar="B", default="now")
+@json_flag
+def diff(context: Context, before: str, after: str, as_json: bool) -> None:
+    """Show what changed between two moments, such as 2026-10-01 and now."""
+    from syncer import database, past, render, schema
+
+    first, second = _moment_or_now("A", before), _moment_or_now("B", after)
+    if first > second:
+        raise ConfigurationError(f"diff: A ({before}) lies after B ({after}); exchange them")
+    schema.require_current(context.engine)
+    with database.reading(context.engine, "reading the past") as connection:
+        found = past.difference(connection, first, second)
+    if as_json:
+        render.print_json(found)
+    else:
+        render.print_difference(found, SHOWN)
+
+
+def _moment_or_now(name: str, text: str) -> "datetime":
+    return (moment_of(name, text) if text != "now" else None) or now()
+
+
+@click.command()
+@with_settings
+@click.argument("view")
+@click.option("--format", "format_", default=None, help="csv, jsonl or parquet; by the file's ending if not given.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="The file; standard output if not given.")
+def export(context: Context, view: str, format_: str | None, output: Path | None) -> None:
+    """Write a view as csv, jsonl or parquet."""
+    from difflib import get_close_matches
+
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    from syncer import database, render, schema
+    from syncer import export as files
+    from syncer.views import VIEWS
+
+    if view not in VIEWS:
+        near = get_close_matches(view, VIEWS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(VIEWS)}"
+        raise ConfigurationError(f"export: there is no view {view!r}; {hint}")
+    ending = output.suffix.removeprefix(".").lower() if output is not None else ""
+    chosen_format = (format_ or (ending if ending in files.FORMATS else "csv")).lower()
+    if chosen_format not in files.FORMATS:
+        raise ConfigurationError(f"--format: {format_!r} is none of {', '.join(files.FORMATS)}")
+    if output is None and chosen_format == "parquet" and sys.stdout.isatty():
+        raise ConfigurationError("export: Parquet is not for a terminal; name a file with -o FILE")
+    schema.require_current(context.engine)
+    errors = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with (
+        database.reading(context.engine, f"reading {view}") as connection,
+        Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress,
+    ):
+        task = progress.add_task(f"{view}: 0 rows", total=None)
+
+        def told(rows: int) -> None:
+            progress.update(task, description=f"{view}: {rows} rows")
+
+        rows = files.batches(connection, VIEWS[view])
+        if output is None:
+            files.write(chosen_format, VIEWS[view], rows, sys.stdout.buffer, told)
+            return
+        with files.opened(output) as out:
+            written = files.write(chosen_format, VIEWS[view], rows, out, told)
+    render.line(f"{written} rows of {view} are in {output}")
+
+
+@click.command("grant-reader")
+@with_settings
+@click.argument("role")
+def grant_reader(context: Context, role: str) -> None:
+    """Let a PostgreSQL ROLE read the views and the tables without secrets, and nothing else."""
+    from syncer import database, grants, schema
+
+    if context.engine.dialect.name == "postgresql":
+        schema.require_current(context.engine)
+    with database.writing(context.engine, "granting rights") as connection:
+        readable = grants.grant_reader(connection, role)
+    click.echo(f"{role} may read: {', '.join(readable)}")
+
+
+@click.command()
+@with_settings
+@account_filter
+@click.option("--html", "html_file", type=click.Path(path_type=Path), help="Write one self-contained page instead.")
+@json_flag
+def report(context: Context, account_name: str | None, html_file: Path | None, as_json: bool) -> None:
+    """Show the estate in figures; --html FILE writes them with charts."""
+    from syncer import database, estate, export, render, schema
+    from syncer import report as figures
+
+    moment = now()
+    schema.require_current(context.engine)
+    with database.reading(context.engine, "reading the report") as connection:
+        _accounts(estate.read_accounts(connection, moment), account_name)
+        found = figures.read_figures(connection, moment, account_name)
+    if html_file is not None:
+        from syncer.report_page import page
+
+        with export.opened(html_file) as out:
+            out.write(page(found).encode())
+        render.line(f"the report is in {html_file}")
+    elif as_json:
+        render.print_json(found)
+    else:
+        render.print_report(found)
+
+
+COMMANDS = (explain, rates, bill, diff, export, report)
+DATABASE_COMMANDS = (grant_reader,)

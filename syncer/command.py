@@ -1,0 +1,141 @@
+"""What every command starts from: settings by flag, environment and file, an engine, a clock, and log lines."""
+
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from syncer.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from syncer.config import AccountSettings, Settings
+    from syncer.runs import Runs
+    from syncer.scrub import Scrubber
+    from syncer.sync import RunReport
+
+SETTING_FLAGS = (
+    "database-url",
+    "api-url",
+    "partner-token-file",
+    "schedule",
+    "timezone",
+    "upstream-offset",
+    "expiry-grace",
+    "guard-vanished",
+    "timeout",
+    "max-body",
+    "log-format",
+    "log-level",
+    "listen",
+    "ping-url",
+    "auto-migrate",
+)
+"""Settings that may be given on the command line; secrets may not, a process list shows them to everybody."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every command starts from."""
+
+    settings: "Settings"
+    scrub: "Scrubber"
+    engine: "Engine"
+    flags: dict[str, str | None]
+    config_file: Path | None
+
+
+def now() -> datetime:
+    """The clock of production."""
+    return datetime.now(UTC)  # noqa: TID251 - the one place
+
+
+class Group(click.Group):
+    """A group that suggests the command that was probably meant."""
+
+    def resolve_command(self, context: click.Context, arguments: list[str]) -> Any:
+        from difflib import get_close_matches
+
+        near = get_close_matches(arguments[0], self.list_commands(context), n=1)
+        if self.get_command(context, arguments[0]) is None and near:
+            context.fail(f"There is no command {arguments[0]!r}; did you mean {near[0]!r}?")
+        return super().resolve_command(context, arguments)
+
+
+def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the flags of all settings, and a `Context` as its first argument."""
+
+    def run(**arguments: Any) -> Any:
+        flags = {flag.replace("-", "_"): arguments.pop(f"setting_{flag.replace('-', '_')}") for flag in SETTING_FLAGS}
+        return command(_start(flags, arguments.pop("config_file")), **arguments)
+
+    run.__name__ = command.__name__
+    run.__doc__ = command.__doc__
+    run.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]  # click's own place
+    for flag in reversed(SETTING_FLAGS):
+        variable = f"SYNCER_{flag.upper().replace('-', '_')}"
+        run = click.option(
+            f"--{flag}", f"setting_{flag.replace('-', '_')}", metavar="TEXT", help=f"Before {variable}."
+        )(run)
+    return click.option(
+        "--config", "config_file", type=click.Path(path_type=Path), help="The configuration file, else ./syncer.toml."
+    )(run)
+
+
+def _start(flags: dict[str, str | None], config_file: Path | None) -> Context:
+    from syncer import config, database
+    from syncer.logs import start_logging
+    from syncer.scrub import Scrubber
+
+    settings = config.load(flags, config.environment(), config_file, Path.cwd())
+    scrub = Scrubber(settings.secrets())
+    start_logging(settings.log_format or config.default_log_format(sys.stderr.isatty()), settings.log_level, scrub)
+    last_scrubber[:] = [scrub]
+    return Context(settings, scrub, database.open_engine(settings.database_url), flags, config_file)
+
+
+last_scrubber: list[Callable[[str], str]] = []
+"""For the last resort in `main`, which may have to print what no command foresaw."""
+
+
+json_flag = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+account_filter = click.option("--account", "account_name", metavar="NAME", help="Only this account.")
+
+
+def chosen(context: Context, account_name: str | None) -> list["AccountSettings"]:
+    from difflib import get_close_matches
+
+    accounts = context.settings.accounts
+    chosen = [account for account in accounts if account_name in {None, account.name}]
+    if not chosen:
+        names = [account.name for account in accounts]
+        near = get_close_matches(account_name or "", names, n=1)
+        raise ConfigurationError(
+            f"--account: there is no account {account_name!r}; "
+            + (f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(names)}")
+        )
+    return chosen
+
+
+def runs_of(context: Context, on_end: Callable[["RunReport", float], None] = lambda _report, _seconds: None) -> "Runs":
+    """What runs accounts by these settings; every token is checked before anything starts."""
+    from syncer.config import check_tokens
+    from syncer.runs import Runs
+
+    check_tokens(context.settings)
+    return Runs(context.settings, context.engine, context.scrub, now, on_end)
+
+
+def moment_of(flag: str, text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    with suppress(ValueError, OverflowError):
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    raise ConfigurationError(f"{flag}: {text!r} is no time such as 2026-11-23 or 2026-11-23T10:00:00+03:00")

@@ -1,0 +1,151 @@
+"""A view as a file: CSV that no spreadsheet is tricked by, JSON lines or Parquet; streamed, never held whole."""
+
+import csv
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import IO, Any
+
+from sqlalchemy import BigInteger, Boolean, Connection, Date, Integer, select
+from sqlalchemy.sql.expression import TableClause
+
+from syncer.errors import ConfigurationError
+from syncer.tables import UtcDateTime
+from syncer.views import plain
+
+BATCH_ROWS = 5_000
+FORMATS = ("csv", "jsonl", "parquet")
+# A spreadsheet takes a cell that begins so for a formula; white space before it does not help.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+
+Row = Mapping[str, Any]
+
+
+def batches(connection: Connection, view: TableClause) -> Iterator[list[dict[str, Any]]]:
+    """The rows of a view, so many at a time."""
+    result = connection.execute(select(view).execution_options(yield_per=BATCH_ROWS))
+    for partition in result.partitions():
+        yield [plain(dict(row._mapping)) for row in partition]
+
+
+def write(
+    format_: str, view: TableClause, rows: Iterator[list[dict[str, Any]]], out: IO[bytes], told: Callable[[int], None]
+) -> int:
+    """Write every row, and say after each batch how many there were so far; gives their number."""
+    writers: dict[str, Callable[[TableClause, IO[bytes]], Callable[[Sequence[Row] | None], None]]] = {
+        "csv": _csv_writer,
+        "jsonl": _jsonl_writer,
+        "parquet": _parquet_writer,
+    }
+    put = writers[format_](view, out)
+    written = 0
+    for batch in rows:
+        put(batch)
+        written += len(batch)
+        told(written)
+    put(None)
+    return written
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[IO[bytes]]:
+    """A file that takes its name only when it is whole; raises `ConfigurationError` where it cannot be written."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
+    problem = None
+    try:
+        with unfinished.open("wb") as out:
+            yield out
+        unfinished.replace(path)
+    except OSError as error:
+        problem = error.strerror or type(error).__name__
+    finally:
+        unfinished.unlink(missing_ok=True)
+    if problem is not None:
+        raise ConfigurationError(f"writing {path}: {problem}; choose another file with -o")
+
+
+def _csv_writer(view: TableClause, out: IO[bytes]) -> Callable[[Sequence[Row] | None], None]:
+    import io
+
+    names = [column.name for column in view.columns]
+    text = io.TextIOWrapper(out, "utf-8", newline="", write_through=True)
+    writer = csv.writer(text)
+    writer.writerow(names)
+
+    def put(rows: Sequence[Row] | None) -> None:
+        if rows is None:
+            text.flush()
+            text.detach()
+        else:
+            writer.writerows([_cell(row[name]) for name in names] for row in rows)
+
+    return put
+
+
+def _cell(value: Any) -> Any:
+    """A cell that a spreadsheet shows as it stands; text that it would take for a formula is quoted with `'`."""
+    if isinstance(value, str):
+        return f"'{value}" if value.lstrip(" \u00a0").startswith(_FORMULA) or value.startswith(_FORMULA) else value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    if isinstance(value, date | Decimal):
+        return str(value)
+    return value
+
+
+def _jsonl_writer(view: TableClause, out: IO[bytes]) -> Callable[[Sequence[Row] | None], None]:
+    names = [column.name for column in view.columns]
+
+    def put(rows: Sequence[Row] | None) -> None:
+        for row in rows or ():
+            line = json.dumps({name: _number(row[name]) for name in names}, ensure_ascii=False)
+            out.write(line.encode() + b"\n")
+
+    return put
+
+
+def _number(value: Any) -> Any:
+    return float(value) if isinstance(value, Decimal) else _plain(value)
+
+
+def _parquet_writer(view: TableClause, out: IO[bytes]) -> Callable[[Sequence[Row] | None], None]:
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ImportError:
+        pa = None
+    if pa is None:
+        raise ConfigurationError("--format parquet: pyarrow is not installed; run: pip install 'syncer[parquet]'")
+    kinds: dict[type, Any] = {
+        BigInteger: pa.int64(),
+        Integer: pa.int64(),
+        Boolean: pa.bool_(),
+        Date: pa.date32(),
+        UtcDateTime: pa.timestamp("us", tz="UTC"),
+    }
+    numbers = {"amount": pa.decimal128(38, 6), "churn_rate": pa.float64(), "survival": pa.float64()}
+    schema = pa.schema(
+        [
+            (column.name, numbers.get(column.name) or kinds.get(type(column.type), pa.string()))
+            for column in view.columns
+        ]
+    )
+    writer = parquet.ParquetWriter(out, schema)
+
+    def put(rows: Sequence[Row] | None) -> None:
+        if rows is None:
+            writer.close()
+        else:
+            writer.write_table(pa.Table.from_pylist([dict(row) for row in rows], schema=schema))
+
+    return put

@@ -1,0 +1,96 @@
+"""The views of CONTRACT 7 with the types of their columns on either database; their SQL is in `migrations/views`."""
+
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, Connection, Date, Integer, Select, column, table
+from sqlalchemy.sql.expression import TableClause
+from sqlalchemy.types import TypeEngine
+
+from syncer.tables import UtcDateTime
+
+BILLING_OFFSET = timedelta(hours=3)  # a day is a day at UTC+3, where the upstream bills (CONTRACT 7)
+
+_TYPES: dict[type[TypeEngine[Any]] | type[UtcDateTime], str] = {
+    BigInteger: "id_instance",
+    Boolean: "is_partner is_free is_expired missing",
+    Date: "day",
+    UtcDateTime: (
+        "time_created time_deleted expiration_date renewed_at first_seen_at last_seen_at changed_at missing_since "
+        "valid_from valid_to since data_as_of last_run_at"
+    ),
+    Integer: (
+        "days_to_expiration age_days billable_days days_left created live billable instance_days opening restored "
+        "vanished closing age_months size alive n age_seconds consecutive_failures listed expired"
+    ),
+}
+_TYPE_OF = {name: kind for kind, names in _TYPES.items() for name in names.split()}
+
+
+def _view(name: str, columns: str, **types: type[TypeEngine[Any]]) -> TableClause:
+    return table(name, *(column(one, types.get(one, _TYPE_OF.get(one))) for one in columns.split()))
+
+
+bi_instances = _view(
+    "bi_instances",
+    "id_instance account name type_instance messenger tariff status is_partner is_free time_created time_deleted "
+    "expiration_date days_to_expiration age_days billable_days renewed_at first_seen_at last_seen_at changed_at "
+    "missing_since",
+)
+instance_versions = _view(
+    "instance_versions",
+    "id_instance account name type_instance messenger tariff is_free is_partner time_deleted deleted expiration_date "
+    "is_expired missing valid_from valid_to",
+    deleted=Boolean,
+)
+bi_daily = _view("bi_daily", "day account type_instance tariff created deleted live billable", deleted=Integer)
+bi_billing_monthly = _view("bi_billing_monthly", "month account type_instance tariff instance_days currency amount")
+bi_expiring = _view("bi_expiring", "id_instance account name tariff expiration_date days_left")
+bi_churn_monthly = _view(
+    "bi_churn_monthly",
+    "month account opening created deleted restored vanished closing churn_rate",
+    deleted=Integer,
+)
+bi_cohorts = _view("bi_cohorts", "cohort_month age_months account size alive survival")
+bi_transitions_daily = _view("bi_transitions_daily", "day account transition n")
+bi_attention = _view("bi_attention", "id_instance account name reason since")
+sync_status = _view(
+    "sync_status",
+    "account state data_as_of age_seconds last_run_at last_status consecutive_failures last_error listed live deleted "
+    "expired",
+    deleted=Integer,
+)
+
+VIEWS: dict[str, TableClause] = {
+    view.name: view
+    for view in (
+        bi_instances,
+        instance_versions,
+        bi_daily,
+        bi_billing_monthly,
+        bi_expiring,
+        bi_churn_monthly,
+        bi_cohorts,
+        bi_transitions_daily,
+        bi_attention,
+        sync_status,
+    )
+}
+
+
+def read(connection: Connection, query: Select[Any]) -> list[dict[str, Any]]:
+    """The rows of a query over views, money as exact decimals."""
+    return [plain(dict(row._mapping)) for row in connection.execute(query)]
+
+
+def plain(row: dict[str, Any]) -> dict[str, Any]:
+    """A row with its amount as a decimal: SQLite gives a float, whose shortest form is the sum of whole millionths."""
+    if isinstance(row.get("amount"), float):
+        row["amount"] = Decimal(repr(row["amount"]))
+    return row
+
+
+def billing_day(moment: datetime) -> date:
+    """The day at UTC+3 on which a moment falls."""
+    return (moment + BILLING_OFFSET).date()
