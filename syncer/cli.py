@@ -31,8 +31,19 @@ from syncer.model import LARGEST_ID, Transition
 log = logging.getLogger("syncer")
 
 
+def _print_version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        from syncer import schema
+
+        click.echo(f"syncer {__version__} (schema {schema.head()})")
+        context.exit()
+
+
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="syncer")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version,
+    help="Show syncer's version and its schema's, and exit.",
+)  # fmt: skip
 def cli() -> None:
     """Mirror a GREEN-API partner's instances into SQL, with a history of every deletion, expiry and renewal."""
 
@@ -344,7 +355,7 @@ def main() -> NoReturn:
     """Run a command; every error that a user can meet is one line on standard error."""
     standard_output = sys.stdout
     try:
-        code = cli.main(standalone_mode=False)
+        code = cli.main(prog_name="syncer", standalone_mode=False)
     except SyncerError as error:
         code = _complain(str(error), error.exit_code)
     except click.exceptions.Exit as ended:

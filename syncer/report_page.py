@@ -274,7 +274,8 @@ def _notes(figures: Mapping[str, Any]) -> str:
     return (
         '<section><h2>How to read this</h2><p class="faint">Days are days at UTC+3, where the upstream bills, '
         f"and weeks begin on Monday. syncer saw the first answer at {escape(first)}: instances deleted more "
-        "than three months before are unknown, so older months show too few created and too high a survival.</p></section>"
+        "than three months before are unknown, so older months show too few created and too high a survival."
+        "</p></section>"
     )
 
 
