@@ -1,5 +1,6 @@
 """The report as one self-contained HTML page: charts as SVG with a table under each, light, dark, small and printed."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -40,7 +41,11 @@ figcaption { font-weight: 600; }
 table { border-collapse: collapse; font-size: .9rem; width: 100%; }
 th, td { text-align: left; padding: .25rem .6rem; border-bottom: 1px solid var(--rule); vertical-align: top; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-td { overflow-wrap: anywhere; } details summary { cursor: pointer; color: var(--faint); padding: .3rem 0; }
+td { overflow-wrap: break-word; } .legend { margin: 0; padding: 0; font-size: .9rem; }
+.legend li { display: inline-block; margin-right: 1rem; }
+.legend li::before { content: ""; display: inline-block; width: .8em; height: .8em; margin-right: .4em;
+  background: var(--series); print-color-adjust: exact; }
+details summary { cursor: pointer; color: var(--faint); padding: .3rem 0; }
 @media print { :root { --paper: #fff; --ink: #000; --faint: #333; --rule: #999; --card: #fff; --c1: #1f6feb;
   --c2: #c2410c; --c3: #57606a; --c4: #8250df; --c5: #1a7f37; --c6: #9a6700; color-scheme: light; }
   body { max-width: none; padding: 0; } figure, tr, .tiles div { break-inside: avoid; } .charts { display: block; } }
@@ -58,14 +63,17 @@ STYLE = Style(
     transition="none",
     colors=COLOURS,
     font_family="system-ui, sans-serif",
-    label_font_size=15,
-    major_label_font_size=15,
+    label_font_size=19,
+    major_label_font_size=19,
     legend_font_size=16,
     value_font_size=14,
     no_data_font_size=20,
 )
 
 Rows = Sequence[Sequence[object]]
+_SCRIPT = re.compile(
+    r"<script\b.*?</script>", re.DOTALL
+)  # the library's tooltips; a page without scripts is safe to mail
 
 
 def page(figures: Mapping[str, Any]) -> str:
@@ -164,15 +172,16 @@ def _charts(figures: Mapping[str, Any]) -> Iterable[str]:
     days: dict[date, int] = {}
     for row in figures["expiring"]:
         days[row["expiration_date"].date()] = days.get(row["expiration_date"].date(), 0) + 1
-    chart = _chart(pygal.Bar, show_legend=False)
+    chart = _chart(pygal.Bar)
     chart.x_labels = [f"{day:%d %b}" for day in days]
     chart.add("expiring", list(days.values()))
+    chart.y_labels = _whole_steps(max(days.values(), default=0))
     yield _figure("Upcoming expiries", chart, ("day (UTC)", "instances"), list(days.items()))
 
 
 def _survival(cohorts: Sequence[Mapping[str, Any]]) -> str:
     shown = cohorts[-6:]
-    chart = _chart(pygal.Line, range=(0, 100), dots_size=3)
+    chart = _chart(pygal.Line, range=(0, 100), dots_size=4, stroke_style={"width": 3})
     oldest = max((len(row["survival"]) for row in shown), default=0)
     chart.x_labels = [str(age) for age in range(oldest)]
     chart.value_formatter = lambda value: f"{value:.0f} %"
@@ -225,8 +234,7 @@ def _chart(kind: Any, **options: Any) -> Any:
         js=[],
         disable_xml_declaration=True,
         pretty_print=False,
-        legend_at_bottom=True,
-        legend_at_bottom_columns=3,
+        show_legend=False,  # a legend in HTML can be read at any width
         no_data_text="nothing yet",
         x_label_rotation=35,
         **options,
@@ -240,15 +248,35 @@ def _time_chart(kind: Any, rows: Sequence[Mapping[str, Any]], words: Sequence[st
     chart.x_labels_major = labels[:: max(1, -(-len(labels) // MOST_LABELS))]
     for word in words:
         chart.add(word, [row[word] for row in rows])
+    tops = [sum(row[word] for word in words) if options else max(row[word] for word in words) for row in rows]
+    chart.y_labels = _whole_steps(max(tops, default=0))
     return chart
 
 
 def _figure(title: str, chart: Any, columns: Sequence[str], rows: Rows) -> str:
-    svg = chart.render(is_unicode=True).replace("<svg ", f'<svg role="img" aria-label="{escape(title)}" ', 1)
+    svg = _SCRIPT.sub("", chart.render(is_unicode=True)).replace(
+        "<svg ", f'<svg role="img" aria-label="{escape(title)}" ', 1
+    )
     return (
-        f"<figure><figcaption>{escape(title)}</figcaption>{svg}"
+        f"<figure><figcaption>{escape(title)}</figcaption>{svg}{_legend(chart)}"
         f"<details><summary>the figures</summary>{_table(columns, rows)}</details></figure>"
     )
+
+
+def _legend(chart: Any) -> str:
+    names = [options["title"] for _, options in chart.raw_series]
+    items = "".join(
+        f'<li style="--series: {colour}">{escape(name)}</li>' for name, colour in zip(names, COLOURS, strict=False)
+    )
+    return f'<ul class="legend">{items}</ul>' if len(names) > 1 else ""
+
+
+def _whole_steps(largest: int) -> list[int]:
+    """Labels of an axis that counts: whole numbers, at most seven."""
+    step = next(
+        step for power in range(20) for step in (10**power, 2 * 10**power, 5 * 10**power) if largest <= 6 * step
+    )
+    return list(range(0, largest + step, step))
 
 
 def _section(title: str, columns: Sequence[str], rows: Rows, remark: str = "") -> str:

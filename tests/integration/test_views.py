@@ -12,6 +12,8 @@ from life_model import LifeModel
 from mirror import Mirror, account
 from sqlalchemy import text
 
+from syncer.billing import charges_by_instance
+
 COLUMNS = {
     "bi_instances": "id_instance, account, name, type_instance, messenger, tariff, status, is_partner, is_free, time_created, time_deleted, expiration_date, days_to_expiration, age_days, billable_days, renewed_at, first_seen_at, last_seen_at, changed_at, missing_since",
     "instance_versions": "id_instance, account, name, type_instance, messenger, tariff, is_free, is_partner, time_deleted, deleted, expiration_date, is_expired, missing, valid_from, valid_to",
@@ -168,9 +170,20 @@ def test_days_months_cohorts_and_bills_are_those_of_the_answers(recent: Mirror, 
     assert {key: model.billable_days(key, today()) for key in model.lives} == {
         row["id_instance"]: row["billable_days"] for row in query(recent, "SELECT * FROM bi_instances")
     }
+    _check_instances_of_a_bill(recent, expected)
     _check_churn(recent, expected)
     _check_cohorts(recent, model)
     _check_versions(recent)
+
+
+def _check_instances_of_a_bill(mirror: Mirror, daily: dict[Any, Counter[str]]) -> None:
+    """What `syncer bill --invoice` counts by instance comes to what the view counts by day."""
+    month = (today() - timedelta(days=40)).replace(day=1)
+    expected = sum(figures["billable"] for (day, _), figures in daily.items() if f"{day:%Y-%m}" == f"{month:%Y-%m}")
+    with mirror.engine.connect() as connection:
+        charges = charges_by_instance(connection, month, real_now(), None)
+
+    assert expected == sum(charge.days for charge in charges.values())
 
 
 def _check_churn(mirror: Mirror, daily: dict[Any, Counter[str]]) -> None:

@@ -1,0 +1,402 @@
+"""What people ask of the mirror, asked of the real program on both databases."""
+
+import csv
+import io
+import json
+import shutil
+import subprocess
+from datetime import UTC, datetime, timedelta
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pyarrow.parquet
+import pytest
+from builders import item, paid
+from conftest import RunSyncer
+from mirror import Mirror
+from psycopg import sql
+from sqlalchemy import text
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+Answers = dict[str, Any]
+
+
+def local(moment: datetime) -> str:
+    """A moment as the upstream writes it."""
+    return (moment + timedelta(hours=3)).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def real_now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)  # noqa: TID251 - the views' clock is the database's
+
+
+@pytest.fixture
+def estate(mirror: Mirror) -> Mirror:
+    """Ten days of polls: one instance stays, one is deleted, one expires and is paid, one is renamed and moves tariff."""
+    start = real_now() - timedelta(days=10)
+    mirror.now = start
+    items = {
+        1: item(1, timeCreated=local(start - timedelta(days=5))),
+        2: item(2, timeCreated=local(start - timedelta(days=5)), name="=cmd|' /C calc'!A0"),
+        3: paid(3, timeCreated=local(start - timedelta(days=5)), expirationDate=local(start + timedelta(days=1))),
+        4: item(4, timeCreated=local(start - timedelta(days=5)), name="old <b>name</b>"),
+    }
+    mirror.observe(items.values(), after=timedelta())
+    items[3] |= {"isExpired": True}
+    mirror.observe(items.values(), after=timedelta(days=2))
+    items[3] |= {"isExpired": False, "expirationDate": local(start + timedelta(days=40))}
+    items[2] |= {"deleted": True, "timeDeleted": local(start + timedelta(days=3))}
+    items[4] |= {"name": "new <b>name</b>", "tariff": "PARTNER_24"}
+    mirror.observe(items.values(), after=timedelta(days=2))
+    mirror.observe(items.values(), after=timedelta(days=6) - timedelta(minutes=1))
+    return mirror
+
+
+@pytest.fixture
+def env(estate: Mirror) -> dict[str, str]:
+    return {"SYNCER_DATABASE_URL": estate.engine.url.render_as_string(hide_password=False)}
+
+
+def query(mirror: Mirror, statement: str) -> list[tuple[Any, ...]]:
+    with mirror.engine.connect() as connection:
+        return [tuple(row) for row in connection.execute(text(statement))]
+
+
+def test_explain_tells_the_life_of_an_instance_with_its_sources(run_syncer: RunSyncer, env: dict[str, str]) -> None:
+    done = run_syncer("explain", "3", env=env)
+    story = done.stdout
+
+    assert 0 == done.returncode, done.stderr
+    for words in (
+        "It was created.",
+        "the upstream's own time; seen by run 1",
+        "It expired.",
+        "seen by run 2",
+        "It was paid for again, until",
+    ):
+        assert words in story
+    assert story.index("It was created") < story.index("It expired") < story.index("It was paid for again")
+    told = json.loads(run_syncer("explain", "4", "--json", env=env).stdout)
+    assert ["created", "changed"] == [event["transition"] for event in told["history"]]
+    assert "    the tariff: PARTNER_23 → PARTNER_24" in told["story"]
+
+
+def test_explain_suggests_the_id_that_was_meant(run_syncer: RunSyncer, estate: Mirror, env: dict[str, str]) -> None:
+    estate.observe([item(710300104729), *(item(n) for n in (1, 2, 4)), paid(3)])
+    done = run_syncer("explain", "71030010472", env=env)
+
+    assert (2, "") == (done.returncode, done.stdout)
+    assert "syncer: explain: no instance 71030010472 was ever seen; did you mean 710300104729?\n" == done.stderr
+
+
+def test_rates_price_the_bill_from_their_day(run_syncer: RunSyncer, estate: Mirror, env: dict[str, str]) -> None:
+    this_month = (real_now() + timedelta(hours=3)).strftime("%Y-%m")
+    for arguments in (
+        ("PARTNER_23", "2.50", "rub", "--from", "2020-01-01"),
+        ("PARTNER_24", "1,5", "RUB", "--from", "2020-01-01"),
+    ):
+        done = run_syncer("rates", "set", *arguments, env=env)
+        assert 0 == done.returncode, done.stderr
+    listed = json.loads(run_syncer("rates", "list", "--json", env=env).stdout)
+    bill = json.loads(run_syncer("bill", this_month, "--json", env=env).stdout)
+    expected = query(
+        estate, f"SELECT tariff, instance_days FROM bi_billing_monthly WHERE month = '{this_month}' ORDER BY tariff"
+    )
+
+    assert [("PARTNER_23", "RUB", "2.500000"), ("PARTNER_24", "RUB", "1.500000")] == [
+        (rate["tariff"], rate["currency"], rate["daily_rate"]) for rate in listed["rates"]
+    ]
+    assert ["BUSINESS"] == listed["without_rate"]
+    assert expected == [(line["tariff"], line["days"]) for line in bill["lines"]]
+    prices = {"PARTNER_23": 2.5, "PARTNER_24": 1.5}
+    assert [prices[tariff] * days if tariff in prices else None for tariff, days in expected] == [
+        None if line["amount"] is None else float(line["amount"]) for line in bill["lines"]
+    ]
+    # two auto-renewing and one paid instance live
+    assert {"RUB": (2, 4.0), None: (1, None)} == {
+        total["currency"]: (total["days"], total["amount"] and float(total["amount"]))
+        for total in bill["tonight"]["totals"]
+    }
+    nights = sum(total["days"] for total in bill["forecast"]) - sum(days for _, days in expected)
+    assert 0 == nights % 3
+    shown = run_syncer("bill", this_month, env=env).stdout
+    assert "forecast to the month's end" in shown
+    assert "no price" in shown
+
+
+@pytest.mark.parametrize("mirror", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("bill", "2026-13"), "MONTH: '2026-13' is no month"),
+        (("bill", "2999-01"), "has not begun"),
+        (("bill", "november"), "is no month"),
+        (("rates", "set", "A", "x", "RUB"), "RATE: 'x' is no price"),
+        (("rates", "set", "A", "-1", "RUB"), "No such option"),
+        (("rates", "set", "A", "1", "roubles"), "CURRENCY: 'roubles'"),
+        (("rates", "set", "A", "1", "RUB", "--from", "1.11.2026"), "--from: '1.11.2026' is no day"),
+        (("diff", "now", "2026-01-01"), "lies after"),
+        (("diff", "yesterday"), "'yesterday' is no time"),
+        (("status", "--as-of", "2999-01-01"), "has not come yet"),
+        (("export", "bi_dayly"), "did you mean bi_daily?"),
+        (("export", "instances"), "there is no view"),
+        (("export", "bi_daily", "--format", "xlsx"), "--format: 'xlsx' is none of csv, jsonl, parquet"),
+        (("export", "bi_daily", "-o", "/nowhere/x.csv"), "writing /nowhere/x.csv: No such file"),
+        (("report", "--account", "defalt"), "did you mean 'default'?"),
+        (("bill", "2026-01", "--invoice", "/nowhere.csv"), "--invoice: reading /nowhere.csv"),
+        (("bill", "2026-01", "--days-column", "x"), "belong to --invoice"),
+    ],
+)  # fmt: skip
+def test_a_wrong_question_is_answered_in_one_line(
+    run_syncer: RunSyncer, env: dict[str, str], arguments: tuple[str, ...], complaint: str
+) -> None:
+    done = run_syncer(*arguments, env=env)
+
+    assert (2, "") == (done.returncode, done.stdout)
+    assert 1 == done.stderr.count("\n")
+    assert complaint in done.stderr
+
+
+def test_an_invoice_is_compared_instance_by_instance(
+    run_syncer: RunSyncer, env: dict[str, str], tmp_path: Path
+) -> None:
+    month = (real_now() + timedelta(hours=3)).replace(day=1)
+    ours = json.loads(run_syncer("bill", f"{month:%Y-%m}", "--json", env=env).stdout)
+    run_syncer("rates", "set", "PARTNER_23", "2", "RUB", "--from", "2020-01-01", env=env)
+    invoice = tmp_path / "invoice.csv"
+    invoice.write_text("\ufeffidInstance;Дни;Сумма\n1;1000;2 000,00\n777;3;6,00\n", "utf-8")
+    done = run_syncer("bill", f"{month:%Y-%m}", "--invoice", str(invoice), "--json", env=env)
+    found = {(one["kind"], one["key"]) for one in json.loads(done.stdout)["invoice"]["differences"]}
+
+    assert 1 == done.returncode
+    assert {("only_invoiced", "777"), ("days", "1")} < found
+    assert {("only_seen", "3"), ("only_seen", "4")} < found
+
+    charged = {
+        str(one["key"]): one["our_days"] for one in json.loads(done.stdout)["invoice"]["differences"] if one["our_days"]
+    }
+    assert sum(line["days"] for line in ours["lines"]) == sum(charged.values())
+    invoice.write_text("id,days\n" + "".join(f"{key},{days}\n" for key, days in charged.items()))
+    agreed = run_syncer("bill", f"{month:%Y-%m}", "--invoice", str(invoice), env=env)
+    assert 0 == agreed.returncode
+    assert "the invoice agrees" in agreed.stdout
+    by_tariff = tmp_path / "tariffs.csv"
+    by_tariff.write_text("plan name,quantity\nPARTNER_99,4\n")
+    told = run_syncer("bill", f"{month:%Y-%m}", "--invoice", str(by_tariff), "--tariff-column", "plan name", env=env)
+    assert 1 == told.returncode
+    assert "they bill, and we do not see: 1" in told.stdout
+    assert "we see, and they do not bill: 3" in told.stdout
+
+
+def test_the_estate_of_a_past_moment_and_what_changed_since(run_syncer: RunSyncer, env: dict[str, str]) -> None:
+    then = (real_now() - timedelta(days=8, hours=-1)).isoformat()
+    past = json.loads(run_syncer("status", "--as-of", then, "--json", env=env).stdout)
+    change = json.loads(run_syncer("diff", then, "now", "--json", env=env).stdout)
+
+    assert {"active": 3, "expired": 1, "deleted": 0, "vanished": 0, "purged": 0} == past["totals"]
+    assert {2: ["status"], 3: ["status", "expiration_date"], 4: ["name", "tariff"]} == {
+        row["id_instance"]: list(row["fields"]) for row in change["changes"]
+    }
+    assert {"changed": 1, "deleted": 1, "renewed": 1} == change["transitions"]
+    assert "active -> deleted" in run_syncer("diff", then, "now", env=env).stdout
+    early = run_syncer("status", "--as-of", (real_now() - timedelta(days=12)).isoformat(), env=env)
+    assert "careful: syncer saw its first answer" in early.stdout
+    assert "4 active" in early.stdout
+
+
+def test_postgresql_has_a_function_for_a_past_moment(estate: Mirror) -> None:
+    if estate.engine.dialect.name != "postgresql":
+        pytest.skip("SQLite has no functions of its own; docs/bi.md shows the pattern")
+    moment = (real_now() - timedelta(days=8)).isoformat()
+
+    assert [(3,)] == query(
+        estate, f"SELECT count(*) FROM estate_as_of('{moment}') WHERE NOT deleted AND NOT is_expired"
+    )
+
+
+def test_exports_hold_every_row_and_no_formula(run_syncer: RunSyncer, env: dict[str, str], tmp_path: Path) -> None:
+    rows = list(csv.DictReader(io.StringIO(run_syncer("export", "bi_instances", env=env).stdout)))
+    files = {ending: tmp_path / f"x.{ending}" for ending in ("csv", "jsonl", "parquet")}
+    for ending, path in files.items():
+        done = run_syncer("export", "bi_instances", "-o", str(path), env=env)
+        assert f"4 rows of bi_instances are in {path}\n" == done.stdout
+        assert [] == list(tmp_path.glob(f".x.{ending}*"))
+    lines = [json.loads(line) for line in files["jsonl"].read_text().splitlines()]
+    table = pyarrow.parquet.read_table(files["parquet"]).to_pylist()
+
+    assert ["1", "2", "3", "4"] == sorted(row["id_instance"] for row in rows)
+    assert "'=cmd|' /C calc'!A0" == next(row["name"] for row in rows if row["id_instance"] == "2")
+    assert rows == list(csv.DictReader(io.StringIO(files["csv"].read_text("utf-8"))))
+    by_id = {row["id_instance"]: row for row in lines}
+    assert "=cmd|' /C calc'!A0" == by_id[2]["name"]
+    for row in table:
+        assert by_id[row["id_instance"]]["name"] == row["name"]
+        assert by_id[row["id_instance"]]["time_created"] == row["time_created"].isoformat().replace("+00:00", "Z")
+        assert by_id[row["id_instance"]]["is_partner"] is row["is_partner"]
+
+
+def test_every_view_exports_in_every_format(
+    run_syncer: RunSyncer, estate: Mirror, env: dict[str, str], tmp_path: Path
+) -> None:
+    run_syncer("rates", "set", "PARTNER_23", "1.1", "RUB", "--from", "2020-01-01", env=env)
+    from syncer.views import VIEWS
+
+    for view in VIEWS:
+        (count,) = query(estate, f"SELECT count(*) FROM {view}")[0]
+        path = tmp_path / f"{view}.parquet"
+        done = run_syncer("export", view, "-o", str(path), env=env)
+        assert 0 == done.returncode, done.stderr
+        assert count == pyarrow.parquet.read_metadata(path).num_rows
+
+
+def test_a_reader_may_read_the_views_and_nothing_secret(
+    run_syncer: RunSyncer, estate: Mirror, env: dict[str, str]
+) -> None:
+    if estate.engine.dialect.name != "postgresql":
+        done = run_syncer("db", "grant-reader", "bi", env=env)
+        assert (2, True) == (done.returncode, "SQLite has no roles" in done.stderr)
+        return
+    url = env["SYNCER_DATABASE_URL"].replace("+psycopg", "")
+    role = f"Reader {estate.engine.url.database}"
+    missing = run_syncer("db", "grant-reader", role, env=env)
+    assert (2, True) == (missing.returncode, "there is no role" in missing.stderr)
+    with psycopg.connect(url, autocommit=True) as owner:
+        owner.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(role)))
+        try:
+            done = run_syncer("db", "grant-reader", role, env=env)
+            assert 0 == done.returncode, done.stderr
+            owner.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
+            readable, refused = set(), set()
+            names = owner.execute(
+                "SELECT table_name FROM information_schema.tables UNION SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v')"
+            ).fetchall()
+            for (name,) in names:
+                if owner.execute(
+                    "SELECT 1 FROM pg_class WHERE relname = %s AND relnamespace = 'public'::regnamespace", (name,)
+                ).fetchone():
+                    try:
+                        owner.execute(sql.SQL("SELECT * FROM {}").format(sql.Identifier(name))).fetchall()
+                        readable.add(name)
+                    except psycopg.errors.InsufficientPrivilege:
+                        refused.add(name)
+            assert {"instance_tokens", "leases", "held_sets", "held_answers", "approvals", "alembic_version"} == refused
+            assert {
+                "instances",
+                "instance_history",
+                "sync_runs",
+                "accounts",
+                "tariff_rates",
+                "rejected_items",
+                "bi_daily",
+                "sync_status",
+            } < readable
+            assert owner.execute("SELECT count(*) FROM estate_as_of(now())").fetchone() == (4,)
+            for statement in (
+                "DELETE FROM instances",
+                "INSERT INTO tariff_rates VALUES ('x', 'RUB', 1, '2020-01-01')",
+                "CREATE TABLE mine (x int)",
+            ):
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    owner.execute(statement)
+        finally:
+            owner.execute("RESET ROLE")
+            owner.execute(sql.SQL("DROP OWNED BY {0}").format(sql.Identifier(role)))
+            owner.execute(sql.SQL("DROP ROLE {0}").format(sql.Identifier(role)))
+
+
+def test_the_report_shows_the_figures_of_the_views(run_syncer: RunSyncer, env: dict[str, str]) -> None:
+    found = json.loads(run_syncer("report", "--json", env=env).stdout)
+    shown = run_syncer("report", env=env).stdout
+
+    assert {"live": 3, "active": 3, "expired": 0, "deleted": 1, "vanished": 0, "purged": 0} == found["totals"]
+    assert {"active": 3, "expired": 0, "deleted": 1, "vanished": 0} == {
+        word: n for word, n in found["statuses_by_week"][-1].items() if word != "week"
+    }
+    assert {"period": "last 30 days", "new": 4, "deleted": 1, "net": 3} in found["periods"]
+    assert [("whatsapp", "BUSINESS", 1), ("whatsapp", "PARTNER_23", 1), ("whatsapp", "PARTNER_24", 1)] == [
+        (row["type_instance"], row["tariff"], row["live"]) for row in found["kinds"]
+    ]
+    assert sum(row["created"] for row in found["moves_by_week"]) == 4
+    assert "3 live" in shown
+    assert "instances deleted more than three months before are unknown" in shown
+
+
+def test_a_blind_gap_is_told_in_the_report(run_syncer: RunSyncer, mirror: Mirror) -> None:
+    mirror.now = real_now() - timedelta(days=100)
+    mirror.observe([item(1)])
+    mirror.observe([item(1)], after=timedelta(days=90))
+    env = {"SYNCER_DATABASE_URL": mirror.engine.url.render_as_string(hide_password=False)}
+
+    assert "saw nothing for more than 80 days before run 2" in run_syncer("report", env=env).stdout
+
+
+class _Page(HTMLParser):
+    """What a page asks of the network, its language, and its texts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.language: str | None = None
+        self.tags: list[str] = []
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        named = dict(attributes)
+        self.tags.append(tag)
+        self.links += [value or "" for name, value in named.items() if name in {"src", "href", "xlink:href"}]
+        self.language = named.get("lang") if tag == "html" else self.language
+
+
+@pytest.fixture
+def report_page(run_syncer: RunSyncer, env: dict[str, str], tmp_path: Path) -> Path:
+    page = tmp_path / "report.html"
+    done = run_syncer("report", "--html", str(page), env=env)
+    assert (0, f"the report is in {page}\n") == (done.returncode, done.stdout), done.stderr
+    return page
+
+
+def test_the_page_stands_by_itself_and_escapes_what_the_upstream_sent(report_page: Path) -> None:
+    content = report_page.read_text("utf-8")
+    page = _Page()
+    page.feed(content)
+
+    assert "en" == page.language
+    assert [] == [link for link in page.links if not link.startswith("#")]
+    assert "script" not in page.tags
+    assert "<b>name" not in content
+    assert 5 == page.tags.count("figure") == content.count('role="img"')
+    assert page.tags.count("table") >= 5
+    for words in ("prefers-color-scheme: dark", "@media print", 'name="viewport"'):
+        assert words in content
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+@pytest.mark.parametrize("mirror", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("width", [360, 768, 1280])
+@pytest.mark.usefixtures("report_page")
+def test_nothing_overflows_in_a_browser(tmp_path: Path, width: int) -> None:
+    """A frame of the width holds the page, and says how wide its content is and whether every chart has a size."""
+    assert CHROMIUM is not None
+    frame = tmp_path / "frame.html"
+    frame.write_text(
+        f'<iframe src="report.html" style="width:{width}px;height:900px;border:0" onload="'
+        "const d=this.contentDocument;document.title=JSON.stringify([d.documentElement.scrollWidth,"
+        "[...d.querySelectorAll('figure svg')].every(s=>s.getBoundingClientRect().height>100)])"
+        '"></iframe>'
+    )
+    done = subprocess.run(
+        [
+            CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+            "--disable-background-networking", "--disable-component-update", "--disable-sync",
+            "--allow-file-access-from-files", f"--user-data-dir={tmp_path}/browser", "--window-size=1400,1000",
+            "--virtual-time-budget=5000", "--dump-dom", frame.as_uri(),
+        ],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    shutil.rmtree(tmp_path / "browser", ignore_errors=True)
+    title = done.stdout.partition("<title>")[2].partition("</title>")[0]
+
+    content_width, charts_have_a_size = json.loads(title)
+    assert content_width <= width
+    assert charts_have_a_size
