@@ -10,9 +10,13 @@ import pytest
 from builders import item, paid
 from life_model import LifeModel
 from mirror import Mirror, account
-from sqlalchemy import text
+from sqlalchemy import select, text
 
+from syncer import estate
 from syncer.billing import charges_by_instance
+from syncer.errors import AnswerUnusable
+from syncer.model import Answer
+from syncer.views import read, sync_status
 
 COLUMNS = {
     "bi_instances": "id_instance, account, name, type_instance, messenger, tariff, status, is_partner, is_free, time_created, time_deleted, expiration_date, days_to_expiration, age_days, billable_days, renewed_at, first_seen_at, last_seen_at, changed_at, missing_since",
@@ -343,6 +347,42 @@ def test_attention_names_every_reason(mirror: Mirror) -> None:
     assert now - timedelta(days=9) == since[1]
     assert now - timedelta(days=2) == since[4]
     assert now == since[8]
+
+
+def test_sync_status_says_what_the_command_says(mirror: Mirror) -> None:
+    """`syncer status` computes it with a clock of its own, so that time can be an argument."""
+
+    def both() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        with mirror.engine.connect() as connection:
+            told = [status._asdict() for status in estate.read_accounts(connection, real_now())]
+            seen = read(connection, select(sync_status).order_by(sync_status.c.account))
+        for row in (*told, *seen):
+            row["age_seconds"] = None if row["age_seconds"] is None else row["age_seconds"] // 10
+        return told, seen
+
+    def fail() -> Answer:
+        raise AnswerUnusable("no list")
+
+    mirror.now = real_now()
+    states = []
+    for name, of in (("ok", "a"), ("held", "b"), ("failing", "c"), ("never", "d")):
+        mirror.now = real_now()
+        if name != "never":
+            mirror.observe([item(ord(of) * 10 + n) for n in range(9)], after=timedelta(), of=account(of))
+        if name == "held":
+            mirror.observe([], after=timedelta(), of=account(of))
+        if name in {"failing", "never"}:
+            mirror.observe([], after=timedelta(), of=account(of), fetch=fail)
+    mirror.now = real_now() - timedelta(hours=1)
+    mirror.observe([item(1, deleted=True), paid(2, isExpired=True), item(3)], after=timedelta(), of=account("e"))
+    told, seen = both()
+    states = [row["state"] for row in seen]
+
+    assert ["ok", "held", "failing", "never", "stale"] == states
+    assert told == seen
+    assert {"listed": 3, "live": 2, "deleted": 1, "expired": 1} == {
+        word: seen[-1][word] for word in ("listed", "live", "deleted", "expired")
+    }
 
 
 def test_no_instance_is_called_not_renewed_before_it_could_have_been_seen_to_be(mirror: Mirror) -> None:

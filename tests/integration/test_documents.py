@@ -1,0 +1,61 @@
+"""The queries of the documents and of the dashboard, run against both databases after a scenario."""
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from builders import item, paid
+from conftest import CHECKOUT
+from mirror import Mirror
+from sqlalchemy import text
+
+DOCUMENTS = sorted((CHECKOUT / "docs").glob("*.md"))
+BLOCK = re.compile(r"^```sql(?: (sqlite|postgresql))?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+QUERIES = [
+    pytest.param(dialect or None, query, id=f"{document.name}-{number}")
+    for document in DOCUMENTS
+    for number, (dialect, query) in enumerate(BLOCK.findall(document.read_text("utf-8")), 1)
+]
+DASHBOARD: dict[str, Any] = json.loads((CHECKOUT / "deploy/grafana/dashboards/syncer.json").read_text("utf-8"))
+
+
+@pytest.fixture
+def lived(mirror: Mirror) -> Mirror:
+    """A mirror in which every kind of figure has a row."""
+    soon = (datetime.now(UTC) + timedelta(days=5)).strftime("%Y-%m-%dT00:00:00")  # noqa: TID251 - the views' own clock
+    mirror.observe([item(1), paid(2), item(3), item(4, name="a")])
+    mirror.observe([item(1), paid(2, isExpired=True), item(3, deleted=True), item(4, name="b"), item(5)])
+    mirror.observe(
+        [item(1), paid(2, expirationDate=soon), item(4, name="b", apiTokenInstance=None)], after=timedelta(days=1)
+    )
+    return mirror
+
+
+@pytest.mark.parametrize(("dialect", "query"), QUERIES)
+def test_a_documented_query_runs(lived: Mirror, dialect: str | None, query: str) -> None:
+    if dialect not in {None, lived.engine.dialect.name}:
+        pytest.skip(f"written for {dialect}")
+    with lived.engine.connect() as connection:
+        assert list(connection.execute(text(query)).keys())
+
+
+def panels() -> list[Any]:
+    made = [
+        pytest.param(target["rawSql"], id=panel["title"])
+        for panel in DASHBOARD["panels"]
+        for target in panel["targets"]
+    ]
+    return [*made, *(pytest.param(one["query"], id=one["name"]) for one in DASHBOARD["templating"]["list"])]
+
+
+@pytest.mark.parametrize("mirror", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("query", panels())
+def test_a_panel_of_the_dashboard_has_a_figure(lived: Mirror, query: str) -> None:
+    filled = re.sub(r"\$__timeFilter\((.*?\))\)", r"\1 > '2020-01-01'", query).replace("$account", "'default'")
+
+    assert "$" not in filled
+    with lived.engine.connect() as connection:
+        found = connection.execute(text(filled)).all()
+    assert found
