@@ -9,7 +9,7 @@ import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from sqlalchemy import URL, Engine
 
-from syncer import database, estate, render, schema, upstream
+from syncer import database, estate, render, report, schema, upstream
 from syncer.decode import Decoder
 from syncer.fake_api import DEFAULT_TOKEN, UPSTREAM_ZONE, FakeApi
 from syncer.model import Trigger
@@ -41,7 +41,7 @@ def serve(scenario_name: str, host: str, port: int, now: datetime) -> None:
 
 
 def play(path: Path, now: datetime) -> None:
-    """Poll the demo scenario into a new SQLite file at `path`, then show the estate, its history and the runs."""
+    """Poll the demo scenario into a new SQLite file at `path`, then show the estate, its history, runs and report."""
     for old in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
         old.unlink(missing_ok=True)
     engine = database.open_engine(URL.create("sqlite+pysqlite", database=str(path)))
@@ -62,13 +62,13 @@ def play(path: Path, now: datetime) -> None:
         task = progress.add_task("polling", total=len(steps))
         for step in steps:
             api.show(step)
-            report = _poll(engine, api, step.at)
-            outcome = str(report.error) if report.error else _in_words(report)
+            run = _poll(engine, api, step.at)
+            outcome = str(run.error) if run.error else _in_words(run)
             progress.console.print(
-                f"{render.moment(step.at)}  {step.title}\n    {report.status}: {outcome}", soft_wrap=True
+                f"{render.moment(step.at)}  {step.title}\n    {run.status}: {outcome}", soft_wrap=True
             )
             progress.advance(task)
-    _show(engine, path)
+    _show(engine, path, now)
 
 
 def _start(now: datetime) -> datetime:
@@ -101,12 +101,13 @@ def _in_words(report: RunReport) -> str:
     )
 
 
-def _show(engine: Engine, path: Path) -> None:
+def _show(engine: Engine, path: Path, now: datetime) -> None:
     out = render.console()
     with database.reading(engine, "reading the demo") as connection:
         by_status = estate.count_by_status(connection)
         events = estate.read_history(connection, estate.HistoryFilter())
         runs = estate.read_runs(connection, limit=100)
+        figures = report.read_figures(connection, now, None)
     first_answer = sum(1 for event in events if event["run_id"] == runs[0]["id"])
     out.print()
     out.print(render.table("The estate by status", ("status", "type", "instances"), by_status))
@@ -114,6 +115,8 @@ def _show(engine: Engine, path: Path) -> None:
     out.print(render.history_table(events[first_answer:]))
     out.print(f"({first_answer} transitions of the first answer are left out)\n")
     out.print(render.runs_table(runs))
+    out.print()
+    render.print_report(figures)
     out.print(f"\nThe mirror is {path.absolute()}; try in it:")
     for query in QUERIES:
         out.print(f'  sqlite3 {path} "{query}"', soft_wrap=True)
