@@ -56,7 +56,7 @@ def test_every_command_is_one_that_exists(command: str) -> None:
 
 
 def test_commands_were_found_in_every_kind_of_file() -> None:
-    assert {"run", "sync", "db upgrade"} == set(COMMANDS)
+    assert {"run", "sync", "db upgrade", "db grant-reader reader"} == set(COMMANDS)
 
 
 def test_every_image_of_ours_is_of_this_version() -> None:
@@ -128,17 +128,16 @@ def roles(postgres: Postgres, secrets_folder: Path) -> Iterator[str]:
         connection.execute("DROP ROLE syncer, reader")
 
 
-def test_composes_roles_let_syncer_write_and_the_reader_nothing(
+def test_composes_roles_let_syncer_write_and_the_reader_see_the_views_alone(
     run_syncer: RunSyncer, roles: str, tmp_path: Path
 ) -> None:
     (tmp_path / "url.secret").write_text(roles + "\n")
     (tmp_path / "url.secret").chmod(0o400)
-    env = {"SYNCER_DATABASE_URL_FILE": str(tmp_path / "url.secret")}
-    done = run_syncer("db", "upgrade", env=env)
+    for command in (["db", "upgrade"], ["db", "grant-reader", "reader"]):
+        done = run_syncer(*command, env={"SYNCER_DATABASE_URL_FILE": str(tmp_path / "url.secret")})
+        assert done.returncode == 0, done.stderr
 
-    assert done.returncode == 0, done.stderr
-    with (
-        psycopg.connect(roles.replace("//syncer", "//reader")) as connection,
-        pytest.raises(psycopg.errors.InsufficientPrivilege),
-    ):
-        connection.execute("SELECT * FROM instance_tokens")
+    with psycopg.connect(roles.replace("//syncer", "//reader")) as connection:
+        assert connection.execute("SELECT count(*) FROM bi_instances").fetchone() == (0,)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("SELECT * FROM instance_tokens")
