@@ -302,6 +302,17 @@ def upgrade(context: Context) -> None:
 
 @db.command()
 @with_settings
+@click.argument("revision")
+def downgrade(context: Context, revision: str) -> None:
+    """Bring the schema back to REVISION, for an older syncer; stop every syncer first."""
+    from syncer import schema
+
+    schema.downgrade(context.engine, revision)
+    click.echo(f"the schema is at {revision}; install the syncer that works on it before anything runs")
+
+
+@db.command()
+@with_settings
 def current(context: Context) -> None:
     """Show the schema's version."""
     from syncer import database, schema

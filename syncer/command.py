@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SETTING_FLAGS = (
     "database-url",
+    "database-url-file",
     "api-url",
     "partner-token-file",
     "schedule",

@@ -34,6 +34,7 @@ DEFAULTS: Mapping[str, str | None] = {
     "partner_token_file": None,
     "api_url": "https://api.green-api.com",
     "database_url": "sqlite:///syncer.db",
+    "database_url_file": None,
     "schedule": "5m",
     "timezone": "UTC",
     "upstream_offset": "+03:00",
@@ -175,7 +176,7 @@ def load(
     token_key = sources.secret("token_key")
     listen = sources.read("listen", _listen)
     return Settings(
-        database_url=sources.read("database_url", parse_database_url),
+        database_url=_database_url(sources),
         upstream_offset=sources.read("upstream_offset", _offset),
         expiry_grace=sources.read("expiry_grace", parse_duration),
         guard_vanished=sources.read("guard_vanished", _share),
@@ -189,6 +190,15 @@ def load(
         token_key=parse_key(token_key[1]().strip()) if token_key else None,
         accounts=_accounts(sources, document.get("accounts"), zone),
     )
+
+
+def _database_url(sources: _Sources) -> URL:
+    called, read = sources.secret("database_url") or ("SYNCER_DATABASE_URL", _not_set)
+    try:
+        return parse_database_url(read().strip())
+    except ConfigurationError as error:
+        problem = str(error).removeprefix("SYNCER_DATABASE_URL: ").removeprefix(f"{called}: ")
+    raise ConfigurationError(f"{called}: {problem}")
 
 
 def check_tokens(settings: Settings) -> None:

@@ -40,7 +40,7 @@ FREE_PER_FILE = 2  # an upgrade or a backup may need the file's size once more
 CONNECT_SECONDS = upstream.CONNECT_SECONDS
 
 APPEND_ONLY = frozenset({"instance_history", "rejected_items"})  # no UPDATE is needed there
-SECRET_FILE_SETTINGS = ("partner_token_file", "token_key_file")
+SECRET_FILE_SETTINGS = ("partner_token_file", "database_url_file", "token_key_file")
 SECRET_SETTINGS = ("partner_token", "token_key", "ping_url")
 
 Clock = Callable[[], datetime]

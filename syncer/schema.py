@@ -4,11 +4,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine, inspect, text
 
 from syncer.database import become_sole_writer, create_sqlite_file, reading, sqlite_path, use_write_ahead_log, writing
-from syncer.errors import DatabaseFailed
+from syncer.errors import ConfigurationError, DatabaseFailed
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 UPGRADE_COMMAND = "syncer db upgrade"
 FUNCTIONS = {"estate_as_of"}  # files of `migrations/views` that are no view
@@ -95,12 +99,36 @@ def upgrade(engine: Engine) -> None:
         if state is SchemaState.CURRENT:
             return
         from alembic import command
-        from alembic.config import Config
 
-        config = Config()
-        config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(_migrating(connection), "head")
+
+
+def downgrade(engine: Engine, revision: str) -> None:
+    """Bring the schema back to an earlier revision, for an older syncer; what only later revisions hold is lost.
+
+    Raises `ConfigurationError` for a revision that is none of this code's, `DatabaseFailed` for one that is later.
+    """
+    if revision not in revisions():
+        raise ConfigurationError(f"REVISION: there is no revision {revision!r}; known are: {', '.join(revisions())}")
+    if examine(engine) is SchemaState.EMPTY:
+        require_current(engine)
+    with locked(engine) as connection:
+        state, found = state_of(current(connection)), current(connection)
+        _refuse_newer(state)
+        if found is not None and revision > found:
+            raise DatabaseFailed(f"downgrading the schema: it is at {found} already; to go up, run: {UPGRADE_COMMAND}")
+        from alembic import command
+
+        command.downgrade(_migrating(connection), revision)
+
+
+def _migrating(connection: Connection) -> "Config":
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
 
 
 def view_names() -> set[str]:
@@ -133,7 +161,7 @@ def compare(engine: Engine) -> None:
     if missing:
         raise DatabaseFailed(
             f"checking the schema: the view {missing[0]} is missing; "
-            "restore a backup, or downgrade and upgrade the schema with alembic"
+            "restore a backup, or downgrade the schema and upgrade it again"
         )
 
 

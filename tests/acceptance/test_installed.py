@@ -37,7 +37,7 @@ def test_the_version_names_the_schema_too(run_syncer: RunSyncer) -> None:
 COMPLETIONS = {
     "a command": ("st", ["status"]),
     "a command of a group": ("db up", ["upgrade"]),
-    "a flag": ("sync --datab", ["--database-url"]),
+    "a flag": ("sync --sched", ["--schedule"]),
     "a word": ("history --transition van", ["vanished"]),
 }
 

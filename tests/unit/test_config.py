@@ -153,6 +153,31 @@ def test_a_token_and_a_token_file_together_are_refused(tmp_path: Path) -> None:
     assert said == "SYNCER_PARTNER_TOKEN: it is set together with SYNCER_PARTNER_TOKEN_FILE; keep one"
 
 
+def test_a_database_url_may_lie_in_a_file_as_it_may_hold_a_password(tmp_path: Path) -> None:
+    path = token_file(tmp_path, "postgresql://syncer:pw@db/mirror\n")
+
+    assert load(tmp_path, DATABASE_URL_FILE=path).database_url.database == "mirror"
+    assert load(tmp_path, {"database_url": "sqlite:///x.db"}, DATABASE_URL_FILE=path).database_url.database == "x.db"
+    assert "SYNCER_DATABASE_URL: it is set together with SYNCER_DATABASE_URL_FILE; keep one" == problem(
+        tmp_path, DATABASE_URL="sqlite:///x.db", DATABASE_URL_FILE=path
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "words"),
+    [
+        ("mysql://u:pw@h/d", 0o600, "it is no URL for SQLite or PostgreSQL"),
+        ("", 0o600, "it is no URL for SQLite or PostgreSQL"),
+        ("postgresql://h/d", 0o644, "everybody may read it; run: chmod 600"),
+    ],
+)
+def test_a_wrong_file_with_a_database_url_is_named(tmp_path: Path, text: str, mode: int, words: str) -> None:
+    said = problem(tmp_path, DATABASE_URL_FILE=token_file(tmp_path, text, mode))
+
+    assert said.startswith("SYNCER_DATABASE_URL_FILE: ")
+    assert words in said
+
+
 def test_a_secret_file_that_everybody_may_read_is_refused(tmp_path: Path) -> None:
     assert "everybody may read it; run: chmod 600" in problem(
         tmp_path, PARTNER_TOKEN_FILE=token_file(tmp_path, mode=0o644)
