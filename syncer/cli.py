@@ -285,6 +285,24 @@ def probe(context: Context, account_name: str | None, as_json: bool) -> int:
     return next(iter(exit_codes), 0)
 
 
+@cli.command()
+@with_settings
+@json_flag
+def verify(context: Context, as_json: bool) -> int:
+    """Check the promises of the tables on this database; exit code 1 when one is broken."""
+    from syncer import render, schema
+    from syncer import verify as promises
+
+    schema.require_current(context.engine)
+    verification = promises.verify(context.engine)
+    if as_json:
+        render.print_json(promises.document(verification))
+    else:
+        for text in promises.lines(verification):
+            render.line(text)
+    return 0 if verification.holds else 1
+
+
 @cli.group(cls=Group)
 def db() -> None:
     """The database's schema and rights."""

@@ -1,0 +1,27 @@
+-- deleted_and_restored_alternate (instance_history): Within an instance, `deleted` and `restored` follow one another in turn, `deleted` first.
+-- deletion_is_told (instance_history): `deleted` is as the last `deleted` or `restored` says in each row of the history.
+WITH moves AS MATERIALIZED (
+    SELECT
+        id, id_instance, run_id, transition,
+        lag(transition) OVER life AS transition_before,
+        lead(run_id) OVER life AS next_run_id
+    FROM instance_history
+    WHERE transition IN ('deleted', 'restored')
+    WINDOW life AS (PARTITION BY id_instance ORDER BY id)
+)
+
+SELECT 'deleted_and_restored_alternate', id FROM moves WHERE coalesce(transition_before, 'restored') = transition
+UNION ALL
+SELECT 'deletion_is_told', history.id
+FROM moves JOIN instance_history AS history
+    ON history.id_instance = moves.id_instance AND history.run_id >= moves.run_id
+    AND (moves.next_run_id IS NULL OR history.run_id < moves.next_run_id)
+WHERE history.deleted <> (moves.transition = 'deleted')
+UNION ALL
+SELECT 'deletion_is_told', history.id
+FROM instance_history AS history
+WHERE history.deleted AND NOT EXISTS (
+    SELECT 1 FROM instance_history AS earlier
+    WHERE earlier.id_instance = history.id_instance AND earlier.run_id <= history.run_id
+        AND earlier.transition = 'deleted'
+)

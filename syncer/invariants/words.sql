@@ -1,0 +1,41 @@
+-- one_answer_once (instance_history): No answer gave an instance the same transition twice.
+-- words_in_order (instance_history): The transitions of one observation stand in the order of the contract.
+-- nothing_occurs_after_it_is_seen (instance_history): `occurred_at` is not after `observed_at`.
+-- observed_times_are_observed (instance_history): Where `time_source` is `observed`, `occurred_at` is `observed_at`.
+-- stated_times_are_the_states (instance_history): Where the upstream stated the time of `deleted` or `expired`, it is the row's own `time_deleted` or `expiration_date`.
+-- transitions_are_known (instance_history): Each transition is a word of the contract.
+WITH placed AS (
+    SELECT
+        id, id_instance, run_id,
+        CASE transition
+            WHEN 'created' THEN 1 WHEN 'reappeared' THEN 2 WHEN 'restored' THEN 3 WHEN 'renewed' THEN 4
+            WHEN 'extended' THEN 5 WHEN 'changed' THEN 6 WHEN 'token_rotated' THEN 7 WHEN 'expired' THEN 8
+            WHEN 'deleted' THEN 9 WHEN 'vanished' THEN 10 WHEN 'purged' THEN 11
+        END AS place
+    FROM instance_history
+)
+
+SELECT 'one_answer_once', max(id)
+FROM instance_history GROUP BY id_instance, run_id, transition HAVING count(*) > 1
+UNION ALL
+SELECT 'words_in_order', later.id
+FROM placed AS earlier
+JOIN placed AS later
+    ON later.id_instance = earlier.id_instance AND later.run_id = earlier.run_id AND later.id > earlier.id
+WHERE later.place < earlier.place
+UNION ALL
+SELECT 'nothing_occurs_after_it_is_seen', id FROM instance_history WHERE occurred_at > observed_at
+UNION ALL
+SELECT 'observed_times_are_observed', id FROM instance_history
+WHERE time_source = 'observed' AND occurred_at <> observed_at
+UNION ALL
+SELECT 'stated_times_are_the_states', id FROM instance_history
+WHERE time_source = 'upstream' AND occurred_at IS DISTINCT FROM CASE transition
+    WHEN 'deleted' THEN time_deleted WHEN 'expired' THEN expiration_date WHEN 'created' THEN occurred_at
+END
+UNION ALL
+SELECT 'transitions_are_known', id FROM instance_history
+WHERE transition NOT IN (
+    'created', 'reappeared', 'restored', 'renewed', 'extended', 'changed', 'token_rotated', 'expired', 'deleted',
+    'vanished', 'purged'
+)

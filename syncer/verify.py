@@ -1,0 +1,133 @@
+"""The promises of the tables (CONTRACT 4) as SQL, checked on the database as it is.
+
+A file of `invariants/` holds one query for a few named checks; it begins with a line for each of them,
+`-- name (table): sentence`. The query gives a row per breach: the check's name, and the id of a row of that table.
+"""
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Engine, text
+
+from syncer.database import reading
+
+SHOWN_IDS = 5
+_FOLDER = Path(__file__).parent / "invariants"
+_CHECK = re.compile(r"-- (\w+) \((\w+)\): (.+)")
+_ROOM_TO_SORT = "SELECT set_config('work_mem', '128MB', true)"
+_SIZES = """
+SELECT
+    (SELECT count(*) FROM instances) AS instances,
+    (SELECT count(*) FROM instance_history) AS transitions,
+    (SELECT count(*) FROM sync_runs) AS runs
+"""
+
+
+class Check(NamedTuple):
+    """A promise by its name; `table` is where the ids of the rows that break it are found."""
+
+    name: str
+    table: str
+    sentence: str
+
+
+class Outcome(NamedTuple):
+    """How many rows break a promise, and the smallest few of their ids."""
+
+    check: Check
+    broken: int
+    first_ids: tuple[int, ...]
+
+
+class Verification(NamedTuple):
+    """All outcomes, and the size of what was checked."""
+
+    outcomes: tuple[Outcome, ...]
+    instances: int
+    transitions: int
+    runs: int
+    seconds: float
+
+    @property
+    def holds(self) -> bool:
+        return not any(outcome.broken for outcome in self.outcomes)
+
+
+def queries() -> Iterator[tuple[list[Check], str]]:
+    """Each file's checks and its query, in the order of the files' names."""
+    for path in sorted(_FOLDER.glob("*.sql")):
+        query = path.read_text("utf-8")
+        yield [Check(*found.groups()) for found in _CHECK.finditer(query)], query
+
+
+def verify(engine: Engine) -> Verification:
+    """Check every promise on one state of the database, whatever runs meanwhile."""
+    if engine.dialect.name == "postgresql":
+        engine = engine.execution_options(isolation_level="REPEATABLE READ")
+    with reading(engine, "verifying the tables") as connection:
+        return examine(connection)
+
+
+def examine(connection: Connection) -> Verification:
+    """Check every promise as this transaction sees the database."""
+    began = time.monotonic()
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(_ROOM_TO_SORT))
+    outcomes = [outcome for checks, query in queries() for outcome in _ask(connection, checks, query)]
+    sizes = connection.execute(text(_SIZES)).one()
+    return Verification(
+        tuple(outcomes), sizes.instances, sizes.transitions, sizes.runs, seconds=time.monotonic() - began
+    )
+
+
+def _ask(connection: Connection, checks: list[Check], query: str) -> Iterator[Outcome]:
+    broken: dict[str, set[int]] = {check.name: set() for check in checks}
+    for name, row_id in connection.execute(text(_spelled(connection, query))):
+        broken[name].add(row_id)
+    for check in checks:
+        ids = sorted(broken[check.name])
+        yield Outcome(check, len(ids), tuple(ids[:SHOWN_IDS]))
+
+
+def _spelled(connection: Connection, query: str) -> str:
+    """SQLite before 3.39 knows the comparison of NULLs by another name only."""
+    if connection.dialect.name == "postgresql":
+        return query
+    return query.replace("IS NOT DISTINCT FROM", "IS").replace("IS DISTINCT FROM", "IS NOT")
+
+
+def document(verification: Verification) -> dict[str, Any]:
+    """What `syncer verify --json` prints."""
+    return {
+        "holds": verification.holds,
+        "instances": verification.instances,
+        "transitions": verification.transitions,
+        "runs": verification.runs,
+        "seconds": round(verification.seconds, 3),
+        "checks": [
+            {**outcome.check._asdict(), "broken": outcome.broken, "first_ids": list(outcome.first_ids)}
+            for outcome in verification.outcomes
+        ],
+    }
+
+
+def lines(verification: Verification) -> Iterator[str]:
+    """The same for people."""
+    for check, broken, first_ids in verification.outcomes:
+        yield f"{'BROKEN' if broken else 'ok    '} {check.name}: {check.sentence}"
+        if broken:
+            ids = ", ".join(map(str, first_ids)) + (", …" if broken > len(first_ids) else "")
+            yield f"       {broken} rows of {check.table} break it: {ids}"
+    failed = sum(1 for outcome in verification.outcomes if outcome.broken)
+    verdict = (
+        f"{failed} of {len(verification.outcomes)} checks are broken"
+        if failed
+        else (f"all {len(verification.outcomes)} checks hold")
+    )
+    yield (
+        f"{verdict}: {verification.instances} instances, {verification.transitions} transitions, "
+        f"{verification.runs} runs, in {verification.seconds:.1f} s"
+    )
