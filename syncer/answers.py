@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from syncer.command import Context, Group, account_filter, json_flag, moment_of, now, with_settings
+from syncer.command import INSTANCE_ID, Context, Group, account_filter, json_flag, moment_of, now, with_settings
 from syncer.errors import ConfigurationError
-from syncer.model import LARGEST_ID
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -18,7 +17,7 @@ SHOWN = 200  # lines of a list for people; --json shows all
 
 @click.command()
 @with_settings
-@click.argument("id_instance", metavar="ID", type=click.IntRange(1, LARGEST_ID))
+@click.argument("id_instance", metavar="ID", type=INSTANCE_ID)
 @json_flag
 def explain(context: Context, id_instance: int, as_json: bool) -> None:
     """Tell one instance's life in plain words, with the run that saw each step."""
@@ -29,8 +28,7 @@ def explain(context: Context, id_instance: int, as_json: bool) -> None:
         life = story.read_life(connection, id_instance)
         near = [] if life else story.near_ids(connection, id_instance)
     if life is None:
-        hint = f"did you mean {' or '.join(map(str, near))}?" if near else "see: syncer export bi_instances"
-        raise ConfigurationError(f"explain: no instance {id_instance} was ever seen; {hint}")
+        raise ConfigurationError(f"explain: {story.unknown(id_instance, near)}")
     lines = story.tell(life)
     if as_json:
         render.print_json(story.document(life, lines))
@@ -130,7 +128,7 @@ def bill(
     invoice = read_invoice(invoice_file, names) if invoice_file is not None else None
     schema.require_current(context.engine)
     with database.reading(context.engine, "reading the bill") as connection:
-        statuses = _accounts(estate.read_accounts(connection, moment), account_name)
+        statuses = known_accounts(estate.read_accounts(connection, moment), account_name)
         document = billing.bill(connection, first, moment, account_name)
         if invoice is not None:
             by_id = invoice.key == "id"
@@ -155,7 +153,7 @@ def bill(
     return 1 if invoice is not None and differences else 0
 
 
-def _accounts(statuses: list[Any], account_name: str | None) -> list[Any]:
+def known_accounts(statuses: list[Any], account_name: str | None) -> list[Any]:
     """The statuses of one account or all; raises `ConfigurationError` for one that the database does not know."""
     from difflib import get_close_matches
 
@@ -267,7 +265,7 @@ def report(context: Context, account_name: str | None, html_file: Path | None, a
     moment = now()
     schema.require_current(context.engine)
     with database.reading(context.engine, "reading the report") as connection:
-        _accounts(estate.read_accounts(connection, moment), account_name)
+        known_accounts(estate.read_accounts(connection, moment), account_name)
         found = figures.read_figures(connection, moment, account_name)
     if html_file is not None:
         from syncer.report_page import page

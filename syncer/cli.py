@@ -1,19 +1,23 @@
 """The commands that keep the mirror, and the last resort for what any command may raise."""
 
+import errno
 import logging
 import os
 import sys
 import threading
 import time
 from collections.abc import Mapping
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
 from syncer import __version__
-from syncer.answers import COMMANDS, DATABASE_COMMANDS
+from syncer.answers import COMMANDS, DATABASE_COMMANDS, known_accounts
 from syncer.command import (
+    INSTANCE_ID,
+    RUN_ID,
     Context,
     Group,
     account_filter,
@@ -26,9 +30,11 @@ from syncer.command import (
     with_settings,
 )
 from syncer.errors import ConfigurationError, SyncerError
-from syncer.model import LARGEST_ID, Transition
+from syncer.model import Transition
 
 log = logging.getLogger("syncer")
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def _print_version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
@@ -56,9 +62,10 @@ def sync(context: Context, account_name: str | None, as_json: bool) -> int:
     """One run of every account, then exit."""
     from syncer import render
 
+    accounts = chosen(context, account_name)
     runs = runs_of(context)
     reports = []
-    for account in chosen(context, account_name):
+    for account in accounts:
         reports.append(runs.run_now(account))
         if not as_json:
             render.print_run(reports[-1])
@@ -77,6 +84,7 @@ def plan(context: Context, account_name: str | None, as_json: bool) -> int:
     from syncer.errors import AnswerHeld
     from syncer.sync import plan as plan_run
 
+    accounts = chosen(context, account_name)
     runs = runs_of(context)
     state = schema.examine(context.engine)
     if state is not schema.SchemaState.EMPTY:
@@ -84,7 +92,7 @@ def plan(context: Context, account_name: str | None, as_json: bool) -> int:
     engine = None if state is schema.SchemaState.EMPTY else context.engine
     plans: list[dict[str, Any]] = []
     exit_codes: list[int] = []
-    for account in chosen(context, account_name):
+    for account in accounts:
         try:
             answer = runs.fetcher(account)()
             verdict, listing = plan_run(engine, runs.account(account), answer, now())
@@ -121,7 +129,7 @@ def run(context: Context) -> None:
 
 @cli.command()
 @with_settings
-@click.argument("run_id", metavar="RUN", type=click.IntRange(1, LARGEST_ID))
+@click.argument("run_id", metavar="RUN", type=RUN_ID)
 def approve(context: Context, run_id: int) -> None:
     """Let through the change that run RUN was held for, and nothing larger."""
     from syncer import database, schema, store
@@ -174,7 +182,7 @@ def status(context: Context, as_of: str | None, as_json: bool) -> int:
 
 @cli.command()
 @with_settings
-@click.argument("id_instance", metavar="[ID]", type=click.IntRange(1, LARGEST_ID), required=False)
+@click.argument("id_instance", metavar="[ID]", type=INSTANCE_ID, required=False)
 @account_filter
 @click.option("--transition", "words", multiple=True, type=click.Choice([str(word) for word in Transition]))
 @click.option("--since", metavar="TIME", help="Observed at or after this time (UTC unless it has an offset).")
@@ -192,7 +200,7 @@ def history(
     as_json: bool,
 ) -> None:
     """Show transitions, newest last."""
-    from syncer import database, estate, render, schema
+    from syncer import database, estate, render, schema, story
 
     wanted = estate.HistoryFilter(
         id_instance=id_instance,
@@ -205,6 +213,10 @@ def history(
     schema.require_current(context.engine)
     with database.reading(context.engine, "reading the history") as connection:
         events = estate.read_history(connection, wanted)
+        if not events:
+            known_accounts(estate.read_accounts(connection, now()), account_name)
+        if not events and id_instance is not None and story.read_life(connection, id_instance) is None:
+            raise ConfigurationError(f"history: {story.unknown(id_instance, story.near_ids(connection, id_instance))}")
     if as_json:
         render.print_json({"history": events})
     elif events:
@@ -229,6 +241,7 @@ def doctor(context: Context, account_name: str | None, as_json: bool) -> int:
         scrub=context.scrub,
         secret_files=examination.secret_files(context.flags, config.environment(), context.config_file, Path.cwd()),
         accounts=chosen(context, account_name),
+        unknown_variables=config.unknown_variables(config.environment()),
         stop=threading.Event(),
         clock=now,
     ):
@@ -251,10 +264,11 @@ def probe(context: Context, account_name: str | None, as_json: bool) -> int:
     from syncer import render
     from syncer.decode import decode
 
+    accounts = chosen(context, account_name)
     runs = runs_of(context)
     documents = []
     exit_codes = []
-    for account in chosen(context, account_name):
+    for account in accounts:
         headers: dict[str, str] = {}
 
         def keep_last(told: Mapping[str, str], headers: dict[str, str] = headers) -> None:
@@ -381,19 +395,13 @@ def demo_command(database: Path) -> None:
 
 
 def main() -> NoReturn:
-    """Run a command; every error that a user can meet is one line on standard error."""
+    """Run a command and exit with its code; what no command foresaw ends here."""
     standard_output = sys.stdout
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a name that this locale cannot show is no reason to end
     try:
-        code = cli.main(prog_name="syncer", standalone_mode=False)
-    except SyncerError as error:
-        code = _complain(str(error), error.exit_code)
-    except click.exceptions.Exit as ended:
-        code = ended.exit_code
-    except click.ClickException as error:
-        hint = f" (see: {error.ctx.command_path} --help)" if isinstance(error, click.UsageError) and error.ctx else ""
-        code = _complain(error.format_message() + hint, 2)
-    except (click.Abort, KeyboardInterrupt):
-        code = _complain("stopped", 130)
+        code = _run()
     except BrokenPipeError:
         # The reader of standard output has gone, as `head` does; the interpreter must not flush into it again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -401,13 +409,42 @@ def main() -> NoReturn:
     except SystemExit as ended:
         # When the reader has gone, click wraps standard output and exits with 1, which is our word for a defect.
         code = 0 if sys.stdout is not standard_output else ended.code
+    except OSError as error:
+        if error.filename is not None or error.errno not in FULL:
+            code = _report_defect(error)
+        else:
+            # Whatever is left in the buffer cannot be written either.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            code = _complain(f"writing the result: {error.strerror}; free some room, or write elsewhere", 2)
     except Exception as error:  # noqa: BLE001 - the last resort: a defect, shown with its traceback but no secret
-        import traceback
-
-        text = "".join(traceback.format_exception(error))
-        scrub = last_scrubber[0] if last_scrubber else str
-        code = _complain(f"{scrub(text)}this is a defect in syncer, please report it", 1)
+        code = _report_defect(error)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _run() -> object:
+    """The command's exit code; an error that a user can meet is one line on standard error."""
+    try:
+        return cli.main(prog_name="syncer", standalone_mode=False)
+    except SyncerError as error:
+        return _complain(str(error), error.exit_code)
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return 2
+    except click.ClickException as error:
+        hint = f" (see: {error.ctx.command_path} --help)" if isinstance(error, click.UsageError) and error.ctx else ""
+        return _complain(error.format_message() + hint, 2)
+    except (click.Abort, KeyboardInterrupt):
+        return _complain("stopped", 130)
+
+
+def _report_defect(error: Exception) -> int:
+    import traceback
+
+    text = "".join(traceback.format_exception(error))
+    scrub = last_scrubber[0] if last_scrubber else str
+    return _complain(f"{scrub(text)}this is a defect in syncer, please report it", 1)
 
 
 def _complain(message: str, code: int) -> int:

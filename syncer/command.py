@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from syncer.errors import ConfigurationError
+from syncer.model import LARGEST_ID
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -103,6 +104,25 @@ def _start(flags: dict[str, str | None], config_file: Path | None) -> Context:
 
 last_scrubber: list[Callable[[str], str]] = []
 """For the last resort in `main`, which may have to print what no command foresaw."""
+
+
+class Number(click.ParamType[int]):
+    """A whole number from 1, of the kind that a person is told of when it is none."""
+
+    name = "number"
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        text = str(value).strip()
+        if not (text.isascii() and text.isdigit() and len(text) <= 19 and 1 <= int(text) <= LARGEST_ID):
+            self.fail(f"{str(value)!r} is no {self._kind}", param, ctx)
+        return int(text)
+
+
+INSTANCE_ID = Number("instance's id such as 1101000001")
+RUN_ID = Number("run's number such as 12; held runs are shown by: syncer status")
 
 
 json_flag = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")

@@ -28,6 +28,8 @@ from syncer.scrub import Scrubber
 from syncer.tokens import parse_key
 
 CONFIG_FILE = "syncer.toml"
+PREFIX = "SYNCER_"
+NEARLY = 0.8  # of difflib's ratio: SYNCER_SHEDULE is a mistyped setting, SYNCER_PORT is somebody else's
 
 DEFAULTS: Mapping[str, str | None] = {
     "partner_token": None,
@@ -170,8 +172,9 @@ def load(
 
     Raises `ConfigurationError`. Partner tokens are not read yet: commands that call the upstream do, by `check_tokens`.
     """
-    sources = _Sources(flags, environment, _read_document(config_file, folder))
     document = _read_document(config_file, folder)
+    _refuse_mistyped(environment, document)
+    sources = _Sources(flags, environment, document)
     zone = sources.read("timezone", _zone)
     token_key = sources.secret("token_key")
     listen = sources.read("listen", _listen)
@@ -220,9 +223,9 @@ def read_secret_file(called: str, path: Path) -> str:
         mode = path.stat().st_mode
         text = path.read_text("utf-8")
     except OSError as error:
-        problem = error.strerror or type(error).__name__
+        problem = f"{error.strerror or type(error).__name__}; correct the path, or let syncer's user read it"
     except UnicodeDecodeError:
-        problem = "it is not UTF-8 text"
+        problem = "it is not UTF-8 text; write it anew"
     else:
         if not mode & stat.S_IROTH:
             return text
@@ -237,7 +240,7 @@ def _read_document(config_file: Path | None, folder: Path) -> dict[str, Any]:
     try:
         document = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
-        problem = error.strerror or type(error).__name__
+        problem = f"{error.strerror or type(error).__name__}; correct the path"
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         problem = f"it is not TOML: {error}"
     else:
@@ -252,6 +255,23 @@ def _refuse_unknown(table: Mapping[str, Any], known: list[str], where: str) -> N
             near = difflib.get_close_matches(key, known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"known are: {', '.join(known)}"
             raise ConfigurationError(f"{key} in {where}: there is no such setting; {hint}")
+
+
+def _refuse_mistyped(environment: Mapping[str, str], document: Mapping[str, Any]) -> None:
+    """A variable that is nearly a setting; others may be anybody's, as those are that Kubernetes makes of a service."""
+    tables = document.get("accounts")
+    tables = [table for table in tables.values() if isinstance(table, dict)] if isinstance(tables, dict) else []
+    for variable in sorted(unknown_variables(environment) - {table.get("token_env") for table in tables}):
+        near = difflib.get_close_matches(variable.removeprefix(PREFIX).lower(), DEFAULTS, n=1, cutoff=NEARLY)
+        if near:
+            raise ConfigurationError(
+                f"{variable}: there is no such setting; did you mean {PREFIX}{near[0].upper()}? If not, unset it"
+            )
+
+
+def unknown_variables(environment: Mapping[str, str]) -> set[str]:
+    """Variables that look like settings of syncer and are none."""
+    return {name for name in environment if name.startswith(PREFIX)} - {f"{PREFIX}{name.upper()}" for name in DEFAULTS}
 
 
 def _accounts(sources: _Sources, tables: object, zone: ZoneInfo) -> tuple[AccountSettings, ...]:

@@ -83,13 +83,14 @@ def examine(
     accounts: Sequence[AccountSettings],
     stop: threading.Event,
     clock: Clock,
+    unknown_variables: Iterable[str] = (),
     on_try: Callable[[str], None] = lambda _why: None,
 ) -> Iterator[Finding]:
     """Every finding as soon as it is there: configuration, upstream, database. No finding holds a secret."""
     findings = (
         finding
         for part in (
-            _configuration(settings, accounts, secret_files),
+            _configuration(settings, accounts, secret_files, unknown_variables),
             _upstream(settings, accounts, scrub, stop, clock, on_try),
             _database(settings, engine, clock),
         )
@@ -170,10 +171,20 @@ def _has_password(url: object) -> bool:
 
 
 def _configuration(
-    settings: Settings, accounts: Sequence[AccountSettings], files: Sequence[SecretFile]
+    settings: Settings,
+    accounts: Sequence[AccountSettings],
+    files: Sequence[SecretFile],
+    unknown_variables: Iterable[str],
 ) -> Iterator[Finding]:
     named = ", ".join(f"account {account.name!r} with its token from {account.token_setting}" for account in accounts)
     yield _ok("configuration.settings", f"every setting can be read; {named}")
+    for variable in sorted(unknown_variables):
+        yield Finding(
+            "configuration.variables",
+            Level.WARNING,
+            f"the environment has {variable}, which is no setting of syncer",
+            "unset it, or name it as its setting is named",
+        )
     refused = set()
     for file in files:
         finding = _secret_file(file)

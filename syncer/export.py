@@ -65,7 +65,7 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
     finally:
         unfinished.unlink(missing_ok=True)
     if problem is not None:
-        raise ConfigurationError(f"writing {path}: {problem}; choose another file with -o")
+        raise ConfigurationError(f"writing {path}: {problem}; choose another file")
 
 
 def _csv_writer(view: TableClause, out: IO[bytes]) -> Callable[[Sequence[Row] | None], None]:

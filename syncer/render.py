@@ -6,8 +6,10 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.measure import Measurement
 from rich.table import Table
+from rich.text import Text
 
 from syncer.decode import canonical_json
 from syncer.estate import AccountStatus
@@ -15,18 +17,27 @@ from syncer.model import Instance
 from syncer.sync import RunReport, Verdict
 
 WIDTH_WITHOUT_TERMINAL = 160  # columns of a table in a pipe or a file
+PROSE = {"changes", "error", "meaning", "name"}  # columns that may be folded anywhere; a broken id serves nobody
+NARROWEST_PROSE = 12  # columns
 SHOWN_CHANGES = 200  # lines of a plan for people; --json shows all
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """The reader has gone, which `main` knows how to end with; the library would exit with 1."""
+        raise BrokenPipeError
 
 
 def console() -> Console:
     """Standard output; colours only on a terminal and not with NO_COLOR; upstream's text is never taken for markup."""
     width = None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL
-    return Console(markup=False, highlight=False, emoji=False, soft_wrap=False, width=width)
+    return _Console(markup=False, highlight=False, emoji=False, soft_wrap=False, width=width)
 
 
 def print_json(document: object) -> None:
-    """One JSON document, with times as ISO 8601 in UTC."""
-    print(json.dumps(document, ensure_ascii=False, default=_plain, indent=2))  # noqa: T201 - results go to standard output
+    """One JSON document, with times as ISO 8601 in UTC; in ASCII where standard output cannot take all of Unicode."""
+    takes_all = (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
+    print(json.dumps(document, ensure_ascii=not takes_all, default=_plain, indent=2))  # noqa: T201 - results go to standard output
 
 
 def _plain(value: object) -> object:
@@ -142,18 +153,54 @@ def _one_line(text: str | None) -> str:
     return "".join(character if character.isprintable() else "�" for character in text or "")
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    """A plain table; numbers stand right."""
-    made = Table(
-        title=title, title_justify="left", box=None, pad_edge=False, header_style="bold", min_width=len(title.strip())
-    )
-    rows = [list(row) for row in rows]
-    for place, column in enumerate(columns):
-        is_number = all(isinstance(row[place], int) or row[place] is None for row in rows) and bool(rows)
-        made.add_column(column, justify="right" if is_number else "left", overflow="fold")
-    for row in rows:
-        made.add_row(*(_value(cell) if cell is not None else "" for cell in row))
-    return made
+class FittedTable:
+    """A plain table; numbers stand right. Where it is too wide for a terminal, each row is a line of named values."""
+
+    def __init__(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        self._title = title
+        self._columns = columns
+        self._rows = [list(row) for row in rows]
+        self._cells = [[_value(cell) if cell is not None else "" for cell in row] for row in self._rows]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        widest = options.update(max_width=10_000)
+        made = Table(
+            title=self._title, title_justify="left", box=None, pad_edge=False, header_style="bold",
+            min_width=min(len(self._title.strip()), options.max_width),
+        )  # fmt: skip
+        needed = 2 * (len(self._columns) - 1)
+        for place, column in enumerate(self._columns):
+            is_number = all(isinstance(row[place], int) or row[place] is None for row in self._rows)
+            words = [
+                Measurement.get(console, widest, Text(row[place])).minimum for row in [self._columns, *self._cells]
+            ]
+            width = min(max(words), NARROWEST_PROSE) if column in PROSE else max(words)
+            needed += width
+            made.add_column(
+                column, justify="right" if is_number and self._rows else "left", overflow="fold", min_width=width
+            )
+        if needed > options.max_width:
+            yield from self._lines(console, options.max_width)
+            return
+        for row in self._cells:
+            made.add_row(*row)
+        yield made
+
+    def _lines(self, console: Console, width: int) -> RenderResult:
+        yield Text(self._title, style="bold")
+        for row in self._cells:
+            named = "  ".join(
+                f"{column} {cell}" if column else cell for column, cell in zip(self._columns, row, strict=True) if cell
+            )
+            first, *others = Text(named, overflow="fold").wrap(console, width - 4)
+            yield first
+            for other in others:
+                yield Text("    ") + other
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> FittedTable:
+    """What `console` prints as a table, if there is room for one."""
+    return FittedTable(title, columns, rows)
 
 
 def status_document(
@@ -223,7 +270,7 @@ def print_status(
         line(f"\n{run['account']}: {run['error']}")
 
 
-def runs_table(runs: Sequence[dict[str, Any]]) -> Table:
+def runs_table(runs: Sequence[dict[str, Any]]) -> FittedTable:
     """Runs, with what each came to or why it failed."""
     return table(
         "Runs",
@@ -246,7 +293,7 @@ def runs_table(runs: Sequence[dict[str, Any]]) -> Table:
     )
 
 
-def history_table(events: Sequence[dict[str, Any]]) -> Table:
+def history_table(events: Sequence[dict[str, Any]]) -> FittedTable:
     """Transitions, newest last; an observed time is marked, it is not the upstream's word."""
     return table(
         "History",

@@ -74,6 +74,12 @@ def near_ids(connection: Connection, id_instance: int, limit: int = 3) -> list[i
     return []
 
 
+def unknown(id_instance: int, near: Sequence[int]) -> str:
+    """What a person is told of an id that no answer ever listed."""
+    hint = f"did you mean {' or '.join(map(str, near))}?" if near else "see: syncer export bi_instances"
+    return f"no instance {id_instance} was ever seen; {hint}"
+
+
 def tell(life: Mapping[str, Any]) -> list[str]:
     """The story in lines: what it is now, then every step, when, who says so, and the run that saw it."""
     instance = life["instance"]

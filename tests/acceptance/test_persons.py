@@ -1,0 +1,202 @@
+"""Syncer as a person meets it: mistyped words, narrow terminals, pipes, other character sets, full disks."""
+
+import codecs
+import fcntl
+import json
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+from pathlib import Path
+
+import pytest
+from conftest import CHECKOUT, RunSyncer
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the demo was played; its names are Russian, Kazakh and emoji."""
+    folder = tmp_path_factory.mktemp("demo")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SYNCER_")}
+    subprocess.run(
+        [sys.executable, "-m", "syncer", "demo"], cwd=folder, check=True, capture_output=True,
+        env=kept | {"PYTHONPATH": str(CHECKOUT)},
+    )  # fmt: skip
+    return folder
+
+
+@pytest.fixture
+def env(demo: Path) -> dict[str, str]:
+    return {"SYNCER_DATABASE_URL": f"sqlite:///{demo}/demo.db"}
+
+
+MISTYPED: dict[str, tuple[list[str], dict[str, str], str]] = {
+    "a command of a group": (["db", "upgrad"], {}, "did you mean 'upgrade'?"),
+    "a flag": (["sync", "--acount", "x"], {}, "'--account'"),
+    "a variable": (["status"], {"SYNCER_SHEDULE": "5m"}, "SYNCER_SHEDULE: there is no such setting; did you mean SYNCER_SCHEDULE?"),
+    "a variable of a secret": (["status"], {"SYNCER_PARTNER_TOKN": "gac.x"}, "did you mean SYNCER_PARTNER_TOKEN?"),
+    "an account to read": (["history", "--account", "demmo"], {}, "the database knows no account 'demmo'; did you mean 'demo'?"),
+    "an id to explain": (["explain", "710300733104"], {}, "explain: no instance 710300733104 was ever seen; did you mean 710300733103?"),
+    "an id of no history": (["history", "710300733104"], {}, "history: no instance 710300733104 was ever seen; did you mean 710300733103?"),
+    "no id": (["explain", "Пекарня"], {}, "'Пекарня' is no instance's id such as 1101000001"),
+    "a transition": (["history", "--transition", "deletd"], {}, "'deletd' is not one of 'created'"),
+    "a revision": (["db", "downgrade", "1"], {}, "there is no revision '1'; known are: 0001"),
+    "a run": (["approve", "999"], {}, "there is no such run; held runs are shown by: syncer status"),
+    "a file of settings": (["status", "--config", "nope.toml"], {}, "reading nope.toml: No such file or directory; correct the path"),
+    "a file of a secret": (["sync", "--partner-token-file", "nope"], {"SYNCER_PARTNER_TOKEN": ""}, "correct the path"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("arguments", "more", "words"), MISTYPED.values(), ids=MISTYPED)
+def test_what_was_mistyped_is_told_in_one_line_with_what_was_meant(
+    run_syncer: RunSyncer, env: dict[str, str], arguments: list[str], more: dict[str, str], words: str
+) -> None:
+    done = run_syncer(*arguments, env=env | more)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert words in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_mistyped_key_of_the_file_is_told(run_syncer: RunSyncer, tmp_path: Path) -> None:
+    (tmp_path / "syncer.toml").write_text('shedule = "5m"\n')
+
+    assert "there is no such setting; did you mean schedule?" in run_syncer("status").stderr
+
+
+def test_variables_of_others_are_left_alone_and_doctor_tells_of_them(
+    run_syncer: RunSyncer, env: dict[str, str]
+) -> None:
+    """Kubernetes gives every container variables that are named after its services."""
+    env = env | {"SYNCER_SERVICE_HOST": "10.0.0.1", "SYNCER_PORT_9464_TCP_PROTO": "tcp"}
+
+    assert run_syncer("history", env=env).returncode == 0
+    found = json.loads(run_syncer("doctor", "--json", env=env | {"SYNCER_API_URL": "http://127.0.0.1:9"}).stdout)
+    assert [one["message"].split()[3] for one in found["findings"] if one["check"] == "configuration.variables"] == [
+        "SYNCER_PORT_9464_TCP_PROTO,", "SYNCER_SERVICE_HOST,",
+    ]  # fmt: skip
+
+
+def test_an_account_may_keep_its_token_in_a_variable_of_any_name(run_syncer: RunSyncer, tmp_path: Path) -> None:
+    (tmp_path / "syncer.toml").write_text('[accounts.north]\ntoken_env = "SYNCER_PARTNER_TOKEN_2"\n')
+
+    done = run_syncer("sync", env={"SYNCER_PARTNER_TOKEN_2": "gac.x", "SYNCER_API_URL": "http://127.0.0.1:9", "SYNCER_TIMEOUT": "1s"})  # fmt: skip
+
+    assert "no such setting" not in done.stderr
+    assert done.returncode == 3
+
+
+def test_no_arguments_at_all_show_the_help(run_syncer: RunSyncer) -> None:
+    done = run_syncer()
+
+    assert (done.returncode, done.stderr.startswith("Usage: syncer [OPTIONS]")) == (2, True)
+
+
+READERS = ["history", "history --json", "report", "explain 310002932412", "export bi_instances"]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "command"),
+    [*(("ascii", command) for command in READERS), ("latin-1", "history"), ("cp1251", "history")],
+)
+def test_a_locale_that_cannot_show_a_name_ends_no_command(
+    syncer_environment: dict[str, str], env: dict[str, str], tmp_path: Path, command: str, encoding: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "syncer", *command.split()], cwd=tmp_path, capture_output=True, check=False,
+        env=syncer_environment | env | {"PYTHONIOENCODING": encoding},
+    )  # fmt: skip
+
+    assert (done.returncode, done.stderr) == (0, b"")
+    codecs.decode(done.stdout, "utf-8" if "export" in command else encoding)
+
+
+@pytest.mark.parametrize("encoding", ["ascii"])
+def test_json_keeps_every_name_in_any_locale(run_syncer: RunSyncer, env: dict[str, str], encoding: str) -> None:
+    plain = json.loads(run_syncer("history", "--json", env=env).stdout)
+
+    assert plain == json.loads(run_syncer("history", "--json", env=env | {"PYTHONIOENCODING": encoding}).stdout)
+
+
+@pytest.mark.parametrize("command", [*READERS, "--help"])
+def test_a_reader_that_goes_early_is_no_error(
+    syncer_environment: dict[str, str], env: dict[str, str], tmp_path: Path, command: str
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)  # nobody will ever read
+    done = subprocess.run(
+        [sys.executable, "-m", "syncer", *command.split()], cwd=tmp_path, check=False,
+        env=syncer_environment | env, stdout=writing, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    os.close(writing)
+
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+@pytest.mark.parametrize("command", ["history", "history --json", "export bi_instances", "--help"])
+def test_a_full_disk_is_told_in_one_line(
+    syncer_environment: dict[str, str], env: dict[str, str], tmp_path: Path, command: str
+) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "syncer", *command.split()], cwd=tmp_path, check=False,
+            env=syncer_environment | env, stdout=full, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    assert (done.returncode, done.stderr) == (
+        2, "syncer: writing the result: No space left on device; free some room, or write elsewhere\n",
+    )  # fmt: skip
+
+
+def on_a_terminal(arguments: list[str], env: dict[str, str], folder: Path, columns: int) -> str:
+    """What the program writes to a terminal of so many columns."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+    with subprocess.Popen(
+        [sys.executable, "-m", "syncer", *arguments], cwd=folder, env=env, stdout=theirs, stderr=theirs
+    ):
+        os.close(theirs)
+        pieces = []
+        while True:
+            try:
+                piece = os.read(ours, 65536)
+            except OSError:  # how Linux tells that the other side is closed
+                piece = b""
+            if not piece:
+                break
+            pieces.append(piece)
+    os.close(ours)
+    return b"".join(pieces).decode().replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize("columns", [30, 80])
+@pytest.mark.parametrize("command", ["history", "status"])
+def test_a_narrow_terminal_breaks_no_id_time_or_word(
+    syncer_environment: dict[str, str], env: dict[str, str], tmp_path: Path, command: str, columns: int
+) -> None:
+    environment = syncer_environment | env | {"TERM": "xterm-256color"}
+
+    shown = on_a_terminal(command.split(), environment, tmp_path, columns)
+    wide = on_a_terminal(command.split(), environment, tmp_path, 1000)
+
+    whole = re.compile(r"\b\d{12}\b|\d{4}-\d\d-\d\dT[\d:]+Z(?![\d:])|token_rotated|PARTNER_23")
+    heads = {line.split("token_fingerprint")[0].split("expiration_date")[0] for line in wide.splitlines()}
+    expected = {found for head in heads for found in whole.findall(head)}
+    assert set() == expected - set(whole.findall(re.sub(r"\x1b\[[\d;]*m", "", shown) + " "))
+    assert max(len(line) for line in re.sub(r"\x1b\[[\d;]*m", "", shown).splitlines()) <= columns
+
+
+def test_no_color_is_obeyed(syncer_environment: dict[str, str], env: dict[str, str], tmp_path: Path) -> None:
+    """https://no-color.org: no colour, whatever the terminal can do."""
+    environment = syncer_environment | env | {"TERM": "xterm-256color", "NO_COLOR": "1"}
+
+    shown = "".join(
+        on_a_terminal(command.split(), environment, tmp_path, 120) for command in ("history", "status", "report")
+    )
+
+    assert shown
+    assert [] == re.findall(r"\x1b\[(?:3[0-7]|38|9[0-7]|4[0-7]|48|10[0-7])[;m]", shown)
