@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Much of a test is waiting: more workers than cores.
 WORKERS ?= 4
 
-.PHONY: demo test check replicas replicas-1000 format wheel clean
+.PHONY: demo test check replicas replicas-1000 bench-views format wheel clean
 
 demo: .venv/installed  ## the product in one command, no token needed
 	$(BIN)/syncer demo
@@ -26,6 +26,9 @@ replicas: .venv/installed  ## 3 daemons, 20 accounts, killed at random for two m
 
 replicas-1000: .venv/installed  ## 4 daemons keep 1,000 accounts on a schedule of five minutes
 	$(BIN)/python tests/proof/replicas.py --replicas 4 --accounts 1000 --interval 300 --seconds 960 --kill-every 0 --seed 1
+
+bench-views: .venv/installed  ## seconds per view on 100,000 instances with two years of life
+	$(BIN)/python bench/views.py
 
 format: .venv/installed  ## rewrite the code in the house's format
 	$(BIN)/ruff check --fix .
