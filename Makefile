@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Much of a test is waiting: more workers than cores.
 WORKERS ?= 4
 
-.PHONY: demo test check replicas replicas-1000 bench-views format wheel clean
+.PHONY: demo test check coverage audit sbom docs replicas replicas-1000 bench-views format wheel clean
 
 demo: .venv/installed  ## the product in one command, no token needed
 	$(BIN)/syncer demo
@@ -20,6 +20,20 @@ check: .venv/installed  ## lint, format, types, imports, schema
 	$(BIN)/lint-imports
 	rm -f .venv/check.db && SYNCER_DATABASE_URL=sqlite:///.venv/check.db $(BIN)/alembic upgrade head
 	SYNCER_DATABASE_URL=sqlite:///.venv/check.db $(BIN)/alembic check
+
+coverage: .venv/installed  ## every branch of what decides is run by its own unit tests
+	SYNCER_CORE_EXAMPLES=50 $(BIN)/coverage run -m pytest -q -p no:cacheprovider \
+		tests/unit/test_core.py tests/unit/test_decode.py tests/unit/test_guard.py tests/unit/test_scrub.py
+	$(BIN)/coverage report
+
+audit: .venv/installed  ## known weaknesses of the versions that are pinned; skipped with a word where that cannot be asked
+	.ci/audit
+
+sbom: wheel  ## dist/syncer.cdx.json: what an installed syncer consists of, as CycloneDX
+	.ci/sbom
+
+docs: .venv/installed  ## write docs/schema.md anew from the models and views
+	$(BIN)/python -m docs.schema
 
 replicas: .venv/installed  ## 3 daemons, 20 accounts, killed at random for two minutes
 	$(BIN)/python tests/proof/replicas.py --replicas 3 --accounts 20 --interval 5 --seconds 120 --kill-every 4 --seed 1

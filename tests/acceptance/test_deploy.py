@@ -55,6 +55,18 @@ def test_every_command_is_one_that_exists(command: str) -> None:
     assert len(words) == sum(1 for one in found.params if one.param_type_name == "argument" and one.required)
 
 
+def test_compose_gives_grafana_what_its_files_ask_for() -> None:
+    compose = (DEPLOY / "compose.yaml").read_text("utf-8")
+    grafana = compose[compose.index("\n  grafana:") : compose.index("\n  prometheus:")]
+    asked = "".join(path.read_text("utf-8") for path in (DEPLOY / "grafana" / "provisioning").rglob("*.yaml"))
+    secrets, folders = re.findall(r"__file\{/run/secrets/(\w+)\}", asked), re.findall(r"path: (/[\w/]+)", asked)
+
+    assert (len(secrets), len(folders)) == (1, 1)
+    assert re.search(rf"secrets: \[.*\b{secrets[0]}\b.*\]", grafana)
+    assert f":{folders[0]}:ro" in grafana
+    assert "user: reader\n" in asked
+
+
 def test_commands_were_found_in_every_kind_of_file() -> None:
     assert {"run", "sync", "db upgrade", "db grant-reader reader"} == set(COMMANDS)
 

@@ -271,3 +271,30 @@ def test_any_bytes_in_a_list_are_read_or_refused_in_words(noise: bytes, place: i
         decode(whole[:place] + noise + whole[place + len(noise) :], DECODER)
     except SyncerError as error:
         assert find_secrets(str(error).encode()) == []
+
+
+def test_an_item_that_is_bad_twice_in_the_same_way_counts_once() -> None:
+    bad = item(1, deleted=None)
+
+    listing = read(bad, bad)
+
+    assert [1] == [reject.id_instance for reject in listing.rejects]
+
+
+def test_a_token_that_stands_in_another_field_is_removed_from_it() -> None:
+    token = "0123456789abcdef0123456789abcdef"
+
+    name = taken(name=f"my token is {token}", apiTokenInstance=token).name
+
+    assert name is not None
+    assert token not in name
+
+
+def test_tokens_are_sealed_when_they_are_kept() -> None:
+    decoder = Decoder(
+        timedelta(hours=3), Scrubber([PARTNER_TOKEN]), lambda id_instance, token: f"{id_instance}:{len(token)}".encode()
+    )
+
+    listing = decode(body([item(1), item(2, apiTokenInstance=None)]), decoder)
+
+    assert {1: b"1:50"} == dict(listing.sealed_tokens)

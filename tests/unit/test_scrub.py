@@ -85,3 +85,7 @@ def test_no_logger_writes_a_secret(
     if log_format is LogFormat.JSON:
         assert json.loads(written)["level"] == "error"
     assert sys.stderr is not None
+
+
+def test_what_removes_secrets_does_not_show_them() -> None:
+    assert PARTNER_TOKEN not in repr(Scrubber([PARTNER_TOKEN]))

@@ -1,0 +1,89 @@
+"""CONTRACT 6: when an answer is held, and what a person is told of it."""
+
+from datetime import timedelta
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from builders import body, item
+from mirror import START, account
+
+from syncer import guard
+from syncer.decode import decode
+from syncer.diff import diff
+from syncer.guard import Hold, HoldReason
+from syncer.model import MirrorRow
+from syncer.transitions import Observation, decide_new
+
+ACCOUNT = account()
+
+
+def mirror_of(items: list[dict[str, Any]]) -> dict[int, MirrorRow]:
+    """The mirror after a first answer."""
+    listing = decode(body(items), ACCOUNT.decoder)
+    observation = Observation("default", START, {})
+    return {one.id_instance: decide_new(one, observation).row for one in listing.instances.values()}
+
+
+def judged(
+    before: list[dict[str, Any]], after: list[Any], share: str = "5/100", approved: list[set[int]] | None = None
+) -> Hold | None:
+    mirror = mirror_of(before)
+    listing = decode(body(after), ACCOUNT.decoder)
+    differences = diff(
+        mirror, listing, account="default", observed_at=START + timedelta(hours=1), expiry_grace=ACCOUNT.expiry_grace
+    )
+    return guard.examine(
+        mirror, listing, differences, account="default", tolerated_share=Fraction(share),
+        approved=[frozenset(one) for one in approved or []],
+    )  # fmt: skip
+
+
+ESTATE = [item(id_instance) for id_instance in range(1, 101)]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "reason"),
+    [
+        (ESTATE, ESTATE, None),
+        (ESTATE, [], HoldReason.EMPTY),
+        ([], [], None),
+        ([item(1, deleted=True)], [], None),
+        (ESTATE, [item(1000)], HoldReason.FOREIGN),
+        ([], [item(1000)], None),
+        (ESTATE, ESTATE[5:], None),
+        (ESTATE, ESTATE[6:], HoldReason.VANISHED),
+        (ESTATE[:10], ESTATE[3:10], None),
+        (ESTATE[:10], ESTATE[4:10], HoldReason.VANISHED),
+        ([*ESTATE[:9], *(item(one, deleted=True) for one in range(10, 60))], ESTATE[:9], None),
+    ],
+    ids=[
+        "nothing is missing", "empty", "empty before as well", "empty, but nothing was live", "another account's",
+        "the first answer", "as many as are tolerated", "one more", "three of a few", "four of a few", "only purged",
+    ],
+)  # fmt: skip
+def test_an_answer_is_held_for_its_reason(before: list[Any], after: list[Any], reason: HoldReason | None) -> None:
+    hold = judged(before, after)
+
+    assert reason == (hold.reason if hold else None)
+
+
+def test_an_approval_lets_the_same_loss_or_less_pass_and_nothing_larger() -> None:
+    approved = [set(range(1, 11))]
+
+    assert judged(ESTATE, ESTATE[10:], approved=approved) is None
+    assert judged(ESTATE, ESTATE[8:], approved=approved) is None
+    assert judged(ESTATE, ESTATE[11:], approved=approved) is not None
+
+
+@pytest.mark.parametrize(
+    ("hold", "run_id", "told"),
+    [
+        (Hold(HoldReason.EMPTY, (), 7, 0), 12, "the answer is empty while 7 instances are live; if that is right: syncer approve 12"),
+        (Hold(HoldReason.VANISHED, (1, 2, 3, 4), 9, 5), 12, "4 of 9 live instances are missing from the answer (1, 2, 3, 4); if that is right: syncer approve 12"),
+        (Hold(HoldReason.VANISHED, tuple(range(1, 8)), 9, 2), None, "7 of 9 live instances are missing from the answer (1, 2, 3, 4, 5 and 2 more); a run would be held for it"),
+        (Hold(HoldReason.FOREIGN, (), 9, 2), None, "the answer shares no instance with the mirror, as if the token were another account's; a run would be held for it"),
+    ],
+)  # fmt: skip
+def test_a_person_is_told_what_is_missing_and_how_to_approve_it(hold: Hold, run_id: int | None, told: str) -> None:
+    assert told == guard.describe(hold, run_id)
