@@ -13,11 +13,12 @@ demo: .venv/installed  ## the product in one command, no token needed
 test: .venv/installed  ## all tests, on real SQLite and real PostgreSQL
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
 
-check: .venv/installed  ## lint, format, types, imports, schema
+check: .venv/installed  ## lint, format, types, imports, schema and its reference
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python docs/generate_schema.py --check
 	rm -f .venv/check.db && SYNCER_DATABASE_URL=sqlite:///.venv/check.db $(BIN)/alembic upgrade head
 	SYNCER_DATABASE_URL=sqlite:///.venv/check.db $(BIN)/alembic check
 
@@ -33,7 +34,7 @@ sbom: wheel  ## dist/syncer.cdx.json: what an installed syncer consists of, as C
 	.ci/sbom
 
 docs: .venv/installed  ## write docs/schema.md anew from the models and views
-	$(BIN)/python -m docs.schema
+	$(BIN)/python docs/generate_schema.py
 
 replicas: .venv/installed  ## 3 daemons, 20 accounts, killed at random for two minutes
 	$(BIN)/python tests/proof/replicas.py --replicas 3 --accounts 20 --interval 5 --seconds 120 --kill-every 4 --seed 1

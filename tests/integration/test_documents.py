@@ -33,6 +33,38 @@ def lived(mirror: Mirror) -> Mirror:
     return mirror
 
 
+@pytest.mark.parametrize("mirror", ["postgresql"], indirect=True)
+def test_the_schema_reference_names_postgresqls_own_types(mirror: Mirror) -> None:
+    reference = (CHECKOUT / "docs/schema.md").read_text("utf-8")
+    told = {
+        (relation, column): kind
+        for relation, section in re.findall(r"^### `(\w+)`\n(.*?)(?=^##|\Z)", reference, re.DOTALL | re.MULTILINE)
+        for column, kind in re.findall(r"^\| `(\w+)` \| ([^|]+) \|", section, re.MULTILINE)
+    }
+    with mirror.engine.connect() as connection:
+        found = connection.execute(
+            text(
+                "SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod) FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid WHERE a.attnum > 0 AND c.relkind IN ('r', 'v') AND c.relnamespace = 'public'::regnamespace"
+            )
+        ).all()
+    documented = {relation for relation, _column in told}
+    real = {(relation, column): kind for relation, column, kind in found if relation in documented}
+
+    assert {key: _family(kind) for key, kind in told.items()} == {key: _family(kind) for key, kind in real.items()}
+
+
+def _family(kind: str) -> str:
+    """Types that a reader takes for the same: the length of a text, the width of a number."""
+    kind = re.sub(r"\(.*\)", "", kind)
+    alike = {
+        "timestamp with time zone": "timestamptz",
+        "character varying": "text",
+        "varchar": "text",
+        "bigint": "integer",
+    }
+    return alike.get(kind, kind)
+
+
 @pytest.mark.parametrize(("dialect", "query"), QUERIES)
 def test_a_documented_query_runs(lived: Mirror, dialect: str | None, query: str) -> None:
     if dialect not in {None, lived.engine.dialect.name}:

@@ -1,0 +1,245 @@
+"""Writes docs/schema.md from the models and views: `make docs`. A column without a meaning here is an error."""
+
+import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from sqlalchemy import CheckConstraint, Column, Constraint, Table, UniqueConstraint
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.types import NullType
+
+from syncer import schema
+from syncer.tables import metadata
+from syncer.views import VIEWS
+
+TARGET = Path(__file__).parent / "schema.md"
+
+UNTYPED = {
+    "amount": "numeric",
+    "churn_rate": "double precision",
+    "survival": "double precision",
+}  # in `syncer/views.py`
+
+TABLES = {
+    "instances": "The mirror: one row per instance, for ever. A run in which nothing changed writes no row here.",
+    "instance_history": "What happened, append-only: one row per transition. "
+    "Ids only grow and become visible in order, so a reader can go on from the last one that it saw.",
+    "sync_runs": "One row per run, failed ones too.",
+    "rejected_items": "Items of an accepted answer that could not be taken; such an item keeps whatever row it had.",
+    "accounts": "One row per account: the answer that the next one is compared with.",
+    "tariff_rates": "The price table, filled by `syncer rates set`: the upstream tells no prices.",
+    "leases": "Which process runs an account now. All times are those of the database's clock.",
+    "instance_tokens": "Instance tokens, encrypted; filled only with `SYNCER_TOKEN_KEY`. No reader gets this table.",
+    "held_answers": "Answers that the guard held.",
+    "held_sets": "What held answers lacked, once per distinct set.",
+    "approvals": "One row per `syncer approve`, kept for ever; the next accepted answer closes it.",
+}
+
+COLUMNS = {
+    "id_instance": "the upstream's id",
+    "account": "whose token listed it",
+    "name": "the name given in the upstream's console",
+    "type_instance": "`whatsapp`, `v3` (MAX), `telegram`; open set",
+    "type_account": "as the upstream tells it; not used there",
+    "messenger": "as the upstream tells it; NULL when it does not",
+    "partner_user_uiid": "as the upstream tells it; not used there",
+    "time_created": "when the upstream created it",
+    "time_deleted": "when the upstream deleted it; NULL while it does not say so",
+    "deleted": "the upstream says it is deleted",
+    "tariff": "such as `PARTNER_23`, `BUSINESS`; open set",
+    "is_free": "NULL when the upstream does not say",
+    "is_partner": "NULL when the upstream does not say",
+    "expiration_date": "when it expires, or is renewed by itself",
+    "is_expired": "settled: a new instance is not believed to be expired, see `SYNCER_EXPIRY_GRACE`",
+    "token_fingerprint": "16 hex digits of SHA-256 of the instance's token; tells that it changed, and nothing else",
+    "extra": "every key that has no column here, secrets removed",
+    "first_seen_at": "when an answer first listed it",
+    "changed_at": "last write of this row",
+    "renewed_at": "when the expiration date was last seen to move forward",
+    "missing_since": "since when no answer lists it; NULL while listed",
+    "last_seen_at": "the last accepted answer that listed it",
+    "id": "grows, never reused",
+    "run_id": "the run that saw it",
+    "transition": "`created`, `reappeared`, `restored`, `renewed`, `extended`, `changed`, `token_rotated`, `expired`, "
+    "`deleted`, `vanished`, `purged`",
+    "occurred_at": "when it happened: the upstream's word, else when it was seen",
+    "time_source": "`upstream` or `observed`: whose word `occurred_at` is",
+    "observed_at": "when the answer that showed it was complete",
+    "previous_observed_at": "the accepted answer before; NULL at first sight",
+    "changes": "`{column: [old, new]}`",
+    "missing": "no answer lists it any more",
+    "trigger": "`schedule` or `manual`",
+    "started_at": "when the run began",
+    "finished_at": "when it ended; NULL while it runs",
+    "status": "of a run: `running`, `ok`, `unchanged`, `held`, `failed`, `superseded`, `abandoned`",
+    "error_kind": "one word for why it was not accepted",
+    "error": "one line for a person, secrets removed",
+    "warning": "`blind_gap`: more than 80 days since the last accepted answer, deletions may never be known",
+    "http_status": "of the last answer",
+    "body_bytes": "of the answer, decompressed",
+    "body_sha256": "of the answer",
+    "listed": "instances in the answer",
+    "created": "how many are new",
+    "updated": "rows of `instances` that were changed",
+    "transitions": "rows of `instance_history` that were written",
+    "rejected": "rows of `rejected_items` that were written",
+    "position": "place in the answer, from 0",
+    "reason": "one line or word: why",
+    "item": "the item as it came, secrets removed",
+    "interval_seconds": "how often it is polled; NULL when no daemon has said",
+    "last_accepted_run_id": "the run whose answer the next one is compared with",
+    "last_accepted_at": "when that answer was complete; freshness is measured by it",
+    "currency": "three letters, ISO 4217",
+    "daily_rate": "price of an instance-day",
+    "valid_from": "from which moment or day on it holds",
+    "holder": "the process; NULL when nobody runs it",
+    "beat_at": "when the holder last renewed the lease",
+    "expires_at": "when the lease ends unless it is renewed",
+    "ciphertext": "nonce and AES-256-GCM ciphertext, bound to the id",
+    "key_fingerprint": "tells which key it was encrypted with",
+    "sha256": "of the set",
+    "missing_sha256": "the set that the answer lacked",
+    "approved_at": "when",
+    "closed_by_run_id": "the accepted answer that ended it, whether or not it made use of it",
+    "days_to_expiration": "calendar days; negative once expired",
+    "age_days": "calendar days from creation to deletion, or to today",
+    "billable_days": "1 and the midnights lived through",
+    "valid_to": "until when; NULL: still so",
+    "day": "at UTC+3",
+    "month": "`YYYY-MM` at UTC+3",
+    "live": "listed and not deleted",
+    "billable": "instances that the day is charged for",
+    "instance_days": "days charged for",
+    "amount": "`instance_days` at the rates of `tariff_rates`; NULL without a rate",
+    "days_left": "calendar days",
+    "opening": "live when the month began",
+    "restored": "deleted ones that came back",
+    "vanished": "not listed any more without having been deleted",
+    "closing": "live when the month ended",
+    "churn_rate": "deleted and vanished by opening; NULL when there was nothing to lose",
+    "cohort_month": "the month of creation",
+    "age_months": "months since",
+    "size": "how many were created then",
+    "alive": "how many of them lived at that age",
+    "survival": "alive by size",
+    "n": "how often",
+    "since": "since when",
+    "state": "`ok`, `stale`, `held`, `failing`, `never`",
+    "data_as_of": "the last accepted answer",
+    "age_seconds": "its age",
+    "last_run_at": "when the last run began",
+    "last_status": "how it ended",
+    "consecutive_failures": "runs since the last accepted answer",
+    "last_error": "what the last one failed of",
+    "expired": "those of the live that are expired",
+}
+
+OF_ONE = {
+    ("bi_instances", "status"): "`active`, `expired`, `deleted`, `vanished`, `purged`",
+    ("bi_attention", "reason"): "`expired_not_deleted`, `not_renewed`, `expiring_soon` (7 days), `vanished`, "
+    "`lived_under_a_day`",
+    ("held_answers", "reason"): "`empty`, `vanished`, `foreign`",
+    ("held_answers", "run_id"): "the run that was held",
+    ("approvals", "run_id"): "the held run that was approved",
+    ("held_sets", "missing"): "ascending ids as a JSON array",
+    ("leases", "started_at"): "when the account's last run began",
+    ("bi_daily", "created"): "instances created that day",
+    ("bi_daily", "deleted"): "instances deleted that day",
+    ("bi_daily", "live"): "at the end of the day",
+    ("bi_churn_monthly", "created"): "instances created in it",
+    ("bi_churn_monthly", "deleted"): "instances deleted in it",
+    ("sync_status", "listed"): "instances of the last accepted answer",
+    ("sync_status", "deleted"): "those of the listed that are deleted",
+    **{
+        (view, "account"): "the account"
+        for view in ("accounts", "leases", "sync_runs", "sync_status", "bi_churn_monthly")
+    },
+}
+
+
+def meaning(table: str, column: str) -> str:
+    found = OF_ONE.get((table, column)) or COLUMNS.get(column)
+    if not found:
+        sys.exit(f"docs/generate_schema.py: {table}.{column} has no meaning; write one")
+    return found
+
+
+def kind(column: Column[object]) -> str:
+    if isinstance(column.type, NullType):
+        return UNTYPED.get(column.name, "text")
+    name = str(column.type.compile(dialect=postgresql.dialect())).lower()
+    return {"timestamp with time zone": "timestamptz", "date": "date"}.get(name, name)
+
+
+def rows(cells: Iterable[Iterable[str]]) -> str:
+    return "".join("| " + " | ".join(one) + " |\n" for one in cells)
+
+
+def is_told(constraint: Constraint) -> bool:
+    """Not keys, which are told with the columns, nor what makes a boolean of SQLite's integers."""
+    if isinstance(constraint, CheckConstraint):
+        return "POSTCOMPILE" not in str(constraint.sqltext)
+    return isinstance(constraint, UniqueConstraint)
+
+
+def rule(constraint: Constraint) -> str:
+    if isinstance(constraint, CheckConstraint):
+        return f"`{constraint.name}`: `{constraint.sqltext}`"
+    columns = ", ".join(f"`{name}`" for name, _column in constraint.columns.items())
+    return f"`{constraint.name}`: {columns} together are unique"
+
+
+def table_section(table: Table) -> str:
+    keys = ", ".join(f"`{column.name}`" for column in table.primary_key.columns)
+    columns = rows(
+        (
+            f"`{column.name}`",
+            kind(column),
+            "" if column.nullable else "not null",
+            meaning(table.name, column.name)
+            + "".join(f" → `{key.column.table.name}`" for key in sorted(column.foreign_keys, key=str)),
+        )
+        for column in table.columns
+    )
+    rules = sorted(rule(one) for one in table.constraints if one.name and is_told(one))
+    listed = "\nThe database refuses what breaks one of these:\n\n" + "".join(f"- {rule}\n" for rule in rules)
+    return (
+        f"### `{table.name}`\n\n{TABLES[table.name]}\nKey: {keys}.\n\n"
+        f"| column | type | | meaning |\n|---|---|---|---|\n{columns}{listed if rules else ''}\n"
+    )
+
+
+def view_section(name: str) -> str:
+    newest = max((schema.migrations_folder() / "views").glob(f"{name}_v*.sql"))
+    words = [
+        line.removeprefix("--").strip() for line in newest.read_text("utf-8").splitlines() if line.startswith("--")
+    ]
+    columns = rows((f"`{column.name}`", kind(column), meaning(name, column.name)) for column in VIEWS[name].columns)
+    told = re.sub(r"(?<=[.]) (?=[A-Z])", "\n", " ".join(words))
+    return f"### `{name}`\n\n{told}\n\n| column | type | meaning |\n|---|---|---|\n{columns}\n"
+
+
+def document() -> str:
+    tables = [metadata.tables[name] for name in TABLES]
+    return (
+        "# Schema\n\n"
+        "Written by `make docs` from `syncer/tables.py`, `syncer/views.py` and `migrations/views/`; change those.\n\n"
+        f"This is revision {schema.head()}.\n"
+        "Types are PostgreSQL's; on SQLite a `timestamptz` is text `YYYY-MM-DD HH:MM:SS.ffffff` in UTC, "
+        "a boolean is 0 or 1, and `json` is text.\n"
+        "People read the views, see `docs/bi.md`; tables are for those who follow the history or look into runs.\n\n"
+        "## Views\n\n" + "".join(view_section(name) for name in VIEWS) + "## Tables\n\n"
+        + "".join(table_section(table) for table in tables)
+    ).rstrip("\n") + "\n"  # fmt: skip
+
+
+if __name__ == "__main__":
+    missing = set(metadata.tables) - set(TABLES)
+    if missing:
+        sys.exit(f"docs/generate_schema.py: {', '.join(sorted(missing))} has no meaning; write one")
+    if sys.argv[1:] == ["--check"]:
+        if TARGET.read_text("utf-8") != document():
+            sys.exit("docs/schema.md is not what the models and views say; run: make docs")
+    else:
+        TARGET.write_text(document(), "utf-8")
