@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 from conftest import CHECKOUT, RunSyncer
 
-README = (CHECKOUT / "README.md").read_text("utf-8")
+READMES = ("README.md", "README.ru.md")
 
 
-def test_the_queries_answer_what_the_readme_shows(run_syncer: RunSyncer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("readme", READMES)
+def test_the_queries_answer_what_the_readme_shows(run_syncer: RunSyncer, tmp_path: Path, readme: str) -> None:
     assert run_syncer("demo").returncode == 0
-    shown = re.findall(r"```sql\n(.*?)```\n```\n(.*?)```", README, re.DOTALL)
+    text = (CHECKOUT / readme).read_text("utf-8")
+    shown = re.findall(r"```sql\n(.*?)```\n```\n(.*?)```", text, re.DOTALL)
     connection = sqlite3.connect(tmp_path / "demo.db")
 
     answered = [
@@ -23,10 +25,3 @@ def test_the_queries_answer_what_the_readme_shows(run_syncer: RunSyncer, tmp_pat
 
     assert len(shown) == 2
     assert shown == answered
-
-
-@pytest.mark.parametrize(
-    "command", sorted(set(re.findall(r"`?syncer ([a-z-]+)", README)) - {"mirrors", "polls", "does", "calls"})
-)
-def test_every_command_that_the_readme_names_is_there(run_syncer: RunSyncer, command: str) -> None:
-    assert run_syncer(command, "--help").returncode == 0

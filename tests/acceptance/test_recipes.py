@@ -1,0 +1,204 @@
+"""The recipes of docs/operating.md work, and every word of the documents that names something names what is there.
+
+A block ```sh is a script: bash runs them in order, in one folder, with a mirror in it. Programs that manage other
+machines are replaced by one that only checks that the files it is given are there. Queries: see test_documents.
+"""
+
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from conftest import CHECKOUT
+from mirror import Mirror
+from postgres import Postgres
+
+from syncer.cli import cli
+from syncer.config import DEFAULTS
+from syncer.metrics import FAILURES
+
+DOCUMENTS = [
+    CHECKOUT / name for name in ("README.md", "README.ru.md", "CONTRIBUTING.md", "CHANGELOG.md")
+] + sorted((CHECKOUT / "docs").glob("*.md"))  # fmt: skip
+NOT_SETTINGS = {"SYNCER_TEST_PG_URL", "SYNCER_MODEL_EXAMPLES", "SYNCER_CORE_EXAMPLES"}
+ELSEWHERE = ("docker", "kubectl", "systemctl", "make", "psql", "pipx", "uvx")
+"""Not run: they manage what is not here, or begin the tests that are running."""
+BLOCKS = re.compile(r"^```sh(?: (sqlite|postgresql))?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+STAND_IN = """#!/bin/bash
+for word in "$@"; do
+    case $word in deploy/* | */deploy/*) [ -e "$word" ] || { echo "there is no $word" >&2; exit 1; } ;; esac
+done
+"""
+SUDO = """#!/bin/bash
+# What belongs to root goes below the folder of the test.
+words=()
+for word in "$@"; do case $word in /etc/*) word=$PWD$word ;; esac; words+=("$word"); done
+[ "${words[0]}" = install ] && mkdir -p "$PWD/etc/systemd/system"
+exec "${words[@]}"
+"""
+
+
+def name_of(path: Path) -> str:
+    return path.name
+
+
+@pytest.fixture
+def stage(tmp_path: Path, syncer_environment: dict[str, str], sqlite_template: Path) -> tuple[Path, dict[str, str]]:
+    """A folder with deploy/ and a mirror, and an environment in which the programs are found."""
+    folder, programs = tmp_path / "stage", tmp_path / "programs"
+    for made in (folder, programs):
+        made.mkdir()
+    shutil.copytree(CHECKOUT / "deploy", folder / "deploy", ignore=shutil.ignore_patterns("secrets"))
+    shutil.copy(sqlite_template, folder / "syncer.db")
+    for program, text in {**dict.fromkeys(ELSEWHERE, STAND_IN), "sudo": SUDO}.items():
+        (programs / program).write_text(text)
+        (programs / program).chmod(0o755)
+    (programs / "syncer").write_text(f'#!/bin/sh\nexec {sys.executable} -m syncer "$@"\n')
+    (programs / "syncer").chmod(0o755)
+    environment = syncer_environment | {"PATH": f"{programs}{os.pathsep}{syncer_environment['PATH']}"}
+    environment |= {
+        "SYNCER_API_URL": "http://127.0.0.1:9",
+        "SYNCER_TIMEOUT": "1s",
+        "SECRETS_FOLDER": str(tmp_path / "made.secret"),
+    }
+    del environment["SYNCER_PARTNER_TOKEN"]
+    return folder, environment
+
+
+def run(script: str, folder: Path, environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script], cwd=folder, env=environment, capture_output=True, text=True,
+        timeout=120, check=False,
+    )  # fmt: skip
+
+
+def test_the_recipes_of_operating_work_on_sqlite(stage: tuple[Path, dict[str, str]]) -> None:
+    folder, environment = stage
+    if os.getuid() != 0:
+        (folder / "deploy/make-secrets").write_text("#!/bin/sh\n")  # only root may give files away
+    blocks = [
+        text for dialect, text in BLOCKS.findall((CHECKOUT / "docs/operating.md").read_text("utf-8"))
+        if dialect in {"", "sqlite"}
+    ]  # fmt: skip
+
+    done = run("".join(blocks), folder, environment)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "the schema is at" in done.stdout
+    assert (folder / "etc/syncer/partner_token").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_restored_file_is_the_one_that_was_saved(stage: tuple[Path, dict[str, str]]) -> None:
+    folder, environment = stage
+    save, restore = (
+        text for dialect, text in BLOCKS.findall((CHECKOUT / "docs/operating.md").read_text("utf-8")) if dialect == "sqlite"
+    )  # fmt: skip
+    mirror = Mirror(f"sqlite:///{folder}/syncer.db")
+    mirror.observe([{"idInstance": 1, "deleted": False, "isExpired": False}])
+    writer = mirror.engine.connect()  # the daemon goes on while the backup is made
+
+    assert run(save, folder, environment).returncode == 0
+    with sqlite3.connect(folder / "backup.db") as saved:
+        before = list(saved.iterdump())
+    mirror.observe([{"idInstance": 1, "deleted": True, "isExpired": False}])
+    writer.close()
+    mirror.engine.dispose()
+    done = run(restore, folder, environment)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    with sqlite3.connect(folder / "syncer.db") as restored:
+        assert before == list(restored.iterdump())
+    assert (folder / "syncer.db").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("mirror", ["postgresql"], indirect=True)
+def test_the_recipes_of_operating_restore_postgresql(
+    stage: tuple[Path, dict[str, str]], mirror: Mirror, postgres: Postgres
+) -> None:
+    folder, environment = stage
+    mirror.observe([{"idInstance": 1, "deleted": False, "isExpired": False}])
+    empty = postgres.create_database()
+    scripts = [
+        text for dialect, text in BLOCKS.findall((CHECKOUT / "docs/operating.md").read_text("utf-8"))
+        if dialect == "postgresql"
+    ]  # fmt: skip
+    url = mirror.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+    done = run(
+        "".join(scripts), folder,
+        environment | {
+            "PATH": f"{postgres.bin}{os.pathsep}{environment['PATH']}", "DATABASE": url, "EMPTY_DATABASE": empty,
+        },
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    restored = Mirror(empty)
+    try:
+        assert mirror.history() == restored.history()
+        assert mirror.runs() == restored.runs()
+    finally:
+        restored.engine.dispose()
+        postgres.drop_database(empty)
+    (folder / "syncer.dump").unlink()
+    assert urlsplit(url).path != urlsplit(empty).path
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_every_setting_that_a_document_names_is_there(document: Path) -> None:
+    named = set(re.findall(r"\bSYNCER_[A-Z_]*[A-Z]", document.read_text("utf-8")))
+
+    assert set() == named - {f"SYNCER_{name.upper()}" for name in DEFAULTS} - NOT_SETTINGS
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_every_command_that_a_document_names_is_there(document: Path) -> None:
+    """In code, `syncer WORD …` names a command, and `--flag` behind it one of its flags."""
+    text = document.read_text("utf-8")
+    codes = re.findall(r"^```sh.*?\n(.*?)^```$", text, re.DOTALL | re.MULTILINE) + re.findall(
+        r"(?<!`)`([^`\n]+)`(?!`)", text
+    )
+    segments = [one for code in codes for one in re.split(r"[;|\n]|&&|(?:^|\s)#.*|\bexec syncer ", code)]
+    named = [found[1] for one in segments if (found := re.fullmatch(r"(?:\w+=\S+ )*syncer ([a-z-].*)", one.strip()))]
+
+    for line in named:
+        command, words = cli, line.split()
+        while words and hasattr(command, "commands") and words[0] in command.commands:
+            command = command.commands[words.pop(0)]  # type: ignore[assignment]  # a group until its last word
+        flags = {flag for option in command.params for flag in option.opts} | {"--help"}
+        assert command is not cli or words[:1] in ([], ["--help"], ["--version"]), line
+        assert set() == {word.partition("=")[0] for word in words if word.startswith("--")} - flags, line
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_every_file_and_target_that_a_document_names_is_there(document: Path) -> None:
+    text = document.read_text("utf-8")
+    paths = re.findall(r"`((?:docs|deploy|tests|migrations|syncer|bench|\.ci)/[\w./-]*)`", text)
+    targets = re.findall(r"\bmake ((?!sure|it\b|one\b)[a-z][a-z0-9-]+)`", text)
+    links = re.findall(r"\]\(([^)#]+)\)", text)
+
+    assert [] == [path for path in paths if "NAME" not in path and not (CHECKOUT / path).exists()]
+    assert [] == [link for link in links if not link.startswith("http") and not (document.parent / link).exists()]
+    known = set(re.findall(r"^([a-z0-9-]+):", (CHECKOUT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    assert set() == set(targets) - known
+
+
+def test_every_kind_of_error_has_its_row() -> None:
+    section = (CHECKOUT / "docs/operating.md").read_text("utf-8").partition("## Errors")[2]
+
+    assert set(FAILURES) | {"stopped", "held", "superseded"} == set(
+        re.findall(r"^\| \d \| `(\w+)`", section, re.MULTILINE)
+    )
+
+
+def test_every_alert_has_its_row() -> None:
+    alerts = re.findall(r"- alert: (\w+)", (CHECKOUT / "deploy/prometheus/alerts.yml").read_text("utf-8"))
+
+    assert alerts == re.findall(
+        r"^\| (Syncer\w+) \|", (CHECKOUT / "docs/operating.md").read_text("utf-8"), re.MULTILINE
+    )
