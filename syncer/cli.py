@@ -402,6 +402,7 @@ def main() -> NoReturn:
             stream.reconfigure(errors="replace")  # a name that this locale cannot show is no reason to end
     try:
         code = _run()
+        sys.stdout.flush()  # here an error of writing can still be told
     except BrokenPipeError:
         # The reader of standard output has gone, as `head` does; the interpreter must not flush into it again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

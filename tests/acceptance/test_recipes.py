@@ -21,6 +21,7 @@ from postgres import Postgres
 from syncer.cli import cli
 from syncer.config import DEFAULTS
 from syncer.metrics import FAILURES
+from syncer.model import Transition
 
 DOCUMENTS = [
     CHECKOUT / name for name in ("README.md", "README.ru.md", "CONTRIBUTING.md", "CHANGELOG.md")
@@ -202,3 +203,10 @@ def test_every_alert_has_its_row() -> None:
     assert alerts == re.findall(
         r"^\| (Syncer\w+) \|", (CHECKOUT / "docs/operating.md").read_text("utf-8"), re.MULTILINE
     )
+
+
+def test_the_diagram_of_an_instances_life_has_every_transition() -> None:
+    design = (CHECKOUT / "docs/design.md").read_text("utf-8")
+    arrows = re.findall(r"^    \S+ --> \S+: (.*)$", design, re.MULTILINE)
+
+    assert {str(word) for word in Transition} == {word for arrow in arrows for word in arrow.split(", ")}
