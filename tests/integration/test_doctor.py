@@ -25,8 +25,8 @@ from mirror import Mirror
 from psycopg import sql
 from sqlalchemy import insert, text, update
 
-from syncer import config, database, doctor, schema, upstream
-from syncer.doctor import Finding, Level
+from syncer import config, database, doctor, doctor_database, doctor_upstream, schema, upstream
+from syncer.finding import Finding, Level
 from syncer.scrub import Scrubber
 from syncer.tables import accounts, leases, sync_runs
 
@@ -329,7 +329,7 @@ def test_a_silent_upstream_is_unavailable(consult: Consult, sqlite_url: str, mon
 def test_a_name_that_does_not_resolve_is_told_before_anything_is_asked(
     consult: Consult, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor, "getproxies", dict)
+    monkeypatch.setattr(doctor_upstream, "getproxies", dict)
     findings = consult("https://no-such-host.invalid", sqlite_url)
 
     assert "no-such-host.invalid" in the(findings, "upstream.dns", Level.ERROR).message
@@ -639,7 +639,7 @@ def test_a_database_that_others_may_read_is_a_warning(
 def test_little_room_is_a_warning(
     consult: Consult, api: FaultServer, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor, "SMALLEST_FREE_BYTES", 2**62)
+    monkeypatch.setattr(doctor_database, "SMALLEST_FREE_BYTES", 2**62)
 
     assert ["warning"] == levels(consult(api.url, sqlite_url), "database.disk")
 
@@ -648,11 +648,11 @@ def test_room_is_measured_by_the_size_of_the_file(
     consult: Consult, api: FaultServer, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Mirror(sqlite_url).engine.dispose()
-    monkeypatch.setattr(doctor, "SMALLEST_FREE_BYTES", 0)
+    monkeypatch.setattr(doctor_database, "SMALLEST_FREE_BYTES", 0)
 
     assert ["ok"] == levels(consult(api.url, sqlite_url), "database.disk")
 
-    monkeypatch.setattr(doctor, "FREE_PER_FILE", 2**50)
+    monkeypatch.setattr(doctor_database, "FREE_PER_FILE", 2**50)
 
     assert ["warning"] == levels(consult(api.url, sqlite_url), "database.disk")
 

@@ -1,0 +1,313 @@
+"""What `syncer doctor` finds in the database: file or server, rights, schema, clock, runs."""
+
+import os
+import re
+import shutil
+import stat
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, select, text
+from sqlalchemy.engine import URL
+
+from syncer import database, schema, upstream
+from syncer.config import Settings
+from syncer.errors import DatabaseFailed
+from syncer.finding import Clock, Finding, Level, compared, database_error, failure, ok, warning
+from syncer.lease import database_now
+from syncer.model import RunStatus
+from syncer.schema import SchemaState
+from syncer.tables import leases, metadata, sync_runs
+
+SMALLEST_FREE_BYTES = 10**9
+FREE_PER_FILE = 2  # an upgrade or a backup may need the file's size once more
+
+APPEND_ONLY = frozenset({"instance_history", "rejected_items"})  # no UPDATE is needed there
+
+
+def database_findings(settings: Settings, engine: Engine, clock: Clock) -> Iterator[Finding]:
+    """The database as it is found; it only reads, and begins an empty transaction."""
+    if engine.dialect.name == "sqlite":
+        file = list(_sqlite_file(engine.url))
+        yield from file
+        exists = database.sqlite_path(engine.url).exists()
+        if any(finding.level is Level.ERROR for finding in file):
+            return
+        if not exists:
+            yield _schema_finding(SchemaState.EMPTY, None, may_migrate=settings.auto_migrate)
+            return
+    try:
+        with database.reading(engine, "reading the database") as connection:
+            findings = list((_sqlite if engine.dialect.name == "sqlite" else _postgresql)(connection, settings, clock))
+    except DatabaseFailed as error:
+        yield failure("database.connection", error, _connection_remedy(str(error)))
+        return
+    yield ok("database.connection", f"{_place(engine.url)} can be read")
+    yield from findings
+    if engine.dialect.name == "sqlite":
+        yield _sqlite_writable(engine)
+
+
+def _connection_remedy(problem: str) -> str:
+    """What helps where the server told why it lets nobody in; empty where the error's own advice is as good."""
+    for words, remedy in _REFUSED_CONNECTIONS:
+        if re.search(words, problem):
+            return remedy
+    return ""
+
+
+_REFUSED_CONNECTIONS = (
+    (r'database ".*" does not exist', "create the database, or correct its name in SYNCER_DATABASE_URL"),
+    (
+        r'authentication failed|role ".*" does not exist|no password supplied',
+        "check user and password in SYNCER_DATABASE_URL",
+    ),
+    (r"pg_hba\.conf", "let this user and host in by a line of the server's pg_hba.conf"),
+    (r"too many (?:connections|clients)", "end some connections, or raise the server's max_connections"),
+)
+
+
+def _place(url: URL) -> str:
+    if url.get_backend_name() == "sqlite":
+        return f"the SQLite file {database.sqlite_path(url)}"
+    return f"the PostgreSQL database {url.database or ''} on {url.host or 'this machine'}"
+
+
+def _sqlite_file(url: URL) -> Iterator[Finding]:
+    path = database.sqlite_path(url)
+    folder = path.parent
+    check = "database.file"
+    if not folder.is_dir():
+        yield database_error(check, f"there is no folder {folder}", "create it, or correct SYNCER_DATABASE_URL")
+        return
+    if path.exists() and not path.is_file():
+        yield database_error(check, f"{path} is no file", "correct SYNCER_DATABASE_URL: it must name a file")
+        return
+    wanted = [place for place in (folder, path) if place.exists()]
+    for place in wanted:
+        if not os.access(place, os.R_OK | os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+            yield database_error(
+                check,
+                f"{place} is read-only for this user",
+                f"make it writable for the user that runs syncer: SQLite writes {path.name}-wal beside the file",
+            )
+            return
+    if path.exists():
+        yield _sqlite_modes(path)
+    yield _free_room(path, folder)
+
+
+def _sqlite_modes(path: Path) -> Finding:
+    check = "database.file"
+    files = [file for end in ("", "-wal", "-shm") if (file := path.with_name(path.name + end)).exists()]
+    others = [file for file in files if file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)]
+    if others:
+        names = " ".join(str(file) for file in others)
+        return warning(check, f"other users may read or write {names}, which holds names", f"run: chmod 600 {names}")
+    return ok(check, f"only its owner may read {path}")
+
+
+def _free_room(path: Path, folder: Path) -> Finding:
+    free = shutil.disk_usage(folder).free
+    wanted = max(SMALLEST_FREE_BYTES, FREE_PER_FILE * (path.stat().st_size if path.exists() else 0))
+    if free < wanted:
+        return warning(
+            "database.disk",
+            f"{free // 10**6} MB are free where the database lies, less than {wanted // 10**6} MB",
+            f"free some room on the disk of {folder}",
+        )
+    return ok("database.disk", f"{free // 10**6} MB are free where the database lies")
+
+
+def _sqlite_writable(engine: Engine) -> Finding:
+    """A write that changes no row: on a read-only file SQLite lets a transaction begin and refuses its first write."""
+    try:
+        with database.writing(engine, "beginning to write") as connection:
+            if schema.current(connection) is not None:
+                connection.execute(text("UPDATE alembic_version SET version_num = version_num WHERE 1 = 0"))
+    except DatabaseFailed as error:
+        return failure("database.writable", error)
+    return ok("database.writable", "the file can be written")
+
+
+def _sqlite(connection: Connection, settings: Settings, clock: Clock) -> Iterator[Finding]:
+    mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar()
+    if mode == "wal":
+        yield ok("database.wal", "readers and the writer do not wait for each other")
+    else:
+        yield warning(
+            "database.wal",
+            f"the journal mode is {mode}, so readers and syncer wait for each other",
+            f"run: {schema.UPGRADE_COMMAND}",
+        )
+    yield from _contents(connection, settings, clock)
+
+
+def _postgresql(connection: Connection, settings: Settings, clock: Clock) -> Iterator[Finding]:
+    row = connection.execute(
+        text(
+            "SELECT pg_is_in_recovery() AS standby, current_setting('transaction_read_only') = 'on' AS read_only,"
+            " current_schema() AS schema, current_user AS role"
+        )
+    ).one()
+    if row.standby:
+        yield database_error(
+            "database.writable",
+            "the server is a standby, which is read-only",
+            "point SYNCER_DATABASE_URL at the primary",
+        )
+    elif row.read_only:
+        yield database_error(
+            "database.writable",
+            "the server makes every transaction read-only",
+            f'run: ALTER ROLE "{row.role}" SET default_transaction_read_only = off, or ask who set it for the database',
+        )
+    else:
+        yield ok("database.writable", "the server takes writes")
+    yield compared("database.clock", database_now(connection), clock(), "the database's")
+    if row.schema is None:
+        yield database_error(
+            "database.rights",
+            f"the role {row.role} may use no schema of its search_path",
+            f'run as the owner: GRANT USAGE, CREATE ON SCHEMA public TO "{row.role}"',
+        )
+        return
+    missing = list(_missing_rights(connection))
+    if missing:
+        yield from (
+            database_error(
+                "database.rights",
+                f"the role {row.role} has no {', '.join(rights)} on {table}",
+                f'run as the owner: GRANT {", ".join(rights)} ON {table} TO "{row.role}"',
+            )
+            for table, rights in missing
+        )
+    else:
+        yield ok("database.rights", f"the role {row.role} has the rights that a run needs")
+    if "alembic_version" not in {table for table, _ in missing}:
+        yield from _migration_rights(connection, row.schema, row.role)
+        yield from _contents(connection, settings, clock, unreadable={table for table, _ in missing})
+
+
+def _missing_rights(connection: Connection) -> Iterator[tuple[str, list[str]]]:
+    """The rights that a run needs and this role has not, by table; tables that are not there yet need none."""
+    wanted = [("alembic_version", "SELECT")]
+    for table in sorted(metadata.tables):
+        wanted += [
+            (table, right) for right in ("SELECT", "INSERT", "UPDATE") if right != "UPDATE" or table not in APPEND_ONLY
+        ]
+    rows = connection.execute(
+        text(
+            "SELECT wanted.name, array_agg(wanted.privilege ORDER BY wanted.place) AS rights"
+            " FROM unnest(CAST(:names AS text[]), CAST(:rights AS text[])) WITH ORDINALITY"
+            " AS wanted(name, privilege, place)"
+            " WHERE NOT has_table_privilege(to_regclass(wanted.name), wanted.privilege)"
+            " GROUP BY wanted.name ORDER BY min(wanted.place)"
+        ),
+        {"names": [name for name, _ in wanted], "rights": [right for _, right in wanted]},
+    )
+    return ((row.name, list(row.rights)) for row in rows)
+
+
+def _migration_rights(connection: Connection, schema_name: str, role: str) -> Iterator[Finding]:
+    """What an upgrade needs, where one is due: CREATE on the schema, and to own the tables that it alters."""
+    state = schema.state_of(schema.current(connection))
+    if state not in {SchemaState.EMPTY, SchemaState.OLDER}:
+        return
+    may_create = connection.execute(
+        text("SELECT has_schema_privilege(:schema, 'CREATE')"), {"schema": schema_name}
+    ).scalar_one()
+    if not may_create:
+        yield database_error(
+            "database.rights",
+            f"the schema must be upgraded, and the role {role} has no CREATE on {schema_name}",
+            f'run as the owner: GRANT CREATE ON SCHEMA {schema_name} TO "{role}", '
+            f"or run `{schema.UPGRADE_COMMAND}` as another role",
+        )
+    foreign = connection.scalars(
+        text(
+            "SELECT relname FROM pg_class WHERE oid = ANY (SELECT to_regclass(name) FROM unnest(CAST(:names AS text[]))"
+            " AS wanted(name)) AND NOT pg_has_role(relowner, 'USAGE') ORDER BY relname"
+        ),
+        {"names": sorted(metadata.tables)},
+    ).all()
+    if foreign:
+        yield database_error(
+            "database.rights",
+            f"the schema must be upgraded, and the role {role} does not own {', '.join(foreign)}",
+            f"run `{schema.UPGRADE_COMMAND}` as the role that owns the tables",
+        )
+
+
+def _contents(
+    connection: Connection, settings: Settings, clock: Clock, unreadable: Iterable[str] = ()
+) -> Iterator[Finding]:
+    revision = schema.current(connection)
+    state = schema.state_of(revision)
+    yield _schema_finding(state, revision, may_migrate=settings.auto_migrate)
+    if state is SchemaState.CURRENT and not {"sync_runs", "leases"} & set(unreadable):
+        yield from _runs(connection, settings, clock())
+
+
+def _schema_finding(state: SchemaState, revision: str | None, *, may_migrate: bool) -> Finding:
+    check = "database.schema"
+    command = f"run: {schema.UPGRADE_COMMAND}"
+    match state:
+        case SchemaState.CURRENT:
+            return ok(check, f"the schema is at {revision}, which this syncer works on")
+        case SchemaState.NEWER:
+            return database_error(
+                check,
+                f"the schema is at {revision}, newer than {schema.head()}, which this syncer works on",
+                "install the syncer that made it; a schema is never taken back",
+            )
+        case SchemaState.EMPTY:
+            problem = "there are no syncer tables yet"
+        case SchemaState.OLDER:
+            problem = f"the schema is at {revision}, older than {schema.head()}, which this syncer works on"
+    if may_migrate:
+        return warning(check, f"{problem}; the first run makes them", f"{command} (or let the first run do it)")
+    return database_error(check, f"{problem}, and SYNCER_AUTO_MIGRATE is off", command)
+
+
+def _runs(connection: Connection, settings: Settings, now: datetime) -> Iterator[Finding]:
+    """Runs that are noted as running: one may be under way now, but not for longer than a run can take."""
+    check = "database.runs"
+    longest = settings.timeout * upstream.TRIES + timedelta(seconds=upstream.LONGEST_RETRY_AFTER_SECONDS) * (
+        upstream.TRIES - 1
+    )
+    running = connection.execute(
+        select(sync_runs.c.id, sync_runs.c.account, sync_runs.c.started_at)
+        .where(sync_runs.c.status == RunStatus.RUNNING)
+        .order_by(sync_runs.c.id)
+    ).all()
+    database_time = database_now(connection)
+    holders = {
+        row.account: row.holder
+        for row in connection.execute(select(leases).where(leases.c.expires_at > database_time))
+        if row.holder is not None
+    }
+    for run in running:
+        holder = holders.get(run.account)
+        told = f"run {run.id} of account {run.account!r} is noted as running for {_age(now - run.started_at)}"
+        if now - run.started_at <= longest:
+            yield ok(check, f"{told}{f', in {holder}' if holder else ''}")
+        elif holder:
+            yield warning(
+                check,
+                f"{told}, longer than a run can take, and {holder} is at it",
+                "restart the syncer that hangs there",
+            )
+        else:
+            yield warning(
+                check,
+                f"{told}, longer than a run can take, and nobody holds its lease: its process was killed",
+                "nothing is lost: the next run closes it; start one with: syncer sync",
+            )
+    if not running:
+        yield ok(check, "no run is under way")
+
+
+def _age(span: timedelta) -> str:
+    return f"{max(span, timedelta()) // timedelta(minutes=1)} minutes"

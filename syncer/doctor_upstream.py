@@ -1,0 +1,173 @@
+"""What `syncer doctor` finds on the way to the upstream: name, connection, certificate, token, answer, clock."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from syncer import upstream
+from syncer.config import AccountSettings, Settings
+from syncer.decode import Decoder, decode
+from syncer.errors import ConfigurationError, SyncerError, UpstreamRefused, UpstreamUnreachable
+from syncer.finding import Clock, Finding, Level, compared, failure, ok, warning
+from syncer.scrub import Scrubber
+
+CONNECT_SECONDS = upstream.CONNECT_SECONDS
+
+
+def upstream_findings(
+    settings: Settings,
+    accounts: Sequence[AccountSettings],
+    scrub: Scrubber,
+    stop: threading.Event,
+    clock: Clock,
+    on_try: Callable[[str], None],
+) -> Iterator[Finding]:
+    """Each account's way to its list; the list is asked for once an account."""
+    reachable: dict[str, bool] = {}
+    for account in accounts:
+        if account.api_url not in reachable:
+            route = list(_route(account.api_url))
+            yield from route
+            reachable[account.api_url] = all(finding.level is not Level.ERROR for finding in route)
+        try:
+            token = account.read_token()
+        except ConfigurationError:
+            yield warning(
+                "upstream.answer",
+                f"account {account.name!r}: not asked, there is no token to ask with",
+                f"correct {account.token_setting} first",
+            )
+            continue
+        if not reachable[account.api_url]:
+            continue
+        scrub.learn(token)
+        source = upstream.Upstream(account.api_url, token, settings.timeout.total_seconds(), settings.max_body, scrub)
+        decoder = Decoder(settings.upstream_offset, scrub)
+        yield from _call(account, source, decoder, stop, clock, on_try)
+
+
+def _route(api_url: str) -> Iterator[Finding]:
+    """Name and connection, each step told apart; a proxy hides both."""
+    address = urlsplit(api_url)
+    host, port = address.hostname or "", address.port or (443 if address.scheme == "https" else 80)
+    if address.scheme == "https" and getproxies().get("https") and not proxy_bypass(host):
+        yield ok("upstream.connect", f"{host} is reached by the proxy of HTTPS_PROXY; the way to it is not checked")
+        return
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        problem = getattr(error, "strerror", None) or "it is no name"
+        yield Finding(
+            "upstream.dns",
+            Level.ERROR,
+            f"the name {host} is not found: {problem}",
+            "check SYNCER_API_URL and this machine's DNS; behind a proxy, set HTTPS_PROXY",
+            UpstreamUnreachable.exit_code,
+        )
+        return
+    if not _is_address(host):
+        yield ok("upstream.dns", f"{host} has {len({entry[4][0] for entry in found})} addresses")
+    try:
+        socket.create_connection((host, port), CONNECT_SECONDS).close()
+    except OSError as error:
+        yield Finding(
+            "upstream.connect",
+            Level.ERROR,
+            f"{host} port {port} cannot be connected to: {error.strerror or 'it took longer than allowed'}",
+            "check SYNCER_API_URL and the firewall; behind a proxy, set HTTPS_PROXY",
+            UpstreamUnreachable.exit_code,
+        )
+        return
+    yield ok("upstream.connect", f"{host} port {port} can be connected to")
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _call(
+    account: AccountSettings,
+    source: upstream.Upstream,
+    decoder: Decoder,
+    stop: threading.Event,
+    clock: Clock,
+    on_try: Callable[[str], None],
+) -> Iterator[Finding]:
+    """One call as a run makes it: what came of it, and whether the clocks agree."""
+    who = f"account {account.name!r}"
+    headers: list[tuple[Mapping[str, str], datetime]] = []
+    error: SyncerError | None = None
+    try:
+        answer = upstream.fetch(
+            source, stop=stop, clock=clock, on_try=on_try, on_headers=lambda told: headers.append((told, clock()))
+        )
+        listing = decode(answer.body, decoder)
+    except SyncerError as failure:
+        error = failure
+    if headers and source.api_url.startswith("https:"):
+        yield ok("upstream.tls", f"{who}: the certificate is trusted")
+    if error is not None:
+        finding = _failed_call(error, arrived=bool(headers))
+        yield finding._replace(message=f"{who}: {finding.message}")
+    else:
+        yield ok("upstream.credentials", f"{who}: the token is accepted")
+        rejected = len(listing.rejects)
+        told = f"{who}: the answer is a list of {listing.listed} items"
+        if rejected:
+            yield warning(
+                "upstream.answer",
+                f"{told}, {rejected} of which cannot be taken, the first because {listing.rejects[0].reason}",
+                "run: syncer probe; after a run, the items are in rejected_items",
+            )
+        else:
+            yield ok("upstream.answer", f"{told}, all of which can be taken")
+    if headers:
+        yield _clock_skew("upstream.clock", *headers[-1])
+
+
+def _failed_call(error: SyncerError, *, arrived: bool) -> Finding:
+    """The kinds of failure under names of their own; a wrong token comes in two forms (CONTRACT 5)."""
+    if isinstance(error, UpstreamRefused) and error.http_status in {200, 400, 401, 403}:
+        return failure(
+            "upstream.credentials",
+            error,
+            "copy the partner token from the console once more; a token of one host may be unknown to another, "
+            "so check SYNCER_API_URL too",
+        )
+    if isinstance(error, UpstreamRefused):
+        return failure("upstream.address", error, "set SYNCER_API_URL to the host that the console names partnerApiUrl")
+    if isinstance(error, UpstreamUnreachable):
+        if not arrived and "CERTIFICATE" in str(error):
+            return failure(
+                "upstream.tls",
+                error,
+                "check SYNCER_API_URL and the clock; behind a proxy that opens TLS, set SSL_CERT_FILE to its authority",
+            )
+        remedies = {
+            "rate_limited": "poll less often: raise SYNCER_SCHEDULE, and see who else uses this token",
+            "server_error": "wait: the upstream is down or in maintenance, and the next run tries again",
+            "timeout": "raise SYNCER_TIMEOUT if the list is large, else check the network",
+        }
+        return failure(
+            "upstream.available", error, remedies.get(error.kind, "check the network, any proxy and SYNCER_API_URL")
+        )
+    return failure("upstream.answer", error, "run: syncer probe; check SYNCER_API_URL and any proxy between")
+
+
+def _clock_skew(check: str, headers: Mapping[str, str], now: datetime) -> Finding:
+    try:
+        date = parsedate_to_datetime(headers["date"])
+    except (KeyError, ValueError):
+        return warning(
+            check, "the answer has no readable Date header, so the clock was not compared", "run: timedatectl"
+        )
+    return compared(check, date.replace(tzinfo=date.tzinfo or UTC), now, "the upstream's")

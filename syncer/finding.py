@@ -1,0 +1,63 @@
+"""What a check of `syncer doctor` found, and the words in which findings are made."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import NamedTuple
+
+from syncer.errors import DatabaseFailed, SyncerError
+
+TOLERATED_SKEW = timedelta(seconds=60)
+
+Clock = Callable[[], datetime]
+
+
+class Level(StrEnum):
+    """`error` keeps syncer from working, `warning` may do so one day."""
+
+    OK = "ok"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Finding(NamedTuple):
+    """What one check found; `remedy` is empty exactly where nothing needs doing.
+
+    `exit_code` is what the command ends with if this is the first error; it is no part of the document.
+    """
+
+    check: str
+    level: Level
+    message: str
+    remedy: str = ""
+    exit_code: int = 0
+
+
+def ok(check: str, message: str) -> Finding:
+    return Finding(check, Level.OK, message)
+
+
+def warning(check: str, message: str, remedy: str) -> Finding:
+    return Finding(check, Level.WARNING, message, remedy)
+
+
+def database_error(check: str, message: str, remedy: str) -> Finding:
+    return Finding(check, Level.ERROR, message, remedy, DatabaseFailed.exit_code)
+
+
+def failure(check: str, error: SyncerError, remedy: str = "") -> Finding:
+    """An error that syncer met; its own message ends in the remedy, which a better one may replace."""
+    problem, _, advice = str(error).rpartition("; ")
+    return Finding(check, Level.ERROR, problem or advice, remedy or advice, error.exit_code)
+
+
+def compared(check: str, theirs: datetime, now: datetime, whose: str) -> Finding:
+    skew = now - theirs
+    if abs(skew) > TOLERATED_SKEW:
+        side = "ahead of" if skew > timedelta() else "behind"
+        return warning(
+            check,
+            f"this machine's clock is {abs(skew).total_seconds():.0f} s {side} {whose}",
+            "set the clock, and keep it by NTP: timedatectl set-ntp true",
+        )
+    return ok(check, f"this machine's clock agrees with {whose} within {TOLERATED_SKEW.total_seconds():.0f} s")
