@@ -8,7 +8,7 @@ WORKERS ?= 4
 PROOF_MINUTES ?= 20
 SEED ?= 1
 
-.PHONY: demo test check proof mutants replicas replicas-1000 bench-views format wheel clean
+.PHONY: demo test check proof soak mutants replicas replicas-1000 bench-views format wheel clean
 
 demo: .venv/installed  ## the product in one command, no token needed
 	$(BIN)/syncer demo
@@ -32,8 +32,12 @@ replicas-1000: .venv/installed  ## 4 daemons keep 1,000 accounts on a schedule o
 
 bench-views: .venv/installed  ## seconds per view on 100,000 instances with two years of life
 	$(BIN)/python bench/views.py
+
 proof: .venv/installed  ## the long proofs, each for its share of PROOF_MINUTES; their record is docs/proof.md
 	$(BIN)/python tests/proof/all_proofs.py --minutes $(PROOF_MINUTES) --seed $(SEED)
+
+soak: .venv/installed  ## two daemons, 10,000 instances, a poll a second, a third of the answers faulty, for PROOF_MINUTES
+	$(BIN)/python tests/proof/soak.py --minutes $(PROOF_MINUTES) --seed $(SEED)
 
 mutants: .venv/installed  ## deliberate faults of the core, one at a time; the tests must see each
 	$(BIN)/python tests/proof/mutants.py

@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-PROOFS = ("models", "kills", "lost_commits", "bodies")
+PROOFS = ("models", "kills", "lost_commits", "bodies", "disk", "year")
 
 
 def main() -> int:

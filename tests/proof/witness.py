@@ -47,12 +47,14 @@ class Witness:
 
     def follow(self, items: list[Any]) -> str:
         """After a run that may not have begun or ended: tell the model what the run's row says came of it."""
-        query = select(sync_runs.c.id, sync_runs.c.status).where(sync_runs.c.id > self._run)
+        query = select(sync_runs.c.id, sync_runs.c.status, sync_runs.c.error_kind).where(sync_runs.c.id > self._run)
         with database.reading(self.mirror.engine, "reading the last run") as connection:
             run = connection.execute(query).one_or_none()
         if run is None:
             return "none"
         self._run = run.id
+        if run.error_kind == "database":
+            return "failed by the database"
         if run.status in OUTCOMES:
             assert self.model.observe(items, self.mirror.now) == OUTCOMES[run.status]
         return str(run.status)
