@@ -4,8 +4,11 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 BIN := .venv/bin
 # Much of a test is waiting: more workers than cores.
 WORKERS ?= 4
+# How long `make proof` runs in all, and from which seed.
+PROOF_MINUTES ?= 20
+SEED ?= 1
 
-.PHONY: demo test check coverage audit sbom docs replicas replicas-1000 bench-views format wheel clean
+.PHONY: demo test check coverage audit sbom docs proof soak mutants replicas replicas-1000 bench-views format wheel clean
 
 demo: .venv/installed  ## the product in one command, no token needed
 	$(BIN)/syncer demo
@@ -44,6 +47,15 @@ replicas-1000: .venv/installed  ## 4 daemons keep 1,000 accounts on a schedule o
 
 bench-views: .venv/installed  ## seconds per view on 100,000 instances with two years of life
 	$(BIN)/python bench/views.py
+
+proof: .venv/installed  ## the long proofs, each for its share of PROOF_MINUTES; their record is docs/proof.md
+	$(BIN)/python tests/proof/all_proofs.py --minutes $(PROOF_MINUTES) --seed $(SEED)
+
+soak: .venv/installed  ## two daemons, 10,000 instances, a poll a second, a third of the answers faulty, for PROOF_MINUTES
+	$(BIN)/python tests/proof/soak.py --minutes $(PROOF_MINUTES) --seed $(SEED)
+
+mutants: .venv/installed  ## deliberate faults of the core, one at a time; the tests must see each
+	$(BIN)/python tests/proof/mutants.py
 
 format: .venv/installed  ## rewrite the code in the house's format
 	$(BIN)/ruff check --fix .

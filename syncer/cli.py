@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, NoReturn
@@ -396,6 +397,7 @@ def demo_command(database: Path) -> None:
 
 def main() -> NoReturn:
     """Run a command and exit with its code; what no command foresaw ends here."""
+    _open_missing_channels()
     standard_output = sys.stdout
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
@@ -419,7 +421,25 @@ def main() -> NoReturn:
             code = _complain(f"writing the result: {error.strerror}; free some room, or write elsewhere", 2)
     except Exception as error:  # noqa: BLE001 - the last resort: a defect, shown with its traceback but no secret
         code = _report_defect(error)
+    try:
+        sys.stderr.flush()
+    except OSError:  # a log that is lost costs no run; the interpreter must not fail by it at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _open_missing_channels() -> None:
+    """Let standard channels that are closed lead nowhere.
+
+    The next file that is opened would get the number of a missing one, and log lines would go into the database.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8")
+    sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8")
 
 
 def _run() -> object:
@@ -449,5 +469,6 @@ def _report_defect(error: Exception) -> int:
 
 
 def _complain(message: str, code: int) -> int:
-    click.echo(f"syncer: {message}", err=True)
+    with suppress(OSError):  # nobody can be told; the exit code is all that is left
+        click.echo(f"syncer: {message}", err=True)
     return code

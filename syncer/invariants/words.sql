@@ -4,25 +4,29 @@
 -- observed_times_are_observed (instance_history): Where `time_source` is `observed`, `occurred_at` is `observed_at`.
 -- stated_times_are_the_states (instance_history): Where the upstream stated the time of `deleted` or `expired`, it is the row's own `time_deleted` or `expiration_date`.
 -- transitions_are_known (instance_history): Each transition is a word of the contract.
-WITH placed AS (
+WITH several AS MATERIALIZED (
+    SELECT id_instance, run_id FROM instance_history GROUP BY id_instance, run_id HAVING count(*) > 1
+),
+
+placed AS MATERIALIZED (
     SELECT
-        id, id_instance, run_id,
-        CASE transition
+        history.id, history.id_instance, history.run_id,
+        CASE history.transition
             WHEN 'created' THEN 1 WHEN 'reappeared' THEN 2 WHEN 'restored' THEN 3 WHEN 'renewed' THEN 4
             WHEN 'extended' THEN 5 WHEN 'changed' THEN 6 WHEN 'token_rotated' THEN 7 WHEN 'expired' THEN 8
             WHEN 'deleted' THEN 9 WHEN 'vanished' THEN 10 WHEN 'purged' THEN 11
         END AS place
-    FROM instance_history
+    FROM several JOIN instance_history AS history
+        ON history.id_instance = several.id_instance AND history.run_id = several.run_id
+),
+
+neighbours AS MATERIALIZED (
+    SELECT id, place, lag(place) OVER (PARTITION BY id_instance, run_id ORDER BY id) AS place_before FROM placed
 )
 
-SELECT 'one_answer_once', max(id)
-FROM instance_history GROUP BY id_instance, run_id, transition HAVING count(*) > 1
+SELECT 'one_answer_once', id FROM neighbours WHERE place = place_before
 UNION ALL
-SELECT 'words_in_order', later.id
-FROM placed AS earlier
-JOIN placed AS later
-    ON later.id_instance = earlier.id_instance AND later.run_id = earlier.run_id AND later.id > earlier.id
-WHERE later.place < earlier.place
+SELECT 'words_in_order', id FROM neighbours WHERE place < place_before
 UNION ALL
 SELECT 'nothing_occurs_after_it_is_seen', id FROM instance_history WHERE occurred_at > observed_at
 UNION ALL

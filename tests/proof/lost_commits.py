@@ -1,0 +1,124 @@
+"""A proxy forwards COMMIT to PostgreSQL and cuts the connection before the answer: each answer is applied once.
+
+    python tests/proof/lost_commits.py --count 50 --seed 1
+
+Every fifth COMMIT is cut before it is forwarded, and every tenth is that of the run's start.
+"""
+
+import socket
+import threading
+from collections import Counter
+from contextlib import suppress
+from urllib.parse import urlsplit
+
+from budget import Budget
+from estates import answers
+from mirror import Mirror
+from postgres import start as start_postgres
+from witness import OUTCOMES, Witness
+
+from syncer import database
+from syncer.errors import DatabaseFailed
+
+COMMIT = b"COMMIT\x00"
+
+
+class CuttingProxy:
+    """Passes bytes on, until the COMMIT that is to be lost comes by."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._server = (parts.hostname or "", parts.port or 5432)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        port = self._listener.getsockname()[1]
+        self.url = parts._replace(netloc=parts.netloc.replace(f":{parts.port}", f":{port}")).geturl()
+        self.commits_left = 0
+        self.forwards = True
+        self.cut = 0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def lose(self, which: int, *, forwards: bool) -> None:
+        """The `which`-th COMMIT from now on gets no answer; with `forwards` it arrives all the same."""
+        self.commits_left, self.forwards = which, forwards
+
+    def _accept(self) -> None:
+        while True:
+            client, _address = self._listener.accept()
+            server = socket.create_connection(self._server)
+            pair = (client, server)
+            threading.Thread(target=self._pass_queries, args=pair, daemon=True).start()
+            threading.Thread(target=self._pass_answers, args=pair, daemon=True).start()
+
+    def _pass_queries(self, client: socket.socket, server: socket.socket) -> None:
+        with suppress(OSError):
+            while data := client.recv(65536):
+                if COMMIT in data and self.commits_left:
+                    self.commits_left -= 1
+                    if not self.commits_left:
+                        self.cut += 1
+                        # The client hears nothing any more; the server does, or does not.
+                        client.shutdown(socket.SHUT_WR)
+                        if self.forwards:
+                            server.sendall(data)
+                            server.shutdown(socket.SHUT_WR)
+                            while server.recv(65536):
+                                pass
+                        break
+                server.sendall(data)
+        for end in (client, server):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
+    def _pass_answers(self, client: socket.socket, server: socket.socket) -> None:
+        with suppress(OSError):
+            while data := server.recv(65536):
+                client.sendall(data)
+
+
+def main() -> None:
+    budget = Budget("lost commits", full=1_000)
+    server = start_postgres()
+    url = server.create_database()
+    proxy = CuttingProxy(url)
+    witness = Witness(url)
+    direct = witness.mirror.engine
+    through = database.open_engine(database.parse_database_url(proxy.url))
+    lives = answers(budget.chance)
+    ends: Counter[str] = Counter()
+    for number in budget:
+        at_start, forwards = number % 10 == 9, number % 5 != 4
+        pause, items = next(lives)
+        proxy.lose(1 if at_start else 2, forwards=forwards or at_start)
+        lost = proxy.cut
+        cut_mirror = Mirror.__new__(Mirror)
+        cut_mirror.engine, cut_mirror.now = through, witness.mirror.now
+        try:
+            report = cut_mirror.observe(items, after=pause)
+        except DatabaseFailed:
+            assert at_start, "only the start of a run may fail without a word in its row"
+            ends["start unknown"] += 1
+        else:
+            if report.status in {"ok", "unchanged", "held"}:
+                assert witness.model.observe(items, cut_mirror.now) == OUTCOMES[report.status]
+                assert forwards, "accepted, though its COMMIT never arrived"
+            elif report.error is not None and report.error.kind == "database":
+                assert not forwards, "a COMMIT that arrived was taken for lost"
+            else:  # too many bad items: the second COMMIT is that of the failure
+                assert witness.model.observe(items, cut_mirror.now) == "failed"
+            ends[f"{report.status}, {'arrived' if forwards else 'not arrived'}"] += 1
+        assert proxy.cut == lost + 1, "no COMMIT was cut"
+        witness.mirror.now = cut_mirror.now
+        witness.compare()
+        witness.observe(*next(lives))
+    witness.compare()
+    direct.dispose()
+    through.dispose()
+    if server.server:
+        server.server.remove()
+    print(f"what came of them: {dict(ends)}")
+    budget.report()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,191 @@
+"""Deliberate faults of meaning, one at a time, in a copy of the code: the tests must see each of them.
+
+    python tests/proof/mutants.py [--only WORD]
+
+A mutant replaces a text that occurs exactly once in its module; one that does not is reported, since it proves nothing.
+Exit code 1 if a mutant lived or could not be made.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import alembic.command  # noqa: F401 - for the forks
+import msgspec  # noqa: F401
+import psycopg  # noqa: F401
+import pytest
+import sqlalchemy  # noqa: F401
+
+CHECKOUT = Path(__file__).parent.parent.parent
+QUICK = [
+    "tests/unit/test_core.py",
+    "tests/unit/test_decode.py",
+    "tests/integration/test_run.py",
+    "-k",
+    "not postgresql",
+]
+THOROUGH = ["tests/integration/test_lost_commit.py", "tests/integration/test_model.py", "tests/integration/test_run.py"]
+
+
+class Mutant(NamedTuple):
+    """A fault: what it breaks in words, where, and the texts before and after."""
+
+    name: str
+    module: str
+    before: str
+    after: str
+
+
+MUTANTS = [
+    # transitions
+    Mutant("restored is forgotten", "transitions", "if old.deleted and not instance.deleted:", "if False and not instance.deleted:"),
+    Mutant("deleted is told again with each answer", "transitions", "elif instance.deleted and not old.deleted:", "elif instance.deleted:"),
+    Mutant("renewed is forgotten", "transitions", "if old.is_expired and not instance.is_expired:", "if False:"),
+    Mutant("expired is forgotten", "transitions", "elif instance.is_expired and not old.is_expired:", "elif False:"),
+    Mutant("deleted occurred when it was created", "transitions", "events.append(_stated(Transition.DELETED, instance.time_deleted, observed_at, deletion))", "events.append(_stated(Transition.DELETED, instance.time_created, observed_at, deletion))"),
+    Mutant("expired occurred when it was deleted", "transitions", "events.append(_stated(Transition.EXPIRED, instance.expiration_date, observed_at, expiry))", "events.append(_stated(Transition.EXPIRED, instance.time_deleted, observed_at, expiry))"),
+    Mutant("created occurred when it was seen", "transitions", "_stated(Transition.CREATED, instance.time_created, observed_at, {})", "_stated(Transition.CREATED, None, observed_at, {})"),
+    Mutant("first sight of a deleted instance is not deleted", "transitions", "    if instance.deleted:\n        events", "    if False:\n        events"),
+    Mutant("first sight of an expired instance is not expired", "transitions", "    if instance.is_expired:\n        events", "    if False:\n        events"),
+    Mutant("a stated time in the future is believed", "transitions", "if stated is None or stated > observed_at:", "if stated is None:"),
+    Mutant("a time stated to the moment is not believed", "transitions", "stated > observed_at:", "stated >= observed_at:"),
+    Mutant("the source of a stated time is lost", "transitions", "return Event(transition, stated, TimeSource.UPSTREAM, moved)", "return Event(transition, stated, TimeSource.OBSERVED, moved)"),
+    Mutant("the daily roll is an extension", "transitions", "elif later and is_auto_renewing(instance):", "elif False:"),
+    Mutant("no extension is told", "transitions", "elif later and not instance.is_expired:", "elif False:"),
+    Mutant("an expired row is extended", "transitions", "elif later and not instance.is_expired:", "elif later:"),
+    Mutant("an earlier expiration date is later", "transitions", "and instance.expiration_date > old.expiration_date", "and instance.expiration_date != old.expiration_date"),
+    Mutant("an unmoved expiration date is later", "transitions", "and instance.expiration_date > old.expiration_date", "and instance.expiration_date >= old.expiration_date"),
+    Mutant("the roll is judged by the old row", "transitions", "elif later and is_auto_renewing(instance):", "elif later and is_auto_renewing(old):"),
+    Mutant("the tariff decides before is_partner", "transitions", "    if instance.is_partner is None:\n", "    if True:\n"),
+    Mutant("no tariff renews itself", "transitions", "instance.tariff is not None and instance.tariff.startswith(PARTNER_TARIFF)", "False"),
+    Mutant("any tariff with PARTNER in it renews itself", "transitions", "instance.tariff.startswith(PARTNER_TARIFF)", "PARTNER_TARIFF in instance.tariff"),
+    Mutant("a rename is no change", "transitions", '    "name",\n    "type_instance",', '    "type_instance",'),
+    Mutant("a new tariff is no change", "transitions", '    "tariff",\n    "is_free",', '    "is_free",'),
+    Mutant("a new owner is no change", "transitions", 'other["account"] = (row.account, observation.account)', "pass"),
+    Mutant("a corrected time of deletion is no change", "transitions", 'other["time_deleted"] = deletion["time_deleted"]', "pass"),
+    Mutant("a corrected expiration date is no change", "transitions", 'other["expiration_date"] = expiry["expiration_date"]', "pass"),
+    Mutant("a rotated token goes by", "transitions", "if old.token_fingerprint != instance.token_fingerprint:", "if False:"),
+    Mutant("reappeared is forgotten", "transitions", "    if row.missing_since is not None:\n", "    if False:\n"),
+    Mutant("an instance that returned is still missing", "transitions", "renewed_at=observed_at if later else row.renewed_at,\n        missing_since=None,", "renewed_at=observed_at if later else row.renewed_at,\n        missing_since=row.missing_since,"),
+    Mutant("renewed_at is not kept", "transitions", "renewed_at=observed_at if later else row.renewed_at", "renewed_at=observed_at if later else None"),
+    Mutant("what vanished was purged", "transitions", "Transition.PURGED if row.instance.deleted else Transition.VANISHED", "Transition.PURGED"),
+    Mutant("what was purged vanished", "transitions", "Transition.PURGED if row.instance.deleted else Transition.VANISHED", "Transition.VANISHED"),
+    Mutant("events are stored in the order of their making", "transitions", "return tuple(sorted(events, key=lambda event: order.index(event.transition)))", "return tuple(events)"),
+    Mutant("events are stored backwards", "transitions", "key=lambda event: order.index(event.transition))", "key=lambda event: -order.index(event.transition))"),
+    # diff
+    Mutant("absence is read from a partial answer", "diff", "if listing.proves_absence:", "if True:"),
+    Mutant("absence is never read", "diff", "if listing.proves_absence:", "if False:"),
+    Mutant("a rejected item is absent", "diff", " - listing.rejected_ids)", ")"),
+    Mutant("what is missing is missed again", "diff", "if mirror[id_instance].missing_since is None and mirror", "if mirror"),
+    Mutant("another account's instances are absent", "diff", " and mirror[id_instance].account == account", ""),
+    Mutant("an unchanged instance that returned goes by", "diff", " or row.missing_since is not None", ""),
+    Mutant("a change of hands goes by", "diff", " or row.account != account", ""),
+    Mutant("a new instance is expired at once", "diff", "return instance._replace(is_expired=False)", "return instance"),
+    Mutant("the grace includes its last moment", "diff", "instance.time_created < expiry_grace", "instance.time_created <= expiry_grace"),
+    Mutant("the grace is for the deleted too", "diff", "        and not instance.deleted\n", ""),
+    # guard
+    Mutant("an empty list is applied", "guard", "reason = HoldReason.EMPTY if live else None", "reason = None"),
+    Mutant("an empty list is held though nothing lives", "guard", "HoldReason.EMPTY if live else None", "HoldReason.EMPTY"),
+    Mutant("another account's list is applied", "guard", "elif of_account and not seen_of_account:", "elif False:"),
+    Mutant("any loss is applied", "guard", "elif len(missing) > max(Fraction(TOLERATED_VANISHED), tolerated_share * live):", "elif False:"),
+    Mutant("the share alone decides", "guard", "max(Fraction(TOLERATED_VANISHED), tolerated_share * live)", "tolerated_share * live"),
+    Mutant("the number alone decides", "guard", "max(Fraction(TOLERATED_VANISHED), tolerated_share * live)", "TOLERATED_VANISHED"),
+    Mutant("a loss at the limit is held", "guard", "elif len(missing) > max", "elif len(missing) >= max"),
+    Mutant("the purged count as lost", "guard", "for row in differences.absent if not row.instance.deleted)", "for row in differences.absent)"),
+    Mutant("the deleted count as live", "guard", "live = sum(1 for row in of_account if not row.instance.deleted)", "live = len(of_account)"),
+    Mutant("an approval lets anything through", "guard", "any(approval.issuperset(missing) for approval in approved)", "any(True for approval in approved)"),
+    Mutant("an approval is of no use", "guard", "any(approval.issuperset(missing) for approval in approved)", "False"),
+    Mutant("an approval serves only for the same loss", "guard", "approval.issuperset(missing)", "approval == frozenset(missing)"),
+    # decode
+    Mutant("a missing flag is false", "decode", '        raise _BadItem(f"{key} is missing")', "        return False"),
+    Mutant("an unreadable id proves absence", "decode", "proves_absence=not unreadable", "proves_absence=True"),
+    Mutant("any number of bad items is accepted", "decode", "if rejected > TOLERATED_REJECTS and rejected", "if False and rejected"),
+    Mutant("three bad items of three refuse the answer", "decode", "rejected > TOLERATED_REJECTS and rejected >", "rejected >"),
+    Mutant("naive times are UTC", "decode", "_offset(zone) if zone else upstream_offset", "_offset(zone) if zone else timedelta()"),
+    Mutant("a stated offset is ignored", "decode", "_offset(zone) if zone else upstream_offset", "upstream_offset"),
+    Mutant("a western offset is an eastern one", "decode", 'return -size if zone[0] == "-" else size', "return size"),
+    Mutant("year 1 is a date", "decode", "if day == _NO_DATE:", "if False:"),
+    Mutant("of two differing items the first counts", "decode", "        del taken[id_instance]\n", "        pass\n"),
+    Mutant("a rejected item was not seen", "decode", "rejected_ids=frozenset(reject.id_instance for reject in rejects if reject.id_instance is not None)", "rejected_ids=frozenset()"),
+    Mutant("an error object is an empty list", "decode", "        if isinstance(document, list):\n            return document\n", "        return document if isinstance(document, list) else []\n"),
+    Mutant("NUL is stored", "decode", '_UNSTORABLE = re.compile("[\\x00\\ud800-\\udfff]")', '_UNSTORABLE = re.compile("[\\ud800-\\udfff]")'),
+    Mutant("the token is stored as it is", "decode", "token_fingerprint=fingerprint(token) if token else None", "token_fingerprint=token[:16] if token else None"),
+    # sync and store
+    Mutant("the fence is removed", "sync", ".run_id != run.base.run_id:", ".run_id != run.base.run_id and False:"),
+    Mutant("a lost COMMIT is taken for a failure", "sync", "if report is None or _read_status_after_failure(engine, run) is not report.status:", "if True:"),
+    Mutant("a lost COMMIT is taken for success", "sync", "if report is None or _read_status_after_failure(engine, run) is not report.status:", "if report is None:"),
+    Mutant("the base does not move", "store", ".values(last_accepted_run_id=run.id, last_accepted_at=observed_at)", ".values(last_accepted_run_id=accounts.c.last_accepted_run_id)"),
+    Mutant("an approval can be used twice", "store", ".values(closed_by_run_id=run.id)", ".values(closed_by_run_id=None)"),
+    Mutant("unfinished runs stay open", "store", ".where(sync_runs.c.account == account, sync_runs.c.status == RunStatus.RUNNING)", ".where(sync_runs.c.account == account, sync_runs.c.status == 'nothing')"),
+    Mutant("an old blind gap goes by", "store", "run.base.accepted_at is not None and observed_at - run.base.accepted_at > BLIND_GAP", "False"),
+]  # fmt: skip
+
+
+def copy_checkout(folder: Path) -> None:
+    """What the tests need."""
+    for name in ("syncer", "tests", "migrations"):
+        shutil.copytree(CHECKOUT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "alembic.ini"):
+        shutil.copy(CHECKOUT / name, folder / name)
+
+
+def is_killed(folder: Path, choice: list[str]) -> bool:
+    """Whether a test fails; the tests run in a fork of this process, which has imported all that is not syncer's."""
+    child = os.fork()
+    if not child:
+        try:
+            os.chdir(folder)
+            quiet = os.open(folder / "output.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            os.dup2(quiet, 1)
+            os.dup2(quiet, 2)
+            code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", "--no-header", *choice])
+            sys.stdout.flush()
+            os._exit(code)
+        finally:
+            sys.excepthook(*sys.exc_info())
+            os._exit(99)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if code not in {0, 1, 2}:  # passed, failed, or could not even be imported
+        raise RuntimeError((folder / "output.txt").read_text()[-3000:])
+    return code != 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="", help="mutants whose name has this word")
+    chosen = parser.parse_args()
+    began = time.monotonic()
+    problems: list[str] = []
+    mutants = [mutant for mutant in MUTANTS if chosen.only in mutant.name]
+    sys.dont_write_bytecode = True  # two versions of a file may be of the same second and size
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        folder.chmod(0o755)
+        copy_checkout(folder)
+        if is_killed(folder, QUICK) or is_killed(folder, THOROUGH):
+            print("the tests fail without any fault:\n" + (folder / "output.txt").read_text()[-3000:])
+            return 1
+        for mutant in mutants:
+            path = folder / "syncer" / f"{mutant.module}.py"
+            source = path.read_text()
+            if source.count(mutant.before) != 1:
+                problems.append(f"{mutant.module}: {mutant.name}: its text occurs {source.count(mutant.before)} times")
+                print(problems[-1], flush=True)
+                continue
+            path.write_text(source.replace(mutant.before, mutant.after))
+            killed = is_killed(folder, QUICK) or is_killed(folder, THOROUGH)
+            path.write_text(source)
+            if not killed:
+                problems.append(f"{mutant.module}: {mutant.name}: lived")
+            print(f"{'killed' if killed else 'LIVED '} {mutant.module}: {mutant.name}", flush=True)
+    print(f"{len(mutants) - len(problems)} of {len(mutants)} mutants killed in {time.monotonic() - began:.0f} s")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
