@@ -61,6 +61,7 @@ class FaultServer:
         self._behaviours = list(behaviours)
         self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener.settimeout(0.05)
         self._closing = threading.Event()
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
@@ -95,7 +96,6 @@ class FaultServer:
         thread.start()
 
     def _accept(self) -> None:
-        self._listener.settimeout(0.05)
         while not self._closing.is_set():
             try:
                 client, _address = self._listener.accept()
