@@ -66,7 +66,8 @@ def test_health_metrics_pings_and_systemd(start_daemon: StartDaemon, database_ur
     counted = re.search(
         r'^syncer_runs_total{account="default",error_kind="",status="ok"} (\d+)\.0$', metrics, re.MULTILINE
     )
-    assert counted is not None and 1 <= int(counted[1]) <= len(upstream.requests)
+    assert counted is not None
+    assert 1 <= int(counted[1]) <= len(upstream.requests)
     assert 'syncer_live{account="default"} 1.0' in metrics
     assert [] == find_secrets(metrics.encode())
 
