@@ -109,7 +109,6 @@ def _no_secret_leaks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(logging.DEBUG)
-    logging.getLogger("sqlalchemy").setLevel(logging.DEBUG)  # it mutes itself when it is imported
     yield
     for library in SEARCHED_LOGGERS:
         logging.getLogger(library).debug("heard to the end: %s", library)
