@@ -95,7 +95,7 @@ def plan(context: Context, account_name: str | None, as_json: bool) -> int:
     exit_codes: list[int] = []
     for account in accounts:
         try:
-            answer = runs.fetcher(account)()
+            answer = runs.fetcher(account)(b"".join)
             verdict, listing = plan_run(engine, runs.account(account), answer, now())
             made = render.plan_document(account.name, verdict, listing.listed, len(listing.rejects))
             held: SyncerError | None = (
@@ -277,7 +277,7 @@ def probe(context: Context, account_name: str | None, as_json: bool) -> int:
             headers.update(told)
 
         began = time.monotonic()
-        answer = runs.fetcher(account, keep_last)()
+        answer = runs.fetcher(account, keep_last)(b"".join)
         document = shape.examine(
             answer.body,
             headers,

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from hashlib import sha256
-from typing import Any, NamedTuple, NoReturn, TypeVar
+from typing import Annotated, Any, NamedTuple, NoReturn, TypeVar
 
 import msgspec
 
@@ -48,6 +48,9 @@ _TIME = re.compile(
     r"(?:\.([0-9]{1,9}))?(Z|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])?"
 )
 _NO_DATE = "0001-01-01"
+_NO_TIME = "0001-01-01T00:00:00"
+_USUAL_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]")
+_NAME_TOO_LONG = "name is longer than 64 KiB"
 
 Scrub = Callable[[str], str]
 Item = TypeVar("Item")
@@ -64,8 +67,33 @@ class Decoder(NamedTuple):
     seal: Callable[[int, str], bytes] | None = None
 
 
-class _BadItem(Exception):
+class BadItem(Exception):
     """Why an item cannot be taken."""
+
+
+class Told(msgspec.Struct, forbid_unknown_fields=True, rename="camel", gc=False, omit_defaults=True):
+    """An item in its usual form: every key known, every value of its usual type; anything else is decoded plainly.
+
+    Two items of equal `Told` mean the same, whatever the order of their keys.
+    """
+
+    id_instance: Annotated[int, msgspec.Meta(ge=1, le=LARGEST_ID)]
+    deleted: bool
+    is_expired: bool
+    name: str | None = None
+    type_instance: str | None = None
+    type_account: str | None = None
+    messenger: str | None = None
+    partner_user_uiid: str | None = None
+    time_created: str | None = None
+    time_deleted: str | None = None
+    tariff: str | None = None
+    is_free: bool | None = None
+    is_partner: bool | None = None
+    expiration_date: str | None = None
+    api_token_instance: str | None = None
+    api_url: str | msgspec.UnsetType = msgspec.UNSET
+    media_url: str | msgspec.UnsetType = msgspec.UNSET
 
 
 def decode(body: bytes, decoder: Decoder) -> Listing:
@@ -81,15 +109,84 @@ def decode(body: bytes, decoder: Decoder) -> Listing:
     except (msgspec.MsgspecError, RecursionError, ValueError):
         # Strict msgspec refuses a few documents that are JSON all the same, a lone surrogate for one.
         listing = _read_items(_plain_json(text, decoder.scrub), lambda item: item, decoder)
-    rejected = len(listing.rejects)
-    if rejected > TOLERATED_REJECTS and rejected > TOLERATED_REJECT_SHARE * listing.listed:
-        first = listing.rejects[0]
+    refuse_too_many(listing.rejects, listing.listed)
+    return listing
+
+
+def refuse_too_many(rejects: Sequence[Reject], listed: int) -> None:
+    """Raise `AnswerUnusable` when more than 10 % (and more than 3) of the items are bad; `rejects` are in order."""
+    rejected = len(rejects)
+    if rejected > TOLERATED_REJECTS and rejected > TOLERATED_REJECT_SHARE * listed:
+        first = rejects[0]
         raise AnswerUnusable(
-            f"reading the answer: {rejected} of {listing.listed} items cannot be taken, the first at position "
+            f"reading the answer: {rejected} of {listed} items cannot be taken, the first at position "
             f"{first.position} because {first.reason}; nothing was applied, `syncer probe` shows the answer's shape",
             kind="too_many_rejects",
         )
-    return listing
+
+
+def read_item(position: int, item: object, decoder: Decoder) -> Instance | Reject:
+    """One item, taken or rejected."""
+    id_instance = _id_of(item)
+    if id_instance is None or not isinstance(item, dict):
+        return Reject(position, None, _why_no_id(item), _presentable(item, decoder.scrub))
+    try:
+        return _read_item(id_instance, item, decoder)
+    except BadItem as bad:
+        return Reject(position, id_instance, str(bad), _presentable(item, decoder.scrub))
+
+
+def read_plain_json(text: str) -> object:
+    """A JSON value as the plain reading of a whole answer takes it; raises `ValueError` or `RecursionError`."""
+    return json.loads(text, parse_constant=_refuse_constant, parse_int=_integer, parse_float=_float)
+
+
+def read_told(told: Told, decoder: Decoder, short_texts: dict[str, str]) -> Instance:
+    """What `read_item` makes of the same item; raises `BadItem`.
+
+    `short_texts` remembers cleaned texts that are too short to hold the item's own token.
+    """
+    token = (told.api_token_instance or "").replace("\x00", "\ufffd")
+    offset = decoder.upstream_offset
+
+    def clean(text: str | None) -> str | None:
+        if text is None:
+            return None
+        if len(text) >= SHORTEST_TOKEN:
+            text = _storable(text)
+            if len(token) >= SHORTEST_TOKEN and token in text:
+                text = text.replace(token, REMOVED)
+            return decoder.scrub(text)
+        known = short_texts.get(text)
+        if known is None:
+            known = short_texts[text] = decoder.scrub(_storable(text))
+        return known
+
+    name = clean(told.name)
+    if name is not None and len(name) * 4 > LONGEST_NAME and len(name.encode()) > LONGEST_NAME:
+        raise BadItem(_NAME_TOO_LONG)
+    extra = "{}"
+    if told.api_url is not msgspec.UNSET or told.media_url is not msgspec.UNSET:
+        unknown = {"apiUrl": told.api_url, "mediaUrl": told.media_url}
+        extra = canonical_json({key: clean(text) for key, text in unknown.items() if text is not msgspec.UNSET})
+    return Instance(
+        told.id_instance,
+        name,
+        clean(told.type_instance),
+        clean(told.type_account),
+        clean(told.messenger),
+        clean(told.partner_user_uiid),
+        _moment("timeCreated", told.time_created, offset),
+        _moment("timeDeleted", told.time_deleted, offset),
+        told.deleted,
+        clean(told.tariff),
+        told.is_free,
+        told.is_partner,
+        _moment("expirationDate", told.expiration_date, offset),
+        told.is_expired,
+        fingerprint(token) if token else None,
+        extra,
+    )
 
 
 def _text_of(body: bytes) -> str:
@@ -102,7 +199,7 @@ def _text_of(body: bytes) -> str:
 
 def _plain_json(text: str, scrub: Scrub) -> list[Any]:
     try:
-        document = json.loads(text, parse_constant=_refuse_constant, parse_int=_integer, parse_float=_float)
+        document = read_plain_json(text)
     except RecursionError:
         reason = "it is nested too deeply"
     except ValueError as error:
@@ -168,7 +265,7 @@ def _read_items(raw_items: Sequence[Item], parse: Callable[[Item], Any], decoder
         outcome: Instance | Reject
         try:
             outcome = _read_item(id_instance, item, decoder)
-        except _BadItem as bad:
+        except BadItem as bad:
             outcome = Reject(position, id_instance, str(bad), _presentable(item, decoder.scrub))
         if id_instance not in taken:
             taken[id_instance] = outcome
@@ -269,14 +366,14 @@ def _string(item: dict[str, Any], key: str, scrub: Scrub) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str):
-        raise _BadItem(f"{key} is not a string")
+        raise BadItem(f"{key} is not a string")
     return scrub(_storable(value))
 
 
 def _name(item: dict[str, Any], scrub: Scrub) -> str | None:
     name = _string(item, "name", scrub)
     if name is not None and len(name) * 4 > LONGEST_NAME and len(name.encode()) > LONGEST_NAME:
-        raise _BadItem("name is longer than 64 KiB")
+        raise BadItem(_NAME_TOO_LONG)
     return name
 
 
@@ -294,24 +391,32 @@ def _flag(item: dict[str, Any], key: str) -> bool | None:
         return None
     if isinstance(value, bool | int | str) and value in _FLAGS:
         return _FLAGS[value]
-    raise _BadItem(f"{key} is neither true nor false")
+    raise BadItem(f"{key} is neither true nor false")
 
 
 def _required_flag(item: dict[str, Any], key: str) -> bool:
     value = _flag(item, key)
     if value is None:
-        raise _BadItem(f"{key} is missing")
+        raise BadItem(f"{key} is missing")
     return value
 
 
 def _time(item: dict[str, Any], key: str, upstream_offset: timedelta) -> datetime | None:
+    return _moment(key, item.get(key), upstream_offset)
+
+
+def _moment(key: str, value: object, upstream_offset: timedelta) -> datetime | None:
     """A naive time is at the upstream's fixed offset; year 1 means none (UPSTREAM, The answer)."""
-    value = item.get(key)
-    if value is None:
+    if value is None or value == _NO_TIME:
         return None
+    if isinstance(value, str) and _USUAL_TIME.fullmatch(value) and not value.startswith(_NO_DATE):
+        try:
+            return datetime.fromisoformat(f"{value}+00:00") - upstream_offset
+        except (ValueError, OverflowError):
+            raise BadItem(f"{key} is an impossible time") from None
     match = _TIME.fullmatch(value) if isinstance(value, str) else None
     if match is None:
-        raise _BadItem(f"{key} is not a time such as 2022-06-03T18:39:44")
+        raise BadItem(f"{key} is not a time such as 2022-06-03T18:39:44")
     day, clock, fraction, zone = match.groups()
     if day == _NO_DATE:
         return None
@@ -320,7 +425,7 @@ def _time(item: dict[str, Any], key: str, upstream_offset: timedelta) -> datetim
         return moment.replace(tzinfo=timezone(_offset(zone) if zone else upstream_offset)).astimezone(UTC)
     except (ValueError, OverflowError):
         pass
-    raise _BadItem(f"{key} is an impossible time")
+    raise BadItem(f"{key} is an impossible time")
 
 
 def _offset(zone: str) -> timedelta:
@@ -344,7 +449,7 @@ def _without_secrets(value: object, scrub: Scrub, levels: int) -> object:
     if isinstance(value, str):
         return scrub(_storable(value))
     if levels == 0 and isinstance(value, dict | list):
-        raise _BadItem(f"it is nested deeper than {DEEPEST_NESTING} levels")
+        raise BadItem(f"it is nested deeper than {DEEPEST_NESTING} levels")
     if isinstance(value, list):
         return [_without_secrets(element, scrub, levels - 1) for element in value]
     if isinstance(value, dict):
@@ -371,5 +476,5 @@ def _presentable(item: object, scrub: Scrub) -> str:
         item = {key: REMOVED if key == "apiTokenInstance" and value else value for key, value in item.items()}
     try:
         return canonical_json(_without_secrets(item, scrub_and_cut, DEEPEST_NESTING))
-    except _BadItem as bad:
+    except BadItem as bad:
         return canonical_json(str(bad))

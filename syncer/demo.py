@@ -3,6 +3,7 @@
 import threading
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import click
@@ -89,7 +90,7 @@ def _poll(engine: Engine, api: FakeApi, at: datetime) -> RunReport:
     return run_once(
         engine,
         account,
-        lambda: upstream.fetch(source, stop=threading.Event(), clock=lambda: at),
+        partial(upstream.fetch_into, source, stop=threading.Event(), clock=lambda: at),
         lambda: at,
         Trigger.SCHEDULE,
     )

@@ -28,6 +28,19 @@ class Hold(NamedTuple):
     listed: int
 
 
+class Standing(NamedTuple):
+    """An answer beside its account's rows, in figures: rows that were listed, live ones of them, those seen again.
+
+    `listed` counts the answer's items; `missing` are the live instances that it lacks, ascending.
+    """
+
+    present: int
+    live: int
+    seen: int
+    listed: int
+    missing: tuple[int, ...]
+
+
 def examine(
     mirror: Mapping[int, MirrorRow],
     listing: Listing,
@@ -43,22 +56,36 @@ def examine(
     instance outside one of them passes. Deleted instances that are purged never count.
     """
     of_account = [row for row in mirror.values() if row.account == account and row.missing_since is None]
-    live = sum(1 for row in of_account if not row.instance.deleted)
-    missing = tuple(row.instance.id_instance for row in differences.absent if not row.instance.deleted)
-    seen_of_account = any(
-        row.instance.id_instance in listing.instances or row.instance.id_instance in listing.rejected_ids
+    seen = sum(
+        1
         for row in of_account
+        if row.instance.id_instance in listing.instances or row.instance.id_instance in listing.rejected_ids
     )
+    return judge(
+        Standing(
+            present=len(of_account),
+            live=sum(1 for row in of_account if not row.instance.deleted),
+            seen=seen,
+            listed=listing.listed,
+            missing=tuple(row.instance.id_instance for row in differences.absent if not row.instance.deleted),
+        ),
+        tolerated_share=tolerated_share,
+        approved=approved,
+    )
+
+
+def judge(standing: Standing, *, tolerated_share: Fraction, approved: Iterable[frozenset[int]]) -> Hold | None:
+    """See `examine`."""
     reason = None
-    if listing.listed == 0:
-        reason = HoldReason.EMPTY if live else None
-    elif of_account and not seen_of_account:
+    if standing.listed == 0:
+        reason = HoldReason.EMPTY if standing.live else None
+    elif standing.present and not standing.seen:
         reason = HoldReason.FOREIGN
-    elif len(missing) > max(Fraction(TOLERATED_VANISHED), tolerated_share * live):
+    elif len(standing.missing) > max(Fraction(TOLERATED_VANISHED), tolerated_share * standing.live):
         reason = HoldReason.VANISHED
-    if reason is None or any(approval.issuperset(missing) for approval in approved):
+    if reason is None or any(approval.issuperset(standing.missing) for approval in approved):
         return None
-    return Hold(reason, missing, live, listing.listed)
+    return Hold(reason, standing.missing, standing.live, standing.listed)
 
 
 def describe(hold: Hold, run_id: int | None) -> str:

@@ -1,9 +1,9 @@
 """The words that everyone uses: what the upstream tells of an instance, what the mirror holds, what happened."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 LARGEST_ID = 2**63 - 1
 
@@ -44,11 +44,20 @@ class MirrorRow(NamedTuple):
     missing_since: datetime | None
 
 
-class Answer(NamedTuple):
-    """One complete answer of the upstream, before anything is known of its content."""
+Read = TypeVar("Read")
 
-    body: bytes
+
+class Answer(NamedTuple, Generic[Read]):
+    """One complete answer of the upstream: its body, or what was made of it while it arrived."""
+
+    body: Read
     http_status: int
+
+
+class Fetch(Protocol):
+    """Fetches one answer; `read` is given its body piece by piece, anew for each try."""
+
+    def __call__(self, read: Callable[[Iterable[bytes]], Read], /) -> Answer[Read]: ...
 
 
 class Reject(NamedTuple):

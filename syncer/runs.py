@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
 from sqlalchemy import Engine
@@ -13,12 +13,12 @@ from syncer.config import AccountSettings, Settings
 from syncer.decode import Decoder, fingerprint
 from syncer.errors import RunOvertaken, SyncerError
 from syncer.lease import HeldBy, Keeper, NotDue
-from syncer.model import Answer, RunStatus, Trigger
+from syncer.model import Answer, Fetch, Read, RunStatus, Trigger
 from syncer.notify import Ping
 from syncer.scrub import Scrubber
 from syncer.sync import Account, RunReport, run_once
 from syncer.tokens import sealer
-from syncer.upstream import Upstream, fetch
+from syncer.upstream import Upstream, fetch_into
 
 log = logging.getLogger(__name__)
 
@@ -106,10 +106,10 @@ class Runs:
 
     def fetcher(
         self, account: AccountSettings, on_headers: Callable[[Mapping[str, str]], None] = lambda _headers: None
-    ) -> Callable[[], Answer]:
-        """A function that fetches one answer; the token is read anew each time, a rotated one needs no restart."""
+    ) -> Fetch:
+        """What fetches one answer; the token is read anew each time, a rotated one needs no restart."""
 
-        def fetch_answer() -> Answer:
+        def fetch_answer(read: Callable[[Iterable[bytes]], Read]) -> Answer[Read]:
             token = account.read_token()
             self._scrub.learn(token)
             self._scrub_answer[account.name].learn(token)
@@ -120,7 +120,7 @@ class Runs:
                 largest_body=self.settings.max_body,
                 scrub=self._scrub,
             )
-            return fetch(upstream, stop=self.stop, clock=self.clock, on_try=_log_try, on_headers=on_headers)
+            return fetch_into(upstream, read, stop=self.stop, clock=self.clock, on_try=_log_try, on_headers=on_headers)
 
         return fetch_answer
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from functools import lru_cache
+from hashlib import sha256
 from urllib.parse import unquote
 
 REMOVED = "[removed]"
@@ -47,6 +48,10 @@ class Scrubber:
             if plain_secret in plain:
                 text = _any_spelling(secret).sub(REMOVED, text)
         return _SHAPES.sub(REMOVED, text)
+
+    def fingerprint(self) -> str:
+        """The same for the same secrets, whatever the order in which they were learned."""
+        return sha256("\0".join(sorted(self._secrets)).encode("utf-8", "surrogatepass")).hexdigest()
 
     def __repr__(self) -> str:
         return "Scrubber()"

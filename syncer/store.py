@@ -1,19 +1,21 @@
 """What one run reads and writes, as functions over a `Connection`; the caller owns the transaction and the clock."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
-from itertools import islice
 from typing import Any, NamedTuple
 
-from sqlalchemy import Column, ColumnElement, Connection, Row, bindparam, case, insert, select, update
+from sqlalchemy import Column, ColumnElement, Connection, Row, bindparam, case, exists, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from syncer import bulk
 from syncer.decode import canonical_json
 from syncer.errors import ConfigurationError
 from syncer.guard import Hold
 from syncer.model import Decision, Instance, MirrorRow, Reject, RunStatus, Trigger
+from syncer.stream import Known
 from syncer.tables import (
     accounts,
     approvals,
@@ -27,11 +29,20 @@ from syncer.tables import (
 )
 
 BLIND_GAP = timedelta(days=80)  # the upstream forgets deleted instances after about 3 months (UPSTREAM, Life)
-BATCH_ROWS = 5_000
 
 _INSTANCE_COLUMNS = [instances.c[name] for name in Instance._fields]
 _MIRROR_COLUMNS = [instances.c[name] for name in ("account", *MirrorRow._fields[2:])]
-_STATE_COLUMNS = (
+_ROW_COLUMNS = ("account", *Instance._fields[1:], *MirrorRow._fields[2:], "item_hash", "content_hash", "id_instance")
+_HISTORY_COLUMNS = (
+    "id_instance",
+    "account",
+    "run_id",
+    "transition",
+    "occurred_at",
+    "time_source",
+    "observed_at",
+    "previous_observed_at",
+    "changes",
     "name",
     "type_instance",
     "messenger",
@@ -42,7 +53,9 @@ _STATE_COLUMNS = (
     "deleted",
     "expiration_date",
     "is_expired",
+    "missing",
 )
+_NO_HASHES = (None, None)
 
 
 class Base(NamedTuple):
@@ -50,6 +63,9 @@ class Base(NamedTuple):
 
     run_id: int | None
     accepted_at: datetime | None
+    quiet_answer: str | None = None
+    taken_by_run_id: int | None = None
+    listed: int | None = None
 
 
 class StartedRun(NamedTuple):
@@ -103,10 +119,21 @@ def start_run(
     return StartedRun(run_id, read_base(connection, account), now)
 
 
+def read_known(connection: Connection, account: str) -> Known:
+    """What `stream` compares an account's next answer with."""
+    return Known(*bulk.read_hashes(connection, account))
+
+
 def read_base(connection: Connection, account: str, *, lock: bool = False) -> Base:
     """The account's base; with `lock`, no other transaction can move it until this one ends."""
-    query = select(accounts.c.last_accepted_run_id, accounts.c.last_accepted_at).where(accounts.c.account == account)
-    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+    query = select(
+        accounts.c.last_accepted_run_id,
+        accounts.c.last_accepted_at,
+        accounts.c.quiet_answer,
+        accounts.c.taken_by_run_id,
+        select(sync_runs.c.listed).where(sync_runs.c.id == accounts.c.last_accepted_run_id).scalar_subquery(),
+    ).where(accounts.c.account == account)
+    row = connection.execute(query.with_for_update(of=accounts) if lock else query).one_or_none()
     return Base(*row) if row else Base(None, None)
 
 
@@ -123,12 +150,24 @@ def read_mirror(connection: Connection, account: str, listed_ids: Iterable[int])
         row.instance.id_instance: row
         for row in map(_mirror_row, connection.execute(query.where(instances.c.account == account)))
     }
-    if connection.execute(select(instances.c.id_instance).where(instances.c.account != account).limit(1)).first():
-        elsewhere = query.where(instances.c.id_instance.in_(bindparam("ids", expanding=True)))
-        for ids in _batches(id_instance for id_instance in listed_ids if id_instance not in mirror):
-            for row in map(_mirror_row, connection.execute(elsewhere, {"ids": ids})):
-                mirror[row.instance.id_instance] = row
+    if has_other_accounts(connection, account):
+        for ids in bulk.batches(id_instance for id_instance in listed_ids if id_instance not in mirror):
+            mirror |= bulk.read_rows(connection, ids)
     return mirror
+
+
+def has_other_accounts(connection: Connection, account: str) -> bool:
+    """Whether any row belongs to another account."""
+    others = select(accounts.c.account).where(
+        accounts.c.account != account, exists().where(instances.c.account == accounts.c.account)
+    )
+    return connection.execute(others.limit(1)).first() is not None
+
+
+def read_owners(connection: Connection, ids: Sequence[int]) -> set[str]:
+    """The accounts that these instances belong to."""
+    query = select(instances.c.account).distinct().where(instances.c.id_instance.in_(bindparam("ids", expanding=True)))
+    return set(connection.scalars(query, {"ids": ids}))
 
 
 def _mirror_row(row: Row[Any]) -> MirrorRow:
@@ -180,33 +219,65 @@ def approve(connection: Connection, run_id: int, now: datetime) -> bool:
     return True
 
 
-def apply(
-    connection: Connection,
-    account: str,
-    run: StartedRun,
-    decisions: Sequence[Decision],
-    mirror: Mapping[int, MirrorRow],
-    observed_at: datetime,
+class Writer:
+    """Writes the decisions of one run, batch by batch, and counts them."""
+
+    def __init__(self, connection: Connection, account: str, run: StartedRun, observed_at: datetime) -> None:
+        self.created = 0
+        self.updated = 0
+        self.transitions: Counter[str] = Counter()
+        self._connection = connection
+        self._account = account
+        self._run = run
+        self._observed_at = observed_at
+        self._disturbed: set[str] = set()
+
+    def write(
+        self,
+        decisions: Sequence[Decision],
+        mirror: Mapping[int, MirrorRow],
+        hashes: Mapping[int, tuple[int | None, int | None]],
+    ) -> None:
+        """Write rows and their history; `mirror` holds the rows before, `hashes` those of items that have any."""
+        new, known = [], []
+        for decision in decisions:
+            before = mirror.get(decision.id_instance)
+            row = _row_values(decision.row, hashes.get(decision.id_instance, _NO_HASHES))
+            if before is None:
+                new.append(row)
+            else:
+                known.append(row)
+                if before.account != self._account:
+                    self._disturbed.add(before.account)
+        if new:
+            bulk.insert(self._connection, instances, _ROW_COLUMNS, new)
+        if known:
+            bulk.update(self._connection, instances, "id_instance", _ROW_COLUMNS[:-1], known)
+        history = list(_history_rows(decisions, self._account, self._run.id, self._observed_at))
+        if history:
+            bulk.insert(self._connection, instance_history, _HISTORY_COLUMNS, history)
+        self.created += len(new)
+        self.updated += len(known)
+        self.transitions.update(event.transition.value for decision in decisions for event in decision.events)
+
+    def close(self) -> None:
+        """Tell the accounts from which instances were taken that what was known of them is so no more."""
+        if self._disturbed:
+            self._connection.execute(
+                update(accounts)
+                .where(accounts.c.account.in_(self._disturbed))
+                .values(quiet_answer=None, taken_by_run_id=self._run.id)
+            )
+
+
+def move_base(
+    connection: Connection, account: str, run: StartedRun, observed_at: datetime, quiet_answer: str | None
 ) -> None:
-    """Write the rows and their history, and move the account's base to this run."""
-    rows = [_row_values(decision.row) for decision in decisions]
-    new = [row for row in rows if row["id_instance"] not in mirror]
-    known = [row for row in rows if row["id_instance"] in mirror]
-    _execute_in_batches(connection, insert(instances), new)
-    _execute_in_batches(
-        connection,
-        update(instances)
-        .where(instances.c.id_instance == bindparam("key"))
-        .values({name: bindparam(name) for name in known[0] if name != "id_instance"})
-        if known
-        else None,
-        ({**row, "key": row["id_instance"]} for row in known),
-    )
-    _execute_in_batches(connection, insert(instance_history), _history_rows(decisions, account, run.id, observed_at))
+    """Make this run the one that the next answer is compared with; approvals were for this answer at the latest."""
     connection.execute(
         update(accounts)
         .where(accounts.c.account == account)
-        .values(last_accepted_run_id=run.id, last_accepted_at=observed_at)
+        .values(last_accepted_run_id=run.id, last_accepted_at=observed_at, quiet_answer=quiet_answer)
     )
     connection.execute(
         update(approvals)
@@ -229,13 +300,13 @@ def keep_tokens(
     connection: Connection, sealed: Mapping[int, bytes], fingerprints: Mapping[int, str], key_fingerprint: str
 ) -> None:
     """Store ciphertexts where the token or the key is not the one stored already."""
+    query = select(
+        instance_tokens.c.id_instance, instance_tokens.c.token_fingerprint, instance_tokens.c.key_fingerprint
+    ).where(instance_tokens.c.id_instance.in_(bindparam("ids", expanding=True)))
     stored = {
         row.id_instance: (row.token_fingerprint, row.key_fingerprint)
-        for row in connection.execute(
-            select(
-                instance_tokens.c.id_instance, instance_tokens.c.token_fingerprint, instance_tokens.c.key_fingerprint
-            )
-        )
+        for ids in bulk.batches(sealed)
+        for row in connection.execute(query, {"ids": ids})
     }
     wanted = [
         {
@@ -302,36 +373,78 @@ def read_run_status(connection: Connection, run_id: int) -> RunStatus:
     return RunStatus(connection.execute(query).scalar_one())
 
 
-def _row_values(row: MirrorRow) -> dict[str, Any]:
-    values = row._asdict()
-    told: Instance = values.pop("instance")
-    return told._asdict() | values
+def _row_values(row: MirrorRow, hashes: tuple[int | None, int | None]) -> tuple[Any, ...]:
+    """In the order of `_ROW_COLUMNS`."""
+    told = row.instance
+    moment = bulk.moment
+    return (
+        row.account,
+        told.name,
+        told.type_instance,
+        told.type_account,
+        told.messenger,
+        told.partner_user_uiid,
+        moment(told.time_created),
+        moment(told.time_deleted),
+        int(told.deleted),
+        told.tariff,
+        told.is_free if told.is_free is None else int(told.is_free),
+        told.is_partner if told.is_partner is None else int(told.is_partner),
+        moment(told.expiration_date),
+        int(told.is_expired),
+        told.token_fingerprint,
+        told.extra,
+        moment(row.first_seen_at),
+        moment(row.changed_at),
+        moment(row.renewed_at),
+        moment(row.missing_since),
+        *hashes,
+        told.id_instance,
+    )
 
 
 def _history_rows(
     decisions: Iterable[Decision], account: str, run_id: int, observed_at: datetime
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[tuple[Any, ...]]:
+    """In the order of `_HISTORY_COLUMNS`."""
+    moment = bulk.moment
+    observed = moment(observed_at)
     for decision in decisions:
         if not decision.events:
             continue
-        instance = decision.row.instance
-        state = {name: getattr(instance, name) for name in _STATE_COLUMNS}
-        state["missing"] = decision.row.missing_since is not None
+        told = decision.row.instance
+        state = (
+            told.name,
+            told.type_instance,
+            told.messenger,
+            told.tariff,
+            told.is_free if told.is_free is None else int(told.is_free),
+            told.is_partner if told.is_partner is None else int(told.is_partner),
+            moment(told.time_deleted),
+            int(told.deleted),
+            moment(told.expiration_date),
+            int(told.is_expired),
+            int(decision.row.missing_since is not None),
+        )
+        previous = moment(decision.previous_observed_at)
         for event in decision.events:
-            yield {
-                "id_instance": decision.id_instance,
-                "account": account,
-                "run_id": run_id,
-                "transition": event.transition,
-                "occurred_at": event.occurred_at,
-                "time_source": event.time_source,
-                "observed_at": observed_at,
-                "previous_observed_at": decision.previous_observed_at,
-                "changes": canonical_json(
+            changes = "{}"
+            if event.changes:
+                changes = canonical_json(
                     {column: [_plain(old), _plain(new)] for column, (old, new) in event.changes.items()}
-                ),
-                **state,
-            }
+                )
+            yield (
+                told.id_instance,
+                account,
+                run_id,
+                event.transition.value,
+                moment(event.occurred_at),
+                event.time_source.value,
+                observed,
+                previous,
+                changes,
+                *state,
+            )
 
 
 def _plain(value: object) -> object:
@@ -340,14 +453,8 @@ def _plain(value: object) -> object:
 
 
 def _execute_in_batches(connection: Connection, statement: Any, rows: Iterable[dict[str, Any]]) -> None:
-    for batch in _batches(rows):
+    for batch in bulk.batches(rows):
         connection.execute(statement, batch)
-
-
-def _batches(things: Iterable[Any]) -> Iterator[list[Any]]:
-    iterator = iter(things)
-    while batch := list(islice(iterator, BATCH_ROWS)):
-        yield batch
 
 
 def _not_before(column: Column[datetime], moment: datetime) -> ColumnElement[datetime]:

@@ -5,8 +5,7 @@ Here, and only here, the fetcher and the store meet.
 
 import logging
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from fractions import Fraction
 from hashlib import sha256
@@ -14,11 +13,12 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine
 
-from syncer import database, guard, store
-from syncer.decode import Decoder, decode
-from syncer.diff import diff
+from syncer import bulk, database, guard, store, stream
+from syncer.decode import Decoder, decode, refuse_too_many
+from syncer.diff import diff, settle
 from syncer.errors import AnswerHeld, DatabaseFailed, FetchStopped, RunOvertaken, SyncerError
-from syncer.model import Answer, Decision, Listing, MirrorRow, RunStatus, Trigger
+from syncer.model import Answer, Decision, Fetch, Listing, MirrorRow, RunStatus, Trigger
+from syncer.stream import DELETED, Known, Reading
 from syncer.transitions import Observation, decide_absent, decide_listed, decide_new
 
 log = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ class RunReport(NamedTuple):
 class Arrived(NamedTuple):
     """An answer that was read: what it lists, when it was complete, and what its run's row says of it."""
 
-    listing: Listing
+    listing: Listing | Reading
     at: datetime
     columns: Mapping[str, Any]
 
@@ -76,21 +76,8 @@ class Verdict(NamedTuple):
     hold: guard.Hold | None
     decisions: tuple[Decision, ...]
 
-    def counts(self, listing: Listing) -> store.Counts:
-        """The numbers of an accepted run."""
-        created = sum(1 for decision in self.decisions if decision.id_instance not in self.mirror)
-        return store.Counts(
-            listed=listing.listed,
-            created=created,
-            updated=len(self.decisions) - created,
-            transitions=Counter(str(event.transition) for decision in self.decisions for event in decision.events),
-            rejected=len(listing.rejects),
-        )
 
-
-def run_once(
-    engine: Engine, account: Account, fetch: Callable[[], Answer], clock: Clock, trigger: Trigger
-) -> RunReport:
+def run_once(engine: Engine, account: Account, fetch: Fetch, clock: Clock, trigger: Trigger) -> RunReport:
     """Fetch one answer and apply it onto the state that it was fetched against.
 
     Every failure of the upstream, the answer or the database that ends the run is in the report and, where the
@@ -99,13 +86,25 @@ def run_once(
     began = time.monotonic()
     with database.writing(engine, "starting a run") as connection:
         run = store.start_run(connection, account.name, trigger, clock(), account.interval_seconds)
-    columns: Mapping[str, Any] = {}
+    columns: dict[str, Any] = {}
     try:
-        answer = fetch()
-        fetched_at = clock()
-        columns = _columns(answer)
-        arrived = Arrived(decode(answer.body, account.decoder), fetched_at, columns)
-        report = _apply(engine, account, run, arrived, clock)
+        answer = fetch(lambda chunks: _read(engine, account, chunks))
+        reading, at = answer.body, clock()
+        columns |= _columns(answer.http_status, reading.body_bytes, reading.body_sha256)
+        applied = None
+        if not reading.odd:
+            refuse_too_many(reading.rejects, reading.listed)
+            applied = _apply(engine, account, run, Arrived(reading, at, columns), clock)
+        if applied is None:
+            body = reading.whole
+            del answer, reading
+            if body is None:  # it was too large to be kept
+                again = fetch(b"".join)
+                body, at = again.body, clock()
+                columns |= _columns(again.http_status, len(body), sha256(body).hexdigest())
+            applied = _apply(engine, account, run, Arrived(decode(body, account.decoder), at, columns), clock)
+        assert applied is not None  # noqa: S101 - what was read whole is applied or refused
+        report = applied
     except SyncerError as error:
         report = _fail(engine, account, run, error, columns, clock)
     except (KeyboardInterrupt, SystemExit):
@@ -122,7 +121,9 @@ def run_once(
     return report
 
 
-def plan(engine: Engine | None, account: Account, answer: Answer, fetched_at: datetime) -> tuple[Verdict, Listing]:
+def plan(
+    engine: Engine | None, account: Account, answer: Answer[bytes], fetched_at: datetime
+) -> tuple[Verdict, Listing]:
     """What `run_once` would do with this answer now; nothing is written. Without an engine the mirror is empty."""
     listing = decode(answer.body, account.decoder)
     if engine is None:
@@ -131,16 +132,28 @@ def plan(engine: Engine | None, account: Account, answer: Answer, fetched_at: da
         return _judge(connection, account, listing, fetched_at), listing
 
 
-def _columns(answer: Answer) -> dict[str, Any]:
-    return {
-        "http_status": answer.http_status,
-        "body_bytes": len(answer.body),
-        "body_sha256": sha256(answer.body).hexdigest(),
-    }
+def _read(engine: Engine, account: Account, chunks: Iterable[bytes]) -> Reading:
+    def load() -> Known:
+        with database.reading(engine, "reading the mirror") as connection:
+            return store.read_known(connection, account.name)
+
+    return stream.read(chunks, account.decoder, load, _rules(account))
 
 
-def _apply(engine: Engine, account: Account, run: store.StartedRun, arrived: Arrived, clock: Clock) -> RunReport:
-    """The one transaction of an answer. A COMMIT that was not acknowledged is looked up, never repeated."""
+def _rules(account: Account) -> tuple[object, ...]:
+    """Settings, besides the decoder's, that an item's meaning depends on."""
+    return account.expiry_grace, account.key_fingerprint
+
+
+def _columns(http_status: int, body_bytes: int, body_sha256: str) -> dict[str, Any]:
+    return {"http_status": http_status, "body_bytes": body_bytes, "body_sha256": body_sha256}
+
+
+def _apply(engine: Engine, account: Account, run: store.StartedRun, arrived: Arrived, clock: Clock) -> RunReport | None:
+    """The one transaction of an answer; None if it must be read whole to be applied.
+
+    A COMMIT that was not acknowledged is looked up, never repeated.
+    """
     report = None
     try:
         with database.writing(engine, "applying the answer") as connection:
@@ -153,10 +166,12 @@ def _apply(engine: Engine, account: Account, run: store.StartedRun, arrived: Arr
 
 def _apply_in_transaction(
     connection: Connection, account: Account, run: store.StartedRun, arrived: Arrived, clock: Clock
-) -> RunReport:
+) -> RunReport | None:
     listing = arrived.listing
-    database.become_sole_writer(connection)
-    if store.read_base(connection, account.name, lock=True).run_id != run.base.run_id:
+    if not isinstance(listing, Reading) or _differs(listing):
+        database.become_sole_writer(connection)
+    base = store.read_base(connection, account.name, lock=True)
+    if base.run_id != run.base.run_id:
         overtaken = RunOvertaken("applying the answer: another run applied a later one first; nothing was written")
         store.finish_run(
             connection,
@@ -169,26 +184,134 @@ def _apply_in_transaction(
             **arrived.columns,
         )
         return RunReport(run.id, account.name, RunStatus.SUPERSEDED, listing.listed, error=overtaken)
+    if isinstance(listing, Listing):
+        return _apply_whole(connection, account, run, listing, arrived, clock)
+    if base.taken_by_run_id != run.base.taken_by_run_id:
+        return None  # another account took instances away since: what was compared is not what is there
+    return _apply_differences(connection, account, run, listing, arrived, clock)
+
+
+def _apply_whole(
+    connection: Connection, account: Account, run: store.StartedRun, listing: Listing, arrived: Arrived, clock: Clock
+) -> RunReport:
+    """The plain path: everything that is listed is compared with everything that is known."""
     verdict = _judge(connection, account, listing, arrived.at)
     if verdict.hold is not None:
-        held = AnswerHeld(guard.describe(verdict.hold, run.id))
-        store.hold(connection, run, verdict.hold, str(held), clock(), **arrived.columns)
-        return RunReport(run.id, account.name, RunStatus.HELD, listing.listed, error=held)
-    counts = verdict.counts(listing)
-    store.apply(connection, account.name, run, verdict.decisions, verdict.mirror, verdict.observed_at)
+        return _hold(connection, account, run, verdict.hold, arrived, clock)
+    writer = store.Writer(connection, account.name, run, verdict.observed_at)
+    writer.write(verdict.decisions, verdict.mirror, {})
+    fingerprints = {key: listing.instances[key].token_fingerprint or "" for key in listing.sealed_tokens}
+    return _accept(connection, account, run, writer, verdict.observed_at, arrived, clock, fingerprints, None)
+
+
+def _apply_differences(
+    connection: Connection, account: Account, run: store.StartedRun, reading: Reading, arrived: Arrived, clock: Clock
+) -> RunReport:
+    """The same for what differs alone: the rest of the answer was seen to be as it was when it was applied."""
+    known = reading.known
+    absent = [known.ids[index] for index in reading.unseen] if reading.proves_absence else []
+    live = known.flags.count(0)
+    present = live + known.flags.count(DELETED)
+    hold = guard.judge(
+        guard.Standing(
+            present=present,
+            live=live,
+            seen=present - len(reading.unseen),
+            listed=reading.listed,
+            missing=tuple(known.ids[index] for index in reading.unseen if not known.flags[index]) if absent else (),
+        ),
+        tolerated_share=account.tolerated_vanished,
+        approved=store.read_approved(connection, account.name),
+    )
+    if hold is not None:
+        return _hold(connection, account, run, hold, arrived, clock)
+    accepted = store.last_accepted_by_account(connection)
+    shared = bool(reading.differing) and store.has_other_accounts(connection, account.name)
+    owners = {account.name}
+    if shared:
+        for batch in reading.differing.batches():
+            owners |= store.read_owners(connection, [instance.id_instance for instance, _ in batch])
+    # A clock that was set back must not make anything observed before what was observed earlier.
+    observed_at = max([arrived.at, *(moment for owner in owners if (moment := accepted.get(owner)) is not None)])
+    observation = Observation(account.name, observed_at, accepted)
+    writer = store.Writer(connection, account.name, run, observed_at)
+    fingerprints: dict[int, str] = {}
+    lasting = not reading.rejects
+    for batch in reading.differing.batches():
+        instances = {instance.id_instance: instance for instance, _ in batch}
+        ids = [id_instance for id_instance in instances if shared or known.find(id_instance) >= 0]
+        mirror = bulk.read_rows(connection, ids) if ids else {}
+        differences = diff(
+            mirror,
+            Listing(instances, (), frozenset(), len(batch), proves_absence=False, sealed_tokens={}),
+            account=account.name,
+            observed_at=observed_at,
+            expiry_grace=account.expiry_grace,
+        )
+        decisions = [decide_new(instance, observation) for instance in differences.new]
+        decisions += [decide_listed(row, instance, observation) for row, instance in differences.changed]
+        hashes = {
+            instance.id_instance: (bulk.signed(one.item), bulk.signed(one.content))
+            for instance, one in batch
+            if settle(instance, observed_at, account.expiry_grace) is instance
+        }
+        lasting = lasting and len(hashes) == len(batch)
+        writer.write(decisions, mirror, hashes)
+        fingerprints |= {
+            key: instances[key].token_fingerprint or "" for key in instances if key in reading.sealed_tokens
+        }
+    for ids in bulk.batches(absent):
+        mirror = bulk.read_rows(connection, ids)
+        writer.write([decide_absent(mirror[id_instance], observation) for id_instance in ids], mirror, {})
+    quiet = arrived.columns["body_sha256"] if lasting else None
+    return _accept(connection, account, run, writer, observed_at, arrived, clock, fingerprints, quiet)
+
+
+def _differs(reading: Reading) -> bool:
+    return bool(reading.differing or reading.rejects or reading.unseen)
+
+
+def _hold(
+    connection: Connection,
+    account: Account,
+    run: store.StartedRun,
+    hold: guard.Hold,
+    arrived: Arrived,
+    clock: Clock,
+) -> RunReport:
+    held = AnswerHeld(guard.describe(hold, run.id))
+    store.hold(connection, run, hold, str(held), clock(), **arrived.columns)
+    return RunReport(run.id, account.name, RunStatus.HELD, hold.listed, error=held)
+
+
+def _accept(
+    connection: Connection,
+    account: Account,
+    run: store.StartedRun,
+    writer: store.Writer,
+    observed_at: datetime,
+    arrived: Arrived,
+    clock: Clock,
+    fingerprints: Mapping[int, str],
+    quiet_answer: str | None,
+) -> RunReport:
+    writer.close()
+    listing = arrived.listing
     store.keep_rejects(connection, run.id, listing.rejects)
     if account.key_fingerprint:
-        fingerprints = {
-            id_instance: listing.instances[id_instance].token_fingerprint or "" for id_instance in listing.sealed_tokens
-        }
         store.keep_tokens(connection, listing.sealed_tokens, fingerprints, account.key_fingerprint)
-    status = store.accept_run(connection, run, counts, verdict.observed_at, clock(), **arrived.columns)
+    store.move_base(connection, account.name, run, observed_at, quiet_answer)
+    counts = store.Counts(listing.listed, writer.created, writer.updated, writer.transitions, len(listing.rejects))
+    status = store.accept_run(connection, run, counts, observed_at, clock(), **arrived.columns)
     return RunReport(run.id, account.name, status, **counts._asdict())
 
 
 def _judge(connection: Connection | None, account: Account, listing: Listing, fetched_at: datetime) -> Verdict:
     """Read what the answer is compared with, then decide; the deciding is pure."""
-    base, accepted, mirror, approved = store.Base(None, None), {}, {}, []
+    base = store.Base(None, None)
+    accepted: dict[str, datetime | None] = {}
+    mirror: dict[int, MirrorRow] = {}
+    approved: list[frozenset[int]] = []
     if connection is not None:
         base = store.read_base(connection, account.name)
         accepted = store.last_accepted_by_account(connection)

@@ -104,10 +104,16 @@ accounts = Table(
     Column("interval_seconds", Integer),
     Column("last_accepted_run_id", Identifier),
     Column("last_accepted_at", UtcDateTime),
+    Column("quiet_answer", String(64)),
+    Column("taken_by_run_id", Identifier),
     CheckConstraint("account <> ''", name="account_named"),
     CheckConstraint("interval_seconds > 0", name="interval_positive"),
     CheckConstraint("(last_accepted_run_id IS NULL) = (last_accepted_at IS NULL)", name="accepted_whole"),
 )
+"""`quiet_answer` is the digest of an answer that would change nothing, were it to come again.
+
+`taken_by_run_id` is the last run of another account that took instances away from this one.
+"""
 
 sync_runs = Table(
     "sync_runs",
@@ -164,6 +170,8 @@ instances = Table(
     Column("changed_at", UtcDateTime, nullable=False),
     Column("renewed_at", UtcDateTime),
     Column("missing_since", UtcDateTime),
+    Column("item_hash", BigInteger),
+    Column("content_hash", BigInteger),
     CheckConstraint("id_instance >= 1", name="id_positive"),
     CheckConstraint("length(token_fingerprint) = 16", name="fingerprint_is_no_token"),
     CheckConstraint("changed_at >= first_seen_at", name="changed_after_first_seen"),
@@ -171,6 +179,10 @@ instances = Table(
     CheckConstraint("missing_since >= first_seen_at", name="missing_after_first_seen"),
     Index("ix_instances_account", "account"),
 )
+"""The hashes, of the item that was applied last, tell `stream` what need not be looked at again.
+
+They are NULL where the same item may come to mean something else with time.
+"""
 
 instance_history = Table(
     "instance_history",

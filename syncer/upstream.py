@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -22,7 +22,7 @@ import httpx
 
 from syncer import __version__
 from syncer.errors import AnswerUnusable, FetchStopped, SyncerError, UpstreamRefused, UpstreamUnreachable
-from syncer.model import Answer
+from syncer.model import Answer, Read
 
 METHOD_PATH = "/partner/getInstances/"
 TRIES = 4
@@ -55,16 +55,30 @@ def fetch(
     clock: Callable[[], datetime],
     on_try: Callable[[str], None] = lambda _why: None,
     on_headers: Callable[[Mapping[str, str]], None] = lambda _headers: None,
-) -> Answer:
+) -> Answer[bytes]:
+    """Fetch the whole list and keep all of it, see `fetch_into`."""
+    return fetch_into(upstream, b"".join, stop=stop, clock=clock, on_try=on_try, on_headers=on_headers)
+
+
+def fetch_into(
+    upstream: Upstream,
+    read: Callable[[Iterable[bytes]], Read],
+    *,
+    stop: threading.Event,
+    clock: Callable[[], datetime],
+    on_try: Callable[[str], None] = lambda _why: None,
+    on_headers: Callable[[Mapping[str, str]], None] = lambda _headers: None,
+) -> Answer[Read]:
     """Fetch the whole list; transient failures are tried again, at most four tries in all.
 
+    `read` is given the body as it arrives, decompressed and in pieces, and takes all of it; each try begins anew.
     `on_try` is told why another try follows, `on_headers` of each try's headers (names in lower case) as soon as they
     are there, whatever the status; their values may hold secrets. Raises `UpstreamUnreachable`, `UpstreamRefused`,
     `AnswerUnusable`, or `FetchStopped` as soon as `stop` is set.
     """
     for attempt in range(1, TRIES + 1):
         try:
-            return _fetch_once(upstream, stop, clock, on_headers)
+            return _fetch_once(upstream, read, stop, clock, on_headers)
         except UpstreamUnreachable as error:
             failure = error
         pause = FIRST_PAUSE_SECONDS * 2 ** (attempt - 1) * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
@@ -83,10 +97,11 @@ def fetch(
 
 def _fetch_once(
     upstream: Upstream,
+    read: Callable[[Iterable[bytes]], Read],
     stop: threading.Event,
     clock: Callable[[], datetime],
     on_headers: Callable[[Mapping[str, str]], None],
-) -> Answer:
+) -> Answer[Read]:
     problem: SyncerError
     with _Watch(upstream.timeout_seconds, stop) as watch:
         try:
@@ -109,7 +124,7 @@ def _fetch_once(
                 on_headers(dict(response.headers))
                 if response.status_code != 200:
                     raise _refusal(response, upstream, clock())
-                body = b"".join(_bounded(_inflated(response), upstream.largest_body))
+                body = read(_bounded(_inflated(response), upstream.largest_body))
                 watch.check()
                 return Answer(body, response.status_code)
         except SyncerError as error:

@@ -39,6 +39,7 @@ class Mirror:
         self.engine: Engine = database.open_engine(database.parse_database_url(url))
         schema.upgrade(self.engine)
         self.now = START
+        self.chunk = 50  # bytes that arrive at a time
 
     def observe(
         self,
@@ -51,7 +52,12 @@ class Mirror:
         """One run that gets this answer, some time after the one before."""
         self.now += after
         answer = Answer(items if isinstance(items, bytes) else body(items), 200)
-        return run_once(self.engine, of or account(), fetch or (lambda: answer), lambda: self.now, Trigger.MANUAL)
+
+        def read_by(read: Callable[[Iterable[bytes]], Any]) -> Answer[Any]:
+            whole, status = fetch() if fetch else answer
+            return Answer(read(whole[at : at + self.chunk] for at in range(0, len(whole), self.chunk)), status)
+
+        return run_once(self.engine, of or account(), read_by, lambda: self.now, Trigger.MANUAL)
 
     def approve(self, run_id: int | None) -> None:
         """What `syncer approve` does."""

@@ -45,6 +45,8 @@ def test_an_instance_is_mirrored_in_utc(mirror: Mirror) -> None:
         "changed_at": FIRST,
         "renewed_at": None,
         "missing_since": None,
+        "item_hash": row["item_hash"],
+        "content_hash": row["content_hash"],
     } == row
     assert len(row["token_fingerprint"]) == 16
 
