@@ -7,8 +7,10 @@ WORKERS ?= 4
 # How long `make proof` runs in all, and from which seed.
 PROOF_MINUTES ?= 20
 SEED ?= 1
+# Options of the bench, for one: make bench BENCH="--sizes 1000 100000 1000000 --repeat 1"
+BENCH ?=
 
-.PHONY: demo test check coverage audit sbom docs proof soak mutants replicas replicas-1000 bench-views format wheel clean
+.PHONY: demo test check coverage audit sbom docs proof soak mutants replicas replicas-1000 bench bench-views format wheel clean
 
 demo: .venv/installed  ## the product in one command, no token needed
 	$(BIN)/syncer demo
@@ -47,6 +49,9 @@ replicas-1000: .venv/installed  ## 4 daemons keep 1,000 accounts on a schedule o
 
 bench-views: .venv/installed  ## seconds per view on 100,000 instances with two years of life
 	$(BIN)/python bench/views.py
+
+bench: .venv/installed  ## floor, syncer and peers beside one another, as a Markdown table
+	$(BIN)/python bench/run.py $(BENCH)
 
 proof: .venv/installed  ## the long proofs, each for its share of PROOF_MINUTES; their record is docs/proof.md
 	$(BIN)/python tests/proof/all_proofs.py --minutes $(PROOF_MINUTES) --seed $(SEED)

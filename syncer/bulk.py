@@ -6,7 +6,7 @@ A value has one form for both drivers: times as text in UTC, flags as 0 and 1, e
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, NoReturn
 
 from sqlalchemy import Connection, Table
@@ -107,8 +107,7 @@ def read_hashes(connection: Connection, account: str) -> tuple["array[int]", "ar
         ).cursor
         assert found is not None  # noqa: S101 - a SELECT has one
         while rows := found.fetchmany(BATCH_ROWS):
-            for row in rows:
-                numbers.extend(row)
+            numbers.extend(chain.from_iterable(rows))
     unsigned = array("Q", numbers.tobytes())
     return numbers[0::4], unsigned[1::4], unsigned[2::4], bytearray(numbers[3::4].tolist())
 

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from sqlalchemy import Column, ColumnElement, Connection, Row, bindparam, case, exists, insert, select, update
@@ -56,6 +57,8 @@ _HISTORY_COLUMNS = (
     "missing",
 )
 _NO_HASHES = (None, None)
+_state_of = itemgetter(*map(_ROW_COLUMNS.index, _HISTORY_COLUMNS[_HISTORY_COLUMNS.index("name") : -1]))
+_TIME_CREATED = _ROW_COLUMNS.index("time_created")
 
 
 class Base(NamedTuple):
@@ -63,9 +66,8 @@ class Base(NamedTuple):
 
     run_id: int | None
     accepted_at: datetime | None
-    quiet_answer: str | None = None
+    quiet_answer: bytes | None = None
     taken_by_run_id: int | None = None
-    listed: int | None = None
 
 
 class StartedRun(NamedTuple):
@@ -131,7 +133,6 @@ def read_base(connection: Connection, account: str, *, lock: bool = False) -> Ba
         accounts.c.last_accepted_at,
         accounts.c.quiet_answer,
         accounts.c.taken_by_run_id,
-        select(sync_runs.c.listed).where(sync_runs.c.id == accounts.c.last_accepted_run_id).scalar_subquery(),
     ).where(accounts.c.account == account)
     row = connection.execute(query.with_for_update(of=accounts) if lock else query).one_or_none()
     return Base(*row) if row else Base(None, None)
@@ -230,6 +231,7 @@ class Writer:
         self._account = account
         self._run = run
         self._observed_at = observed_at
+        self._observed = bulk.moment(observed_at) or ""
         self._disturbed: set[str] = set()
 
     def write(
@@ -239,21 +241,27 @@ class Writer:
         hashes: Mapping[int, tuple[int | None, int | None]],
     ) -> None:
         """Write rows and their history; `mirror` holds the rows before, `hashes` those of items that have any."""
-        new, known = [], []
+        new: list[tuple[Any, ...]] = []
+        known: list[tuple[Any, ...]] = []
+        history: list[tuple[Any, ...]] = []
         for decision in decisions:
             before = mirror.get(decision.id_instance)
-            row = _row_values(decision.row, hashes.get(decision.id_instance, _NO_HASHES))
+            own_hashes = hashes.get(decision.id_instance, _NO_HASHES)
+            row = _row_values(decision.row, own_hashes, self._observed_at, self._observed)
             if before is None:
                 new.append(row)
             else:
                 known.append(row)
                 if before.account != self._account:
                     self._disturbed.add(before.account)
+            if decision.events:
+                history.extend(
+                    _history_rows(decision, row, self._account, self._run.id, self._observed_at, self._observed)
+                )
         if new:
             bulk.insert(self._connection, instances, _ROW_COLUMNS, new)
         if known:
             bulk.update(self._connection, instances, "id_instance", _ROW_COLUMNS[:-1], known)
-        history = list(_history_rows(decisions, self._account, self._run.id, self._observed_at))
         if history:
             bulk.insert(self._connection, instance_history, _HISTORY_COLUMNS, history)
         self.created += len(new)
@@ -271,14 +279,13 @@ class Writer:
 
 
 def move_base(
-    connection: Connection, account: str, run: StartedRun, observed_at: datetime, quiet_answer: str | None
+    connection: Connection, account: str, run: StartedRun, observed_at: datetime, quiet_answer: bytes | None
 ) -> None:
     """Make this run the one that the next answer is compared with; approvals were for this answer at the latest."""
-    connection.execute(
-        update(accounts)
-        .where(accounts.c.account == account)
-        .values(last_accepted_run_id=run.id, last_accepted_at=observed_at, quiet_answer=quiet_answer)
-    )
+    moved: dict[str, Any] = {"last_accepted_run_id": run.id, "last_accepted_at": observed_at}
+    if quiet_answer != run.base.quiet_answer:  # it may be long
+        moved["quiet_answer"] = quiet_answer
+    connection.execute(update(accounts).where(accounts.c.account == account).values(moved))
     connection.execute(
         update(approvals)
         .where(
@@ -373,8 +380,10 @@ def read_run_status(connection: Connection, run_id: int) -> RunStatus:
     return RunStatus(connection.execute(query).scalar_one())
 
 
-def _row_values(row: MirrorRow, hashes: tuple[int | None, int | None]) -> tuple[Any, ...]:
-    """In the order of `_ROW_COLUMNS`."""
+def _row_values(
+    row: MirrorRow, hashes: tuple[int | None, int | None], observed_at: datetime, observed: str
+) -> tuple[Any, ...]:
+    """In the order of `_ROW_COLUMNS`; `observed` is `observed_at` in the form of `bulk`."""
     told = row.instance
     moment = bulk.moment
     return (
@@ -394,57 +403,45 @@ def _row_values(row: MirrorRow, hashes: tuple[int | None, int | None]) -> tuple[
         int(told.is_expired),
         told.token_fingerprint,
         told.extra,
-        moment(row.first_seen_at),
-        moment(row.changed_at),
-        moment(row.renewed_at),
-        moment(row.missing_since),
+        observed if row.first_seen_at is observed_at else moment(row.first_seen_at),
+        observed if row.changed_at is observed_at else moment(row.changed_at),
+        observed if row.renewed_at is observed_at else moment(row.renewed_at),
+        observed if row.missing_since is observed_at else moment(row.missing_since),
         *hashes,
         told.id_instance,
     )
 
 
 def _history_rows(
-    decisions: Iterable[Decision], account: str, run_id: int, observed_at: datetime
+    decision: Decision, row: tuple[Any, ...], account: str, run_id: int, observed_at: datetime, observed: str
 ) -> Iterator[tuple[Any, ...]]:
-    """In the order of `_HISTORY_COLUMNS`."""
-    moment = bulk.moment
-    observed = moment(observed_at)
-    for decision in decisions:
-        if not decision.events:
-            continue
-        told = decision.row.instance
-        state = (
-            told.name,
-            told.type_instance,
-            told.messenger,
-            told.tariff,
-            told.is_free if told.is_free is None else int(told.is_free),
-            told.is_partner if told.is_partner is None else int(told.is_partner),
-            moment(told.time_deleted),
-            int(told.deleted),
-            moment(told.expiration_date),
-            int(told.is_expired),
-            int(decision.row.missing_since is not None),
-        )
-        previous = moment(decision.previous_observed_at)
-        for event in decision.events:
-            changes = "{}"
-            if event.changes:
-                changes = canonical_json(
-                    {column: [_plain(old), _plain(new)] for column, (old, new) in event.changes.items()}
-                )
-            yield (
-                told.id_instance,
-                account,
-                run_id,
-                event.transition.value,
-                moment(event.occurred_at),
-                event.time_source.value,
-                observed,
-                previous,
-                changes,
-                *state,
+    """In the order of `_HISTORY_COLUMNS`; `row` are the values of the instance's own row, whose forms serve again."""
+    told = decision.row.instance
+    state = (*_state_of(row), int(decision.row.missing_since is not None))
+    previous = bulk.moment(decision.previous_observed_at)
+    for event in decision.events:
+        occurred_at = event.occurred_at
+        changes = "{}"
+        if event.changes:
+            changes = canonical_json(
+                {column: [_plain(old), _plain(new)] for column, (old, new) in event.changes.items()}
             )
+        yield (
+            told.id_instance,
+            account,
+            run_id,
+            event.transition.value,
+            row[_TIME_CREATED]
+            if occurred_at is told.time_created
+            else observed
+            if occurred_at is observed_at
+            else bulk.moment(occurred_at),
+            event.time_source.value,
+            observed,
+            previous,
+            changes,
+            *state,
+        )
 
 
 def _plain(value: object) -> object:

@@ -11,6 +11,7 @@ import re
 import zlib
 from array import array
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -18,7 +19,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import msgspec
-from xxhash import xxh3_64_intdigest
+from xxhash import xxh3_64, xxh3_64_intdigest
 
 from syncer import __version__
 from syncer.decode import BadItem, Decoder, Told, read_item, read_plain_json, read_told
@@ -29,6 +30,8 @@ BLOCK_BYTES = 256 * 1024
 LARGEST_ITEM_BLOCK = 16 * BLOCK_BYTES  # an item that needs more than this is not split off
 KEPT_WHOLE_BYTES = 8 * 1024 * 1024
 SPLITS_TRIED = 16
+SLICE_BYTES = 1024 * 1024
+WAITING_BYTES = 32 * 1024 * 1024  # of an answer that goes along with the quiet one, until it is let go
 PACKED_ROWS = 2_000
 PLAIN_PACKED_BYTES = 16 * 1024 * 1024  # what is packed beyond this is compressed too
 SETTLED_ITEMS = 50_000  # items after which an answer that differs in most of them is looked up by id
@@ -126,11 +129,35 @@ def _unpacked(pack: bytes) -> list[tuple[Instance, Hashes]]:
     )
 
 
+class QuietMark(NamedTuple):
+    """What an answer is known by that would change nothing, were it to come again under the same seed.
+
+    `slices` are the hashes of its whole slices, in order; `sha256` is of all of it.
+    """
+
+    seed: int
+    listed: int
+    size: int
+    sha256: bytes
+    slices: "array[int]"
+
+    def write(self) -> bytes:
+        return array("Q", (self.seed, self.listed, self.size)).tobytes() + self.sha256 + self.slices.tobytes()
+
+    @classmethod
+    def read(cls, text: bytes | None) -> "QuietMark | None":
+        if not text:
+            return None
+        seed, listed, size = array("Q", text[:24])
+        return cls(seed, listed, size, text[24:56], array("Q", text[56:]))
+
+
 class Reading(NamedTuple):
     """An answer that was read: its size and digest, and what of it differs from what is known.
 
     `whole` is the body where it is small or no list. Of an `odd` answer only these four say anything.
     `unseen` are the rows, by index, that are listed in the mirror and not in the answer.
+    `again` says that it would not be odd if it were read without regard to the quiet answer.
     """
 
     body_bytes: int
@@ -144,6 +171,8 @@ class Reading(NamedTuple):
     sealed_tokens: Mapping[int, bytes] = {}
     known: Known = Known(array("q"), array("Q"), array("Q"), bytearray())
     unseen: "array[int]" = array("q")
+    mark: QuietMark | None = None
+    again: bool = False
 
 
 class _Odd(Exception):
@@ -157,36 +186,34 @@ def seed_of(decoder: Decoder, *rules: object) -> int:
     return int.from_bytes(sha256(told.encode()).digest()[:8], "big")
 
 
-def read(chunks: Iterable[bytes], decoder: Decoder, load: Callable[[], Known], rules: Sequence[object] = ()) -> Reading:
+def read(
+    chunks: Iterable[bytes],
+    decoder: Decoder,
+    load: Callable[[], Known],
+    rules: Sequence[object] = (),
+    quiet: bytes | None = None,
+) -> Reading:
     """Read a whole answer; what `chunks` raises is raised.
 
-    `load` is asked for what is known, once, when the answer has begun.
-    `rules` are further settings that an item's meaning depends on.
+    `load` is asked for what is known, at most once, when the answer has begun to differ from the quiet one.
+    `rules` are further settings that an item's meaning depends on. `quiet` is the mark of an answer that would change
+    nothing; while the bytes are its bytes, they are not looked at but only hashed.
     """
-    digest = sha256()
-    size = 0
-    kept: list[bytes] | None = []
-
-    def watched() -> Iterator[bytes]:
-        nonlocal size, kept
-        for chunk in chunks:
-            digest.update(chunk)
-            size += len(chunk)
-            if kept is not None:
-                kept.append(chunk)
-                if is_list and size > KEPT_WHOLE_BYTES:
-                    kept = None
-            yield chunk
-
-    is_list = False
-    arriving = watched()
+    seed = seed_of(decoder, *rules)
+    body = _Body(chunks, seed)
+    mark = QuietMark.read(quiet)
+    if mark is not None and mark.seed == seed:
+        outcome = body.follow(mark)
+        if outcome is not None:
+            return outcome
     matcher: _Matcher | None = None
+    arriving = iter(body)
     try:
         head = _head(arriving)
-        is_list = head.startswith(b"[")
-        if is_list:
+        body.is_list = head.startswith(b"[")
+        if body.is_list:
             known = load()
-            matcher = _Matcher(known, decoder, seed_of(decoder, *rules))
+            matcher = _Matcher(known, decoder, seed)
             for items in _blocks(head[1:], arriving):
                 matcher.take(items)
             unseen = matcher.unseen()
@@ -194,13 +221,12 @@ def read(chunks: Iterable[bytes], decoder: Decoder, load: Callable[[], Known], r
         matcher = None
     for _rest in arriving:
         pass
-    whole = b"".join(kept) if kept is not None else None
     if matcher is None:
-        return Reading(size, digest.hexdigest(), whole, odd=True)
+        return Reading(body.size, body.digest.hexdigest(), body.whole(), odd=True)
     return Reading(
-        size,
-        digest.hexdigest(),
-        whole,
+        body.size,
+        body.digest.hexdigest(),
+        body.whole(),
         odd=False,
         listed=matcher.position,
         differing=matcher.differing,
@@ -209,7 +235,81 @@ def read(chunks: Iterable[bytes], decoder: Decoder, load: Callable[[], Known], r
         sealed_tokens=matcher.sealed_tokens,
         known=known,
         unseen=unseen,
+        mark=body.mark(matcher.position),
     )
+
+
+class _Body:
+    """The bytes of an answer on their way: counted, hashed, cut into slices, and kept while there are few."""
+
+    def __init__(self, chunks: Iterable[bytes], seed: int) -> None:
+        self.digest = sha256()
+        self.size = 0
+        self.is_list = False
+        self._seed = seed
+        self._arriving = iter(chunks)
+        self._kept: list[bytes] | None = []
+        self._waiting: deque[bytes] = deque()  # arrived, and not handed on yet
+        self._slices = array("Q")
+        self._slice = xxh3_64(seed=seed)
+        self._slice_ends = SLICE_BYTES
+
+    def __iter__(self) -> Iterator[bytes]:
+        while self._waiting:
+            yield self._keep(self._waiting.popleft())
+        for chunk in self._arriving:
+            self._count(chunk)
+            yield self._keep(chunk)
+
+    def whole(self) -> bytes | None:
+        return b"".join(self._kept) if self._kept is not None else None
+
+    def mark(self, listed: int) -> QuietMark:
+        return QuietMark(self._seed, listed, self.size, self.digest.digest(), self._slices)
+
+    def follow(self, mark: QuietMark) -> Reading | None:
+        """Go along while the bytes are those of the quiet answer; None if they are not and nothing was let go."""
+        let_go = False
+        waiting_bytes = 0
+        for chunk in self._arriving:
+            seen = len(self._slices)
+            self._count(chunk)
+            self._waiting.append(chunk)
+            waiting_bytes += len(chunk)
+            if self.size > mark.size or self._slices[seen:] != mark.slices[seen : len(self._slices)]:
+                break
+            if waiting_bytes > WAITING_BYTES:
+                let_go = True
+                self._waiting.clear()
+        else:
+            if self.digest.digest() == mark.sha256:
+                return Reading(self.size, self.digest.hexdigest(), None, odd=False, listed=mark.listed, mark=mark)
+        if not let_go:
+            return None
+        for chunk in self._arriving:
+            self._count(chunk)
+        return Reading(self.size, self.digest.hexdigest(), None, odd=True, again=True)
+
+    def _count(self, chunk: bytes) -> None:
+        self.digest.update(chunk)
+        at = 0
+        while self.size + len(chunk) - at >= self._slice_ends:
+            rest = self._slice_ends - self.size
+            self._slice.update(chunk[at : at + rest])
+            self._slices.append(self._slice.intdigest())
+            self._slice.reset()
+            self._slice_ends += SLICE_BYTES
+            self.size += rest
+            at += rest
+        self._slice.update(chunk[at:] if at else chunk)
+        self.size += len(chunk) - at
+
+    def _keep(self, chunk: bytes) -> bytes:
+        if self._kept is not None:
+            self._kept.append(chunk)
+            if self.is_list and self.size > KEPT_WHOLE_BYTES:
+                self._kept = None
+        return chunk
 
 
 def _head(chunks: Iterator[bytes]) -> bytes:
@@ -330,6 +430,7 @@ class _Matcher:
         self._awaited: set[int] | None = set(hashes)
         if len(self._awaited) != len(hashes):
             raise _Odd
+        self._all_hashed = len(hashes) == known.flags.count(0) + known.flags.count(DELETED)
         self._new_ids = array("q")
         self._short_texts: dict[str, str] = {}
 
@@ -362,6 +463,8 @@ class _Matcher:
             if any(one == other for one, other in pairwise(ids)):
                 raise _Odd
         flags = self._known.flags
+        if self._all_hashed and not self._awaited and self._awaited is not None:
+            return array("q")
         return array(
             "q", (index for index in range(len(flags)) if not flags[index] & MISSING and not self._is_seen(index))
         )

@@ -88,7 +88,9 @@ def run_once(engine: Engine, account: Account, fetch: Fetch, clock: Clock, trigg
         run = store.start_run(connection, account.name, trigger, clock(), account.interval_seconds)
     columns: dict[str, Any] = {}
     try:
-        answer = fetch(lambda chunks: _read(engine, account, chunks))
+        answer = fetch(lambda chunks: _read(engine, account, chunks, run.base.quiet_answer))
+        if answer.body.again:
+            answer = fetch(lambda chunks: _read(engine, account, chunks, None))
         reading, at = answer.body, clock()
         columns |= _columns(answer.http_status, reading.body_bytes, reading.body_sha256)
         applied = None
@@ -132,12 +134,12 @@ def plan(
         return _judge(connection, account, listing, fetched_at), listing
 
 
-def _read(engine: Engine, account: Account, chunks: Iterable[bytes]) -> Reading:
+def _read(engine: Engine, account: Account, chunks: Iterable[bytes], quiet: bytes | None) -> Reading:
     def load() -> Known:
         with database.reading(engine, "reading the mirror") as connection:
             return store.read_known(connection, account.name)
 
-    return stream.read(chunks, account.decoder, load, _rules(account))
+    return stream.read(chunks, account.decoder, load, _rules(account), quiet)
 
 
 def _rules(account: Account) -> tuple[object, ...]:
@@ -263,7 +265,7 @@ def _apply_differences(
     for ids in bulk.batches(absent):
         mirror = bulk.read_rows(connection, ids)
         writer.write([decide_absent(mirror[id_instance], observation) for id_instance in ids], mirror, {})
-    quiet = arrived.columns["body_sha256"] if lasting else None
+    quiet = reading.mark.write() if lasting and reading.mark else None
     return _accept(connection, account, run, writer, observed_at, arrived, clock, fingerprints, quiet)
 
 
@@ -293,7 +295,7 @@ def _accept(
     arrived: Arrived,
     clock: Clock,
     fingerprints: Mapping[int, str],
-    quiet_answer: str | None,
+    quiet_answer: bytes | None,
 ) -> RunReport:
     writer.close()
     listing = arrived.listing

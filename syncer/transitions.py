@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from operator import attrgetter
 from typing import NamedTuple
 
 from syncer.model import Change, Decision, Event, Instance, MirrorRow, TimeSource, Transition
@@ -20,6 +21,10 @@ CHANGED_COLUMNS = (
     "is_partner",
 )
 """Columns whose change is always `changed`; `account`, `expiration_date` and `time_deleted` are, by the rules below."""
+
+
+_changing = attrgetter(*CHANGED_COLUMNS)
+_STORED_ORDER = {transition: place for place, transition in enumerate(Transition)}
 
 
 class Observation(NamedTuple):
@@ -69,7 +74,9 @@ def decide_listed(row: MirrorRow, instance: Instance, observation: Observation) 
         "is_expired": (old.is_expired, instance.is_expired),
         "expiration_date": (old.expiration_date, instance.expiration_date),
     }
-    other: dict[str, Change] = {column: (getattr(old, column), getattr(instance, column)) for column in CHANGED_COLUMNS}
+    other: dict[str, Change] = {}
+    if _changing(old) != _changing(instance):
+        other = {column: (getattr(old, column), getattr(instance, column)) for column in CHANGED_COLUMNS}
     other["account"] = (row.account, observation.account)
 
     if row.missing_since is not None:
@@ -135,5 +142,4 @@ def _stated(
 
 
 def _in_stored_order(events: Iterable[Event]) -> tuple[Event, ...]:
-    order = list(Transition)
-    return tuple(sorted(events, key=lambda event: order.index(event.transition)))
+    return tuple(sorted(events, key=lambda event: _STORED_ORDER[event.transition]))

@@ -19,7 +19,7 @@ def upgrade() -> None:
         sa.Column("interval_seconds", sa.Integer(), nullable=True),
         sa.Column("last_accepted_run_id", IDENTIFIER, nullable=True),
         sa.Column("last_accepted_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("quiet_answer", sa.String(length=64), nullable=True),
+        sa.Column("quiet_answer", sa.LargeBinary(), nullable=True),
         sa.Column("taken_by_run_id", IDENTIFIER, nullable=True),
         sa.CheckConstraint("account <> ''", name=op.f("ck_accounts_account_named")),
         sa.CheckConstraint(

@@ -27,7 +27,7 @@ OF_SHORTCUTS = {"item_hash", "content_hash", "quiet_answer", "taken_by_run_id"}
 NEW = "2026-11-01T15:03:00"  # younger than the grace in the first answers
 
 
-def read_whole(_engine: Engine, _account: object, chunks: Iterable[bytes]) -> Reading:
+def read_whole(_engine: Engine, _account: object, chunks: Iterable[bytes], _quiet: object) -> Reading:
     """In the place of `sync._read`: the plain path for every answer."""
     whole = b"".join(chunks)
     return Reading(len(whole), sha256(whole).hexdigest(), whole, odd=True)
@@ -151,6 +151,8 @@ def block_bytes(size: int) -> Iterator[None]:
         patch.setattr(stream, "PACKED_ROWS", 2)
         patch.setattr(stream, "PLAIN_PACKED_BYTES", 1000)
         patch.setattr(stream, "SETTLED_ITEMS", 2)
+        patch.setattr(stream, "SLICE_BYTES", max(3, size // 10))
+        patch.setattr(stream, "WAITING_BYTES", size)
         yield
 
 

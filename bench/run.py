@@ -1,0 +1,270 @@
+"""Whole processes beside one another: floor, syncer and peers, on SQLite and PostgreSQL. `make bench` runs it.
+
+Each case is one process that fetches one answer over loopback HTTP; seconds, CPU and peak memory are those of that
+process (PostgreSQL's own are not in them), WAL and rows those of the database. Prints a Markdown table.
+"""
+
+import argparse
+import os
+import platform
+import shutil
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import estate
+import psycopg
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent / "tests"))
+import postgres
+
+postgres.SETTINGS = "-c max_connections=50 -c listen_addresses=127.0.0.1 -c shared_buffers=256MB -c max_wal_size=8GB"
+TOKEN = "gac." + "0" * 46
+PEERS = {
+    "core": ("core_upsert.py", ["sqlalchemy", "psycopg[binary]"], ("sqlite", "postgresql")),
+    "polars": (
+        "polars_adbc.py",
+        ["polars", "pyarrow", "adbc-driver-manager", "adbc-driver-sqlite", "adbc-driver-postgresql"],
+        ("sqlite", "postgresql"),
+    ),
+    "sqlite-utils": ("sqlite_utils_upsert.py", ["sqlite-utils"], ("sqlite",)),
+    "dlt": ("dlt_scd2.py", ["dlt[postgres,sqlalchemy]"], ("sqlite", "postgresql")),
+}
+CASES = ("first", "same", "rows", "keys", "1%", "roll")
+CASE_WORDS = {
+    "first": "first sync",
+    "same": "nothing changed, same body",
+    "rows": "nothing changed, other order of rows",
+    "keys": "nothing changed, other order of keys",
+    "1%": "1 % changed",
+    "roll": "daily roll",
+}
+
+
+class Cost(NamedTuple):
+    """Of one process; rows and bytes of the database meanwhile, None where it does not tell."""
+
+    seconds: float
+    cpu: float
+    peak_mb: float
+    rows: int | None
+    written_kb: float
+
+
+class Database:
+    """A fresh database, and what has been written to it so far."""
+
+    def __init__(self, kind: str, folder: Path, server: postgres.Postgres | None) -> None:
+        self.kind = kind
+        self._server = server
+        self._file = folder / "bench.db"
+        self.url = server.create_database() if server else f"sqlite:///{self._file}"
+
+    def settle(self) -> None:
+        """Bring everything where it will lie, so that what a process writes is its own."""
+        if self._server:
+            with psycopg.connect(self._server.admin_url, autocommit=True) as connection:
+                connection.execute("CHECKPOINT")
+        elif self._file.exists():
+            with closing(sqlite3.connect(self._file)) as connection:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def rows(self) -> int | None:
+        if not self._server:
+            return None
+        time.sleep(0.1)
+        with psycopg.connect(self.url) as connection:
+            return connection.execute(
+                "SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::bigint FROM pg_stat_user_tables"
+            ).fetchone()[0]  # type: ignore[index]  # an aggregate has a row
+
+    def written(self) -> int:
+        """Bytes: of WAL on PostgreSQL, of the file on SQLite."""
+        if not self._server:
+            return sum(path.stat().st_size for path in self._file.parent.glob("bench.db*") if "shm" not in path.name)
+        with psycopg.connect(self._server.admin_url) as connection:
+            return int(connection.execute("SELECT pg_current_wal_insert_lsn() - '0/0'").fetchone()[0])  # type: ignore[index]
+
+    def drop(self) -> None:
+        if self._server:
+            self._server.drop_database(self.url)
+        else:
+            for path in self._file.parent.glob("bench.db*"):
+                path.unlink()
+
+
+def measure(command: list[str], environment: dict[str, str], database: Database) -> Cost:
+    """One process from start to end."""
+    database.settle()
+    rows, written = database.rows(), database.written()
+    began = time.monotonic()
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    errors = process.stderr.read()
+    _pid, status, usage = os.wait4(process.pid, 0)
+    seconds = time.monotonic() - began
+    if status:
+        raise SystemExit(f"{' '.join(command)} failed:\n{errors.decode()[-3000:]}")
+    now = database.rows()
+    return Cost(
+        seconds,
+        usage.ru_utime + usage.ru_stime,
+        usage.ru_maxrss / 1024,
+        None if rows is None or now is None else now - rows,
+        (database.written() - written) / 1024,
+    )
+
+
+def environment_of(tool: str, url: str, database: Database, folder: Path) -> dict[str, str]:
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "BENCH_STATE": str(folder), "LANG": "C.UTF-8"}
+    if tool == "syncer":
+        environment |= {
+            "SYNCER_API_URL": url,
+            "SYNCER_PARTNER_TOKEN": TOKEN,
+            "SYNCER_DATABASE_URL": database.url,
+            "SYNCER_LOG_LEVEL": "warning",
+        }
+    return environment
+
+
+def command_of(tool: str, url: str, database: Database, pythons: dict[str, Path]) -> list[str]:
+    if tool == "syncer":
+        return [sys.executable, "-m", "syncer", "sync"]
+    if tool.startswith("floor"):
+        return [sys.executable, str(HERE / "floor.py"), url, database.url, tool.partition(" ")[2]]
+    return [str(pythons[tool]), str(HERE / "peers" / PEERS[tool][0]), url, database.url]
+
+
+def install_peers(wanted: list[str]) -> dict[str, Path]:
+    """Each peer into a virtual environment of its own; one that does not install is skipped with a word."""
+    pythons = {}
+    for name in wanted:
+        folder = HERE / ".peers" / name
+        python = folder / "bin" / "python"
+        if not (folder / "installed").exists():
+            subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+            made = subprocess.run(
+                [str(python), "-m", "pip", "install", "-q", *PEERS[name][1]], capture_output=True, check=False
+            )
+            if made.returncode:
+                last = made.stderr.decode().strip().splitlines()[-1:]
+                print(f"{name} is skipped, it does not install: {' '.join(last)[:200]}", file=sys.stderr)
+                continue
+            (folder / "installed").touch()
+        pythons[name] = python
+    return pythons
+
+
+def bodies(folder: Path, count: int, seed: int) -> dict[str, Path]:
+    """The answers of all cases, as files."""
+
+    def both(number: int, item: dict[str, Any]) -> dict[str, Any]:
+        return estate.daily_roll(number, estate.one_percent(number, item))
+
+    made: dict[str, tuple[estate.Change, bool]] = {
+        "first": (estate.unchanged, False),
+        "rows": (estate.unchanged, True),
+        "keys": (estate.keys_shuffled, False),
+        "1%": (estate.one_percent, False),
+        "roll": (both, False),
+    }
+    for name, (change, shuffled) in made.items():
+        estate.write_body(str(folder / name), count, seed, change, shuffled=shuffled)
+    return {name: folder / name for name in made} | {"same": folder / "first"}
+
+
+def run(
+    tool: str, database: Database, paths: dict[str, Path], server: estate.Server, pythons: dict[str, Path], folder: Path
+) -> Iterator[tuple[str, Cost]]:
+    """All cases of one tool, one after the other on one database."""
+    environment = environment_of(tool, server.url, database, folder)
+    for case in CASES:
+        server.show(str(paths[case]))
+        yield case, measure(command_of(tool, server.url, database, pythons), environment, database)
+
+
+def median(costs: list[Cost]) -> Cost:
+    return Cost(*(None if None in column else statistics.median(column) for column in zip(*costs, strict=True)))  # type: ignore[arg-type, type-var]  # columns of numbers, or of None
+
+
+def table(found: dict[tuple[str, str, str], Cost], kinds: list[str], tools: list[str]) -> Iterator[str]:
+    """The figures of one size as Markdown."""
+    for kind in kinds:
+        unit = "kB of WAL" if kind == "postgresql" else "kB of file"
+        yield f"\n{kind}\n"
+        yield f"| case | tool | seconds | CPU | peak MB | rows | {unit} | s/floor | CPU/floor | CPU/dlt |"
+        yield "|---|---|---|---|---|---|---|---|---|---|"
+        for case in CASES:
+            floor = found.get((kind, "floor hash" if case == "same" else "floor rows", case))
+            dlt = found.get((kind, "dlt", case))
+            for tool in tools:
+                cost = found.get((kind, tool, case))
+                if cost is None:
+                    continue
+                to_floor = f"{cost.seconds / floor.seconds:.2f}" if floor else ""
+                cpu_to_floor = f"{cost.cpu / floor.cpu:.2f}" if floor else ""
+                to_dlt = f"{cost.cpu / dlt.cpu:.3f}" if dlt else ""
+                rows = "" if cost.rows is None else str(int(cost.rows))
+                yield (
+                    f"| {CASE_WORDS[case]} | {tool} | {cost.seconds:.2f} | {cost.cpu:.2f} | {cost.peak_mb:.0f} "
+                    f"| {rows} | {cost.written_kb:.0f} | {to_floor} | {cpu_to_floor} | {to_dlt} |"
+                )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[100_000])
+    parser.add_argument("--databases", nargs="+", default=["sqlite", "postgresql"])
+    parser.add_argument("--tools", nargs="+", default=["floor hash", "floor rows", "syncer", *PEERS])
+    parser.add_argument("--repeat", type=int, default=3, help="medians of so many")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--output", type=Path, help="write the tables here too")
+    wanted = parser.parse_args()
+    pythons = install_peers([tool for tool in wanted.tools if tool in PEERS])
+    tools = [tool for tool in wanted.tools if tool not in PEERS or tool in pythons]
+    lines = [
+        f"Python {platform.python_version()}, {os.cpu_count()} cores, seed {wanted.seed}, medians of {wanted.repeat}"
+    ]
+    pg = postgres.start() if "postgresql" in wanted.databases else None
+    server = estate.Server()
+    try:
+        for size in wanted.sizes:
+            found: dict[tuple[str, str, str], list[Cost]] = {}
+            with tempfile.TemporaryDirectory(prefix="syncer-bench-") as name:
+                folder = Path(name)
+                paths = bodies(folder, size, wanted.seed)
+                megabytes = paths["first"].stat().st_size / 1e6
+                for _ in range(wanted.repeat):
+                    for kind in wanted.databases:
+                        for tool in tools:
+                            if tool in PEERS and kind not in PEERS[tool][2]:
+                                continue
+                            database = Database(kind, folder, pg if kind == "postgresql" else None)
+                            try:
+                                for case, cost in run(tool, database, paths, server, pythons, folder):
+                                    found.setdefault((kind, tool, case), []).append(cost)
+                                    print(size, kind, tool, case, cost, file=sys.stderr, flush=True)
+                            finally:
+                                database.drop()
+                                shutil.rmtree(folder / "dlt", ignore_errors=True)
+            lines.append(f"\n## {size:,} instances, {megabytes:.0f} MB")
+            lines += table({key: median(costs) for key, costs in found.items()}, wanted.databases, tools)
+        print("\n".join(lines), flush=True)
+        if wanted.output:
+            wanted.output.write_text("\n".join(lines) + "\n")
+    finally:
+        server.close()
+        if pg is not None and pg.server is not None:
+            pg.server.remove()
+
+
+if __name__ == "__main__":
+    main()
