@@ -15,8 +15,8 @@ from syncer import bulk
 from syncer.decode import canonical_json
 from syncer.errors import ConfigurationError
 from syncer.guard import Hold
+from syncer.matcher import Known
 from syncer.model import Decision, Instance, MirrorRow, Reject, RunStatus, Trigger
-from syncer.stream import Known
 from syncer.tables import (
     accounts,
     approvals,
@@ -66,6 +66,7 @@ class Base(NamedTuple):
 
     run_id: int | None
     accepted_at: datetime | None
+    hash_seed: int | None = None
     quiet_answer: bytes | None = None
     taken_by_run_id: int | None = None
 
@@ -131,6 +132,7 @@ def read_base(connection: Connection, account: str, *, lock: bool = False) -> Ba
     query = select(
         accounts.c.last_accepted_run_id,
         accounts.c.last_accepted_at,
+        accounts.c.hash_seed,
         accounts.c.quiet_answer,
         accounts.c.taken_by_run_id,
     ).where(accounts.c.account == account)
@@ -268,6 +270,12 @@ class Writer:
         self.updated += len(known)
         self.transitions.update(event.transition.value for decision in decisions for event in decision.events)
 
+    def mark(self, hashes: Mapping[int, tuple[int | None, int | None]]) -> None:
+        """Give hashes to rows that stay as they are; it changes nothing that one reads."""
+        if hashes:
+            rows = [(*pair, id_instance) for id_instance, pair in hashes.items()]
+            bulk.update(self._connection, instances, "id_instance", ("item_hash", "content_hash"), rows)
+
     def close(self) -> None:
         """Tell the accounts from which instances were taken that what was known of them is so no more."""
         if self._disturbed:
@@ -279,10 +287,18 @@ class Writer:
 
 
 def move_base(
-    connection: Connection, account: str, run: StartedRun, observed_at: datetime, quiet_answer: bytes | None
+    connection: Connection,
+    account: str,
+    run: StartedRun,
+    observed_at: datetime,
+    *,
+    hash_seed: int | None,
+    quiet_answer: bytes | None,
 ) -> None:
     """Make this run the one that the next answer is compared with; approvals were for this answer at the latest."""
     moved: dict[str, Any] = {"last_accepted_run_id": run.id, "last_accepted_at": observed_at}
+    if hash_seed is not None:
+        moved["hash_seed"] = hash_seed
     if quiet_answer != run.base.quiet_answer:  # it may be long
         moved["quiet_answer"] = quiet_answer
     connection.execute(update(accounts).where(accounts.c.account == account).values(moved))

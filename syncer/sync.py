@@ -17,8 +17,9 @@ from syncer import bulk, database, guard, store, stream
 from syncer.decode import Decoder, decode, refuse_too_many
 from syncer.diff import diff, settle
 from syncer.errors import AnswerHeld, DatabaseFailed, FetchStopped, RunOvertaken, SyncerError
+from syncer.matcher import DELETED, Known
 from syncer.model import Answer, Decision, Fetch, Listing, MirrorRow, RunStatus, Trigger
-from syncer.stream import DELETED, Known, Reading
+from syncer.stream import Reading
 from syncer.transitions import Observation, decide_absent, decide_listed, decide_new
 
 log = logging.getLogger(__name__)
@@ -203,7 +204,7 @@ def _apply_whole(
     writer = store.Writer(connection, account.name, run, verdict.observed_at)
     writer.write(verdict.decisions, verdict.mirror, {})
     fingerprints = {key: listing.instances[key].token_fingerprint or "" for key in listing.sealed_tokens}
-    return _accept(connection, account, run, writer, verdict.observed_at, arrived, clock, fingerprints, None)
+    return _accept(connection, account, run, writer, verdict.observed_at, arrived, clock, fingerprints)
 
 
 def _apply_differences(
@@ -239,6 +240,7 @@ def _apply_differences(
     writer = store.Writer(connection, account.name, run, observed_at)
     fingerprints: dict[int, str] = {}
     lasting = not reading.rejects
+    renewed = run.base.hash_seed != reading.seed  # the stored hashes were made under other settings or rules
     for batch in reading.differing.batches():
         instances = {instance.id_instance: instance for instance, _ in batch}
         ids = [id_instance for id_instance in instances if shared or known.find(id_instance) >= 0]
@@ -259,6 +261,14 @@ def _apply_differences(
         }
         lasting = lasting and len(hashes) == len(batch)
         writer.write(decisions, mirror, hashes)
+        decided = {decision.id_instance for decision in decisions}
+        writer.mark(
+            {
+                id_instance: pair
+                for id_instance, pair in hashes.items()
+                if id_instance not in decided and (renewed or not known.item_hashes[known.find(id_instance)])
+            }
+        )
         fingerprints |= {
             key: instances[key].token_fingerprint or "" for key in instances if key in reading.sealed_tokens
         }
@@ -266,7 +276,7 @@ def _apply_differences(
         mirror = bulk.read_rows(connection, ids)
         writer.write([decide_absent(mirror[id_instance], observation) for id_instance in ids], mirror, {})
     quiet = reading.mark.write() if lasting and reading.mark else None
-    return _accept(connection, account, run, writer, observed_at, arrived, clock, fingerprints, quiet)
+    return _accept(connection, account, run, writer, observed_at, arrived, clock, fingerprints, reading.seed, quiet)
 
 
 def _differs(reading: Reading) -> bool:
@@ -295,14 +305,15 @@ def _accept(
     arrived: Arrived,
     clock: Clock,
     fingerprints: Mapping[int, str],
-    quiet_answer: bytes | None,
+    hash_seed: int | None = None,
+    quiet_answer: bytes | None = None,
 ) -> RunReport:
     writer.close()
     listing = arrived.listing
     store.keep_rejects(connection, run.id, listing.rejects)
     if account.key_fingerprint:
         store.keep_tokens(connection, listing.sealed_tokens, fingerprints, account.key_fingerprint)
-    store.move_base(connection, account.name, run, observed_at, quiet_answer)
+    store.move_base(connection, account.name, run, observed_at, hash_seed=hash_seed, quiet_answer=quiet_answer)
     counts = store.Counts(listing.listed, writer.created, writer.updated, writer.transitions, len(listing.rejects))
     status = store.accept_run(connection, run, counts, observed_at, clock(), **arrived.columns)
     return RunReport(run.id, account.name, status, **counts._asdict())

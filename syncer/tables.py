@@ -104,13 +104,16 @@ accounts = Table(
     Column("interval_seconds", Integer),
     Column("last_accepted_run_id", Identifier),
     Column("last_accepted_at", UtcDateTime),
+    Column("hash_seed", BigInteger),
     Column("quiet_answer", LargeBinary),
     Column("taken_by_run_id", Identifier),
     CheckConstraint("account <> ''", name="account_named"),
     CheckConstraint("interval_seconds > 0", name="interval_positive"),
     CheckConstraint("(last_accepted_run_id IS NULL) = (last_accepted_at IS NULL)", name="accepted_whole"),
 )
-"""`quiet_answer` is the mark of an answer that would change nothing, were it to come again, see `stream`.
+"""`hash_seed` is the seed of the hashes in `instances`: under other settings or rules they mean nothing.
+
+`quiet_answer` is the mark of an answer that would change nothing, were it to come again, see `stream`.
 
 `taken_by_run_id` is the last run of another account that took instances away from this one.
 """

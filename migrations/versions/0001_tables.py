@@ -19,8 +19,6 @@ def upgrade() -> None:
         sa.Column("interval_seconds", sa.Integer(), nullable=True),
         sa.Column("last_accepted_run_id", IDENTIFIER, nullable=True),
         sa.Column("last_accepted_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("quiet_answer", sa.LargeBinary(), nullable=True),
-        sa.Column("taken_by_run_id", IDENTIFIER, nullable=True),
         sa.CheckConstraint("account <> ''", name=op.f("ck_accounts_account_named")),
         sa.CheckConstraint(
             "(last_accepted_run_id IS NULL) = (last_accepted_at IS NULL)", name=op.f("ck_accounts_accepted_whole")
@@ -82,8 +80,6 @@ def upgrade() -> None:
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("renewed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("missing_since", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("item_hash", sa.BigInteger(), nullable=True),
-        sa.Column("content_hash", sa.BigInteger(), nullable=True),
         sa.CheckConstraint("changed_at >= first_seen_at", name=op.f("ck_instances_changed_after_first_seen")),
         sa.CheckConstraint("id_instance >= 1", name=op.f("ck_instances_id_positive")),
         sa.CheckConstraint("length(token_fingerprint) = 16", name=op.f("ck_instances_fingerprint_is_no_token")),

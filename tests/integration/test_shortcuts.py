@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from mirror import Mirror, account
 from sqlalchemy import Engine, event
 
-from syncer import bulk, stream, sync
+from syncer import blocks, bulk, matcher, packed, stream, sync
 from syncer.stream import Reading
 from syncer.tables import instance_history, metadata
 
 EXAMPLES = int(os.environ.get("SYNCER_MODEL_EXAMPLES", "60"))
-OF_SHORTCUTS = {"item_hash", "content_hash", "quiet_answer", "taken_by_run_id"}
+OF_SHORTCUTS = {"hash_seed", "item_hash", "content_hash", "quiet_answer", "taken_by_run_id"}
 NEW = "2026-11-01T15:03:00"  # younger than the grace in the first answers
 
 
@@ -146,11 +146,11 @@ def plainly() -> Iterator[None]:
 @contextmanager
 def block_bytes(size: int) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stream, "BLOCK_BYTES", size)
-        patch.setattr(stream, "LARGEST_ITEM_BLOCK", max(16 * size, 20_000))
-        patch.setattr(stream, "PACKED_ROWS", 2)
-        patch.setattr(stream, "PLAIN_PACKED_BYTES", 1000)
-        patch.setattr(stream, "SETTLED_ITEMS", 2)
+        patch.setattr(blocks, "BLOCK_BYTES", size)
+        patch.setattr(blocks, "LARGEST_ITEM_BLOCK", max(16 * size, 20_000))
+        patch.setattr(packed, "PACKED_ROWS", 2)
+        patch.setattr(packed, "PLAIN_PACKED_BYTES", 1000)
+        patch.setattr(matcher, "SETTLED_ITEMS", 2)
         patch.setattr(stream, "SLICE_BYTES", max(3, size // 10))
         patch.setattr(stream, "WAITING_BYTES", size)
         yield
@@ -218,7 +218,7 @@ def test_another_order_is_recognised_without_decoding(
     rows = [item(number) for number in range(1, 50)]
     mirror.observe(rows)
     turned = rows[::-1] if order == "rows" else [dict(reversed(one.items())) for one in rows]
-    monkeypatch.setattr(stream, "read_told", None)
+    monkeypatch.setattr(matcher, "read_told", None)
 
     assert mirror.observe(turned).status == "unchanged"
 
@@ -228,9 +228,9 @@ def test_a_changed_instance_is_the_only_one_decoded(mirror: Mirror, monkeypatch:
     mirror.observe(rows)
     rows[7]["name"] = "other"
     decoded: list[int] = []
-    read_told = stream.read_told
+    read_told = matcher.read_told
     monkeypatch.setattr(
-        stream, "read_told", lambda told, *rest: decoded.append(told.id_instance) or read_told(told, *rest)
+        matcher, "read_told", lambda told, *rest: decoded.append(told.id_instance) or read_told(told, *rest)
     )
 
     report = mirror.observe(rows)
@@ -282,6 +282,31 @@ def test_other_settings_do_not_take_what_old_ones_made(mirror: Mirror) -> None:
     assert 1 == mirror.observe([item(1)], of=west).updated
 
 
+def test_hashes_that_other_settings_made_are_renewed_once(mirror: Mirror) -> None:
+    rows = [item(number) for number in range(1, 5)]
+    mirror.observe(rows)
+    other = account()._replace(expiry_grace=timedelta(minutes=6))
+    marks = [{row["item_hash"] for row in mirror.rows(metadata.tables["instances"])}]
+    for _ in range(2):
+        with statements(mirror.engine) as seen:
+            report = mirror.observe(rows[::-1], of=other)
+        marks.append({row["item_hash"] for row in mirror.rows(metadata.tables["instances"])})
+
+    assert (0, "unchanged") == (report.updated, report.status)
+    assert marks[0].isdisjoint(marks[1])
+    assert marks[1] == marks[2]
+    assert not any(statement.startswith("UPDATE instances") for statement in seen)
+
+
+def test_hashes_that_an_odd_answer_left_out_are_made_up_for(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [item(number) for number in range(1, 5)]
+    mirror.observe([*rows, item(4, name="twice")])
+    mirror.observe(rows[::-1])
+    monkeypatch.setattr(matcher, "read_told", None)
+
+    assert 0 == mirror.observe(rows).updated
+
+
 @pytest.mark.parametrize("size", [3, 40])
 @pytest.mark.parametrize("listing", [b'{"code":401,"description":"Unauthorized"}', b"<html>", b"", b"  [1,", b"[1]]"])
 def test_what_is_no_list_is_told_as_by_the_plain_path(mirror: Mirror, listing: bytes, size: int) -> None:
@@ -319,8 +344,8 @@ def test_any_cut_into_chunks_and_blocks_gives_the_same_items(data: st.DataObject
     ).encode()
     size = data.draw(st.integers(1, 20))
     with block_bytes(data.draw(st.integers(1, 50))):
-        blocks = stream._blocks(text[1:size], (text[at : at + size] for at in range(size, len(text), size)))
-        items = [json.loads(bytes(one)) for block in blocks for one in block]
+        cuts = blocks.cut(text[1:size], (text[at : at + size] for at in range(size, len(text), size)))
+        items = [json.loads(bytes(one)) for block in cuts for one in block]
 
     assert values == items
 
