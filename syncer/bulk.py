@@ -57,17 +57,18 @@ def update(
         connection.exec_driver_sql(statement, [tuple(map(_text, row)) for row in rows])
     else:
         names = ", ".join((*columns, key))
+        changed = f"changed_{table.name}_{len(columns)}"  # one transaction may update these columns, then those
         connection.exec_driver_sql(
-            f"CREATE TEMPORARY TABLE IF NOT EXISTS changed_{table.name} ON COMMIT DROP AS "  # noqa: S608 - as above
+            f"CREATE TEMPORARY TABLE IF NOT EXISTS {changed} ON COMMIT DROP AS "  # noqa: S608 - as above
             f"SELECT {names} FROM {table.name} WITH NO DATA"
         )
-        _copy(connection, f"COPY changed_{table.name} ({names}) FROM STDIN", rows)
+        _copy(connection, f"COPY {changed} ({names}) FROM STDIN", rows)
         assignments = ", ".join(f"{column} = changed.{column}" for column in columns)
         connection.exec_driver_sql(
-            f"UPDATE {table.name} SET {assignments} FROM changed_{table.name} AS changed "  # noqa: S608 - as above
+            f"UPDATE {table.name} SET {assignments} FROM {changed} AS changed "  # noqa: S608 - as above
             f"WHERE {table.name}.{key} = changed.{key}"
         )
-        connection.exec_driver_sql(f"TRUNCATE changed_{table.name}")
+        connection.exec_driver_sql(f"TRUNCATE {changed}")
 
 
 def read_rows(connection: Connection, ids: Sequence[int]) -> dict[int, MirrorRow]:

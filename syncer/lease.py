@@ -12,9 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, func, select, text, update
-from sqlalchemy.dialects import postgresql, sqlite
 
-from syncer.database import writing
+from syncer.database import insert_if_new, writing
 from syncer.errors import DatabaseFailed
 from syncer.schedule import Schedule
 from syncer.tables import UtcDateTime, accounts, leases
@@ -61,9 +60,8 @@ def take(connection: Connection, account: str, holder: str, schedule: Schedule |
 
     The lease lasts `LEASE`; `beat` renews it. A row from the future, left by a clock that was set back, binds nobody.
     """
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    connection.execute(dialect.insert(accounts).values(account=account).on_conflict_do_nothing())
-    connection.execute(dialect.insert(leases).values(account=account).on_conflict_do_nothing())
+    insert_if_new(connection, accounts, {"account": account})
+    insert_if_new(connection, leases, {"account": account})
     row = connection.execute(select(leases).where(leases.c.account == account).with_for_update()).one()
     now = database_now(connection)
     if row.holder is not None and now < row.expires_at <= now + LEASE:

@@ -9,9 +9,9 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from sqlalchemy import Column, ColumnElement, Connection, Row, bindparam, case, exists, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from syncer import bulk
+from syncer.database import insert_if_new
 from syncer.decode import canonical_json
 from syncer.errors import ConfigurationError
 from syncer.guard import Hold
@@ -96,8 +96,7 @@ def start_run(
 
     A run that is closed here while it is alive after all still ends by its own word, see `finish_run`.
     """
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    connection.execute(dialect.insert(accounts).values(account=account).on_conflict_do_nothing())
+    insert_if_new(connection, accounts, {"account": account})
     if interval_seconds is not None:
         connection.execute(
             update(accounts)
@@ -194,8 +193,7 @@ def hold(connection: Connection, run: StartedRun, held: Hold, error: str, now: d
     """Note that the answer is held, and what it lacked; nothing else of it is written."""
     missing = canonical_json(list(held.missing))
     digest = sha256(missing.encode()).hexdigest()
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    connection.execute(dialect.insert(held_sets).values(sha256=digest, missing=missing).on_conflict_do_nothing())
+    insert_if_new(connection, held_sets, {"sha256": digest, "missing": missing})
     connection.execute(insert(held_answers).values(run_id=run.id, reason=held.reason, missing_sha256=digest))
     finish_run(connection, run, RunStatus.HELD, now, error_kind="held", error=error, listed=held.listed, **answer)
 

@@ -28,7 +28,6 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     cast,
-    text,
 )
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.types import TypeDecorator
@@ -232,8 +231,8 @@ instance_history = Table(
         "uq_instance_history_created_once",
         "id_instance",
         unique=True,
-        postgresql_where=text("transition = 'created'"),
-        sqlite_where=text("transition = 'created'"),
+        # As options of the dialects it would load both into every cold start; only the migration needs it.
+        info={"where": "transition = 'created'"},
     ),
     sqlite_autoincrement=True,
 )
