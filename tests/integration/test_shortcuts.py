@@ -22,7 +22,7 @@ from syncer import blocks, bulk, matcher, packed, stream, sync
 from syncer.stream import Reading
 from syncer.tables import instance_history, metadata
 
-EXAMPLES = int(os.environ.get("SYNCER_MODEL_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("SYNCER_MODEL_EXAMPLES", "25"))
 OF_SHORTCUTS = {"hash_seed", "item_hash", "content_hash", "quiet_answer", "taken_by_run_id"}
 NEW = "2026-11-01T15:03:00"  # younger than the grace in the first answers
 
