@@ -141,10 +141,10 @@ def read_plain_json(text: str) -> object:
     return json.loads(text, parse_constant=_refuse_constant, parse_int=_integer, parse_float=_float)
 
 
-def read_told(told: Told, decoder: Decoder, short_texts: dict[str, str]) -> Instance:
+def read_told(told: Told, decoder: Decoder, cleaned: dict[str | None, str | None]) -> Instance:
     """What `read_item` makes of the same item; raises `BadItem`.
 
-    `short_texts` remembers cleaned texts that are too short to hold the item's own token.
+    `cleaned` remembers what became of texts that many instances share, and may be emptied at any time.
     """
     token = (told.api_token_instance or "").replace("\x00", "\ufffd")
     offset = decoder.upstream_offset
@@ -152,15 +152,18 @@ def read_told(told: Told, decoder: Decoder, short_texts: dict[str, str]) -> Inst
     def clean(text: str | None) -> str | None:
         if text is None:
             return None
-        if len(text) >= SHORTEST_TOKEN:
-            text = _storable(text)
-            if len(token) >= SHORTEST_TOKEN and token in text:
-                text = text.replace(token, REMOVED)
-            return decoder.scrub(text)
-        known = short_texts.get(text)
-        if known is None:
-            known = short_texts[text] = decoder.scrub(_storable(text))
-        return known
+        text = _storable(text)
+        if len(token) >= SHORTEST_TOKEN and token in text:
+            text = text.replace(token, REMOVED)
+        return decoder.scrub(text)
+
+    def shared(text: str | None) -> str | None:
+        if text in cleaned:
+            return cleaned[text]
+        found = clean(text)
+        if text is None or len(text) < SHORTEST_TOKEN:  # too short to hold the item's own token
+            cleaned[text] = found
+        return found
 
     name = clean(told.name)
     if name is not None and len(name) * 4 > LONGEST_NAME and len(name.encode()) > LONGEST_NAME:
@@ -172,14 +175,14 @@ def read_told(told: Told, decoder: Decoder, short_texts: dict[str, str]) -> Inst
     return Instance(
         told.id_instance,
         name,
-        clean(told.type_instance),
-        clean(told.type_account),
-        clean(told.messenger),
-        clean(told.partner_user_uiid),
+        shared(told.type_instance),
+        shared(told.type_account),
+        shared(told.messenger),
+        shared(told.partner_user_uiid),
         _moment("timeCreated", told.time_created, offset),
         _moment("timeDeleted", told.time_deleted, offset),
         told.deleted,
-        clean(told.tariff),
+        shared(told.tariff),
         told.is_free,
         told.is_partner,
         _moment("expirationDate", told.expiration_date, offset),

@@ -15,7 +15,7 @@ from syncer.model import Instance, Reject
 from syncer.packed import Hashes, Packed
 
 SETTLED_ITEMS = 50_000  # items after which an answer that differs in most of them is looked up by id
-SHORT_TEXTS = 50_000
+CLEANED_TEXTS = 50_000
 
 DELETED, MISSING = 1, 2  # flags of a known row
 
@@ -62,7 +62,7 @@ class Matcher:
             raise OddAnswer
         self._all_hashed = len(hashes) == known.flags.count(0) + known.flags.count(DELETED)
         self._new_ids = array("q")
-        self._short_texts: dict[str, str] = {}
+        self._cleaned: dict[str | None, str | None] = {}
 
     def take(self, items: Sequence[bytes | msgspec.Raw]) -> None:
         """The next items of the list."""
@@ -144,8 +144,8 @@ class Matcher:
                 self._take_told(told, item, item_hash, position)
             else:
                 self._take_unusual(item, item_hash, position)
-        if len(self._short_texts) > SHORT_TEXTS:
-            self._short_texts.clear()
+        if len(self._cleaned) > CLEANED_TEXTS:
+            self._cleaned.clear()
 
     def _take_told(self, told: Told, item: bytes | msgspec.Raw, item_hash: int, position: int) -> None:
         content_hash = xxh3_64_intdigest(_ENCODER.encode(told), self._seed)
@@ -153,7 +153,7 @@ class Matcher:
         if index >= 0 and not self._known.flags[index] & MISSING and content_hash == self._known.content_hashes[index]:
             return
         try:
-            instance = read_told(told, self._decoder, self._short_texts)
+            instance = read_told(told, self._decoder, self._cleaned)
         except BadItem:
             self._keep(read_item(position, _ANY.decode(item), self._decoder), Hashes(item_hash, 0), None)
         else:

@@ -266,7 +266,7 @@ class Writer:
             bulk.insert(self._connection, instance_history, _HISTORY_COLUMNS, history)
         self.created += len(new)
         self.updated += len(known)
-        self.transitions.update(event.transition.value for decision in decisions for event in decision.events)
+        self.transitions.update(str(event.transition) for decision in decisions for event in decision.events)
 
     def mark(self, hashes: Mapping[int, tuple[int | None, int | None]]) -> None:
         """Give hashes to rows that stay as they are; it changes nothing that one reads."""
@@ -444,13 +444,13 @@ def _history_rows(
             told.id_instance,
             account,
             run_id,
-            event.transition.value,
+            str(event.transition),
             row[_TIME_CREATED]
             if occurred_at is told.time_created
             else observed
             if occurred_at is observed_at
             else bulk.moment(occurred_at),
-            event.time_source.value,
+            str(event.time_source),
             observed,
             previous,
             changes,

@@ -1,6 +1,6 @@
 """What a difference means: the one table of moves of an instance (CONTRACT 4). Pure; time is an argument."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from operator import attrgetter
 from typing import NamedTuple
@@ -141,5 +141,7 @@ def _stated(
     return Event(transition, stated, TimeSource.UPSTREAM, moved)
 
 
-def _in_stored_order(events: Iterable[Event]) -> tuple[Event, ...]:
+def _in_stored_order(events: Sequence[Event]) -> tuple[Event, ...]:
+    if len(events) < 2:
+        return tuple(events)
     return tuple(sorted(events, key=lambda event: _STORED_ORDER[event.transition]))
