@@ -12,7 +12,7 @@ from sqlalchemy import Engine, Table, select
 
 from syncer import database, schema, store
 from syncer.decode import Decoder
-from syncer.model import Answer, Trigger
+from syncer.model import Answer, Fetch, Read, Trigger
 from syncer.scrub import Scrubber
 from syncer.sync import Account, RunReport, run_once
 from syncer.tables import instance_history, instances, sync_runs
@@ -32,14 +32,24 @@ def account(name: str = "default", *, tolerated: str = "5%", **values: Any) -> A
     )
 
 
+def serving(body: bytes, chunk: int = 50) -> Fetch:
+    """A fetch that gets this answer, so many bytes at a time."""
+
+    def fetch(read: Callable[[Iterable[bytes]], Read]) -> Answer[Read]:
+        return Answer(read(body[at : at + chunk] for at in range(0, len(body), chunk)), 200)
+
+    return fetch
+
+
 class Mirror:
     """Answers go in by `observe`; rows come out as dictionaries."""
+
+    chunk = 50  # bytes that arrive at a time
 
     def __init__(self, url: str) -> None:
         self.engine: Engine = database.open_engine(database.parse_database_url(url))
         schema.upgrade(self.engine)
         self.now = START
-        self.chunk = 50  # bytes that arrive at a time
 
     def observe(
         self,
@@ -47,17 +57,12 @@ class Mirror:
         *,
         after: timedelta = timedelta(minutes=5),
         of: Account | None = None,
-        fetch: Callable[[], Answer] | None = None,
+        fetch: Fetch | None = None,
     ) -> RunReport:
         """One run that gets this answer, some time after the one before."""
         self.now += after
-        answer = Answer(items if isinstance(items, bytes) else body(items), 200)
-
-        def read_by(read: Callable[[Iterable[bytes]], Any]) -> Answer[Any]:
-            whole, status = fetch() if fetch else answer
-            return Answer(read(whole[at : at + self.chunk] for at in range(0, len(whole), self.chunk)), status)
-
-        return run_once(self.engine, of or account(), read_by, lambda: self.now, Trigger.MANUAL)
+        fetch = fetch or serving(items if isinstance(items, bytes) else body(items), self.chunk)
+        return run_once(self.engine, of or account(), fetch, lambda: self.now, Trigger.MANUAL)
 
     def approve(self, run_id: int | None) -> None:
         """What `syncer approve` does."""

@@ -1,19 +1,19 @@
 """The database fails amid a run: exit code 8 in words, nothing changed, and the next run makes it good."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import postgres as postgres_server
 import pytest
 from builders import body, item
 from canary import find_secrets
-from mirror import Mirror, account
+from mirror import Mirror, account, serving
 from sqlalchemy import Engine, text
 from test_postgres import own_server  # noqa: F401 - a fixture
 
 from syncer import database, verify
 from syncer.errors import DatabaseFailed
-from syncer.model import Answer, Trigger
+from syncer.model import Answer, Read, Trigger
 from syncer.sync import RunReport, run_once
 from syncer.tables import instance_history, instances
 
@@ -41,9 +41,11 @@ def sqlite_mirror(sqlite_url: str) -> Mirror:
 def run_while(mirror: Mirror, sabotage: Callable[[], object], engine: Engine | None = None) -> RunReport:
     """A run during whose fetch something happens to the database."""
 
-    def fetch() -> Answer:
+    after = serving(body(AFTER))
+
+    def fetch(read: Callable[[Iterable[bytes]], Read]) -> Answer[Read]:
         sabotage()
-        return Answer(body(AFTER), 200)
+        return after(read)
 
     return run_once(engine or mirror.engine, account(), fetch, lambda: mirror.now, Trigger.MANUAL)
 

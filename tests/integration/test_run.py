@@ -1,17 +1,18 @@
 """One answer in, rows and history out: CONTRACT 3, 4 and 6, on both databases."""
 
 import logging
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from builders import ABSENT, item, item_2022, paid
 from canary import api_token, find_secrets
-from mirror import START, Mirror, account
+from mirror import START, Mirror, account, serving
 
 from syncer import database, store
 from syncer.errors import SyncerError, UpstreamUnreachable
-from syncer.model import Answer, RunStatus, Trigger
+from syncer.model import Answer, Read, RunStatus, Trigger
 from syncer.tables import accounts, approvals, held_sets, instances, rejected_items
 
 ID = 1101000001
@@ -324,7 +325,7 @@ def test_a_failed_run_is_a_row_and_nothing_else(mirror: Mirror) -> None:
     mirror.observe([item()])
     before = mirror.rows(instances), mirror.rows(accounts)
 
-    def unreachable() -> Answer:
+    def unreachable(_read: object) -> NoReturn:
         raise UpstreamUnreachable("calling the upstream: no route", http_status=503)
 
     report = mirror.observe([], fetch=unreachable)
@@ -340,9 +341,11 @@ def test_a_failed_run_is_a_row_and_nothing_else(mirror: Mirror) -> None:
 def test_an_answer_that_was_overtaken_is_not_applied(mirror: Mirror) -> None:
     mirror.observe([item(name="first")])
 
-    def overtaken() -> Answer:
+    stale = serving(b'[{"idInstance":1101000001,"name":"stale","deleted":false,"isExpired":false}]')
+
+    def overtaken(read: Callable[[Iterable[bytes]], Read]) -> Answer[Read]:
         mirror.observe([item(name="later")])
-        return Answer(b'[{"idInstance":1101000001,"name":"stale","deleted":false,"isExpired":false}]', 200)
+        return stale(read)
 
     report = mirror.observe([], fetch=overtaken)
 

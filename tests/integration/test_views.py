@@ -4,7 +4,7 @@ import random
 from collections import Counter, defaultdict
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from builders import item, paid
@@ -15,7 +15,6 @@ from sqlalchemy import select, text
 from syncer import estate
 from syncer.billing import charges_by_instance
 from syncer.errors import AnswerUnusable
-from syncer.model import Answer
 from syncer.views import read, sync_status
 
 COLUMNS = {
@@ -360,7 +359,7 @@ def test_sync_status_says_what_the_command_says(mirror: Mirror) -> None:
             row["age_seconds"] = None if row["age_seconds"] is None else row["age_seconds"] // 10
         return told, seen
 
-    def fail() -> Answer:
+    def fail(_read: object) -> NoReturn:
         raise AnswerUnusable("no list")
 
     mirror.now = real_now()

@@ -24,17 +24,17 @@ RUN = """
 import sys
 from datetime import datetime
 from pathlib import Path
-from mirror import account
+from mirror import account, serving
 from syncer import database
 from syncer.errors import DatabaseFailed
-from syncer.model import Answer, Trigger
+from syncer.model import Trigger
 from syncer.sync import run_once
 url, answer, now = sys.argv[1:]
 engine = database.open_engine(database.parse_database_url(url))
 moment = datetime.fromisoformat(now)
-fetched = Answer(Path(answer).read_bytes(), 200)
+fetch = serving(Path(answer).read_bytes())
 try:
-    report = run_once(engine, account(), lambda: fetched, lambda: moment, Trigger.MANUAL)
+    report = run_once(engine, account(), fetch, lambda: moment, Trigger.MANUAL)
 except DatabaseFailed as error:
     sys.exit(error.exit_code)
 sys.exit(report.exit_code)

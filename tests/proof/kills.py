@@ -22,14 +22,14 @@ from typing import Any
 from budget import Budget
 from builders import body
 from estates import Answers, answers
-from mirror import account
+from mirror import account, serving
 from postgres import start as start_postgres
 from sqlalchemy import text
 from witness import Witness
 
 from syncer import __file__ as package
 from syncer import database
-from syncer.model import Answer, Trigger
+from syncer.model import Trigger
 from syncer.sync import run_once
 
 FOLDER = str(Path(package).parent)
@@ -68,12 +68,11 @@ def run_in_child(
 ) -> int:
     """One run as production's, on connections of its own."""
     url, now = witness.mirror.engine.url, witness.mirror.now
-    answer = Answer(body(items), 200)
 
     def work() -> None:
         engine = database.open_engine(url)
         sys.settrace(trace)
-        run_once(engine, account(), lambda: answer, lambda: now, Trigger.MANUAL)
+        run_once(engine, account(), serving(body(items)), lambda: now, Trigger.MANUAL)
         sys.settrace(None)
         at_end()
 

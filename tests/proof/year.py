@@ -12,7 +12,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, NoReturn
 from zoneinfo import ZoneInfo
 
 from budget import Budget
@@ -22,7 +22,7 @@ from sqlalchemy import text
 from witness import Witness
 
 from syncer.errors import UpstreamUnreachable
-from syncer.model import Answer, Trigger
+from syncer.model import Trigger
 from syncer.schedule import parse_schedule
 from syncer.sync import run_once
 
@@ -91,7 +91,7 @@ class Upstream:
             known |= {"isExpired": False, "expirationDate": at_upstream(now + timedelta(days=30))}
 
 
-def unreachable() -> Answer:
+def unreachable(_read: object) -> NoReturn:
     raise UpstreamUnreachable("calling the upstream: the network is down")
 
 
