@@ -132,8 +132,8 @@ def use_write_ahead_log(engine: Engine) -> None:
 
 @contextmanager
 def reading(engine: Engine, doing: str) -> Iterator[Connection]:
-    """A read transaction; database errors become `DatabaseFailed`, which says what was being done."""
-    with explained(doing, engine.url), engine.connect() as connection, connection.begin():
+    """A read transaction, rolled back; database errors become `DatabaseFailed`, which says what was being done."""
+    with explained(doing, engine.url), engine.connect() as connection:
         yield connection
 
 

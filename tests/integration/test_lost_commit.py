@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from syncer import sync
 from syncer.model import RunStatus
 
-APPLYING = 3  # the third COMMIT of a run; the first notes its start, the second ends the reading of what is known
+APPLYING = 2  # the second COMMIT of a run; the first one notes its start
 
 
 @contextmanager
