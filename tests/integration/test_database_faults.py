@@ -1,20 +1,34 @@
 """The database fails amid a run: exit code 8 in words, nothing changed, and the next run makes it good."""
 
+import copy
+import os
+import shutil
+import socket
+import sqlite3
+import subprocess
+import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
+import fault_server as fault
 import postgres as postgres_server
 import pytest
 from builders import body, item
 from canary import find_secrets
+from deployment import Deployment
+from fault_server import FaultServer
 from mirror import Mirror, account, serving
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, event, text
 from test_postgres import own_server  # noqa: F401 - a fixture
 
-from syncer import database, verify
+from syncer import database, schema, verify
 from syncer.errors import DatabaseFailed
-from syncer.model import Answer, Read, Trigger
-from syncer.sync import RunReport, run_once
+from syncer.model import Answer, Read
+from syncer.sync import RunReport
 from syncer.tables import instance_history, instances
 
 BEFORE = [item(number) for number in range(1, 6)]
@@ -38,22 +52,29 @@ def sqlite_mirror(sqlite_url: str) -> Mirror:
     return made
 
 
-def run_while(mirror: Mirror, sabotage: Callable[[], object], engine: Engine | None = None) -> RunReport:
+def run_while(
+    mirror: Mirror, sabotage: Callable[[], object], engine: Engine | None = None, items: list[Any] = AFTER
+) -> RunReport:
     """A run during whose fetch something happens to the database."""
 
-    after = serving(body(AFTER))
+    after = serving(body(items))
 
     def fetch(read: Callable[[Iterable[bytes]], Read]) -> Answer[Read]:
         sabotage()
         return after(read)
 
-    return run_once(engine or mirror.engine, account(), fetch, lambda: mirror.now, Trigger.MANUAL)
+    runner = copy.copy(mirror)
+    runner.engine = engine or mirror.engine
+    return runner.observe([], after=timedelta(), fetch=fetch)
 
 
 def assert_made_good(mirror: Mirror, before: tuple[list[object], list[object]]) -> None:
     """Nothing was changed; the next run records exactly what is different; the promises hold."""
     assert before == tables(mirror)
     mirror.observe(AFTER)
+    *_, failed, last = mirror.runs()
+    assert (failed["status"], failed["error_kind"]) in {("failed", "database"), ("abandoned", "abandoned")}
+    assert last["status"] == "ok"
     assert [(row["id_instance"], row["transition"]) for row in mirror.history()[5:]] == [(1, "changed"), (2, "deleted")]
     assert verify.verify(mirror.engine).holds
 
@@ -70,9 +91,6 @@ def assert_told(report: RunReport, words: str) -> None:
 
 
 RAISED = {
-    "deadlock": ("RAISE EXCEPTION USING ERRCODE = '40P01'", "another transaction was in the way"),
-    "serialization failure": ("RAISE EXCEPTION USING ERRCODE = '40001'", "another transaction was in the way"),
-    "statement timeout": ("SET LOCAL statement_timeout = '5ms'; PERFORM pg_sleep(5)", "the server ended the work"),
     "disk full": ("RAISE EXCEPTION USING ERRCODE = '53100'", "the server is out of a resource"),
     "connection dropped amid the transaction": ("PERFORM pg_terminate_backend(pg_backend_pid())", "PostgreSQL cannot be reached"),
 }  # fmt: skip
@@ -103,6 +121,87 @@ def test_a_write_that_the_server_breaks_off_changes_nothing(
     assert_told(report, words)
     assert mirror.runs()[-1]["status"] == "failed"
     assert_made_good(mirror, before)
+
+
+def set_for_new_sessions(mirror: Mirror, setting: str) -> None:
+    """A setting of the database, as in SQL; the next connections begin with it."""
+    admin = mirror.engine.execution_options(isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(text(f"ALTER DATABASE {mirror.engine.url.database} {setting}"))
+    mirror.engine.dispose()
+
+
+def run_behind(mirror: Mirror, lock: str, amid: Callable[[Connection], object], setting: str = "") -> RunReport:
+    """A run that has to wait for a lock of another session; when it does, something happens there, and then it ends."""
+    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))")
+    if setting:
+        set_for_new_sessions(mirror, f"SET {setting}")
+    with ThreadPoolExecutor(1) as threads, mirror.engine.connect() as other:
+        other.execute(
+            text("SELECT set_config('deadlock_timeout', '20s', true), set_config('statement_timeout', '0', true)")
+        )
+        other.execute(text(lock))
+        running = threads.submit(run_while, mirror, lambda: None)
+        while not other.execute(waiting).scalar_one():
+            assert not running.done(), running.result()
+            time.sleep(0.002)
+        amid(other)
+        report = running.result(timeout=30)
+        other.rollback()
+    if setting:
+        set_for_new_sessions(mirror, "RESET ALL")
+    return report
+
+
+SOLE_WRITER = f"SELECT pg_advisory_xact_lock({database.SOLE_WRITER_LOCK})"
+
+
+def test_a_deadlock_costs_that_run_alone(postgresql_mirror: Mirror) -> None:
+    """Another session holds an instance that the run writes, and then wants the account that the run holds."""
+    before = tables(postgresql_mirror)
+    wanted = text("SELECT * FROM accounts FOR UPDATE")
+    report = run_behind(
+        postgresql_mirror, "SELECT * FROM instances FOR UPDATE", lambda other: other.execute(wanted), "deadlock_timeout = '300ms'"
+    )  # fmt: skip
+
+    assert_told(report, "40P01")
+    assert_told(report, "another transaction was in the way; the next run tries again")
+    assert_made_good(postgresql_mirror, before)
+
+
+def test_a_serialization_failure_costs_that_run_alone(postgresql_mirror: Mirror) -> None:
+    """The server's default is stricter than syncer needs, and another session changes the account meanwhile."""
+
+    def touch(other: Connection) -> None:
+        other.execute(text("UPDATE accounts SET interval_seconds = 301"))
+        other.commit()
+
+    before = tables(postgresql_mirror)
+    report = run_behind(postgresql_mirror, SOLE_WRITER, touch, "default_transaction_isolation = 'repeatable read'")
+
+    assert_told(report, "40001")
+    assert_told(report, "another transaction was in the way; the next run tries again")
+    assert_made_good(postgresql_mirror, before)
+
+
+def test_a_statement_timeout_costs_that_run_alone(postgresql_mirror: Mirror) -> None:
+    before = tables(postgresql_mirror)
+    report = run_behind(postgresql_mirror, SOLE_WRITER, lambda _other: None, "statement_timeout = '150ms'")
+
+    assert_told(report, "57014")
+    assert_told(report, "the server ended the work; the next run tries again")
+    assert_made_good(postgresql_mirror, before)
+
+
+def test_a_lock_of_postgresql_that_is_held_for_too_long_is_told(
+    postgresql_mirror: Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "LOCK_TIMEOUT_SECONDS", 0.2)
+    before = tables(postgresql_mirror)
+    report = run_behind(postgresql_mirror, SOLE_WRITER, lambda _other: None)
+
+    assert_told(report, "another program holds a lock")
+    assert_made_good(postgresql_mirror, before)
 
 
 def test_a_primary_that_became_a_replica_is_told(postgresql_mirror: Mirror) -> None:
@@ -200,3 +299,219 @@ def test_a_file_that_turns_read_only_amid_a_run_is_told(sqlite_mirror: Mirror, t
 
     assert_told(report, "read-only; make both writable")
     assert_made_good(sqlite_mirror, before)
+
+
+def refusal_at_start(mirror: Mirror, url: Any) -> str:
+    """What is said where not even the start of a run can be noted."""
+    engine = database.open_engine(url)
+    with pytest.raises(DatabaseFailed) as failed:
+        run_while(mirror, lambda: None, engine)
+    engine.dispose()
+    said = str(failed.value)
+    assert failed.value.exit_code == 8
+    assert "\n" not in said
+    assert find_secrets(said.encode()) == []
+    return said
+
+
+def test_a_server_that_is_down_at_the_start_is_told(postgresql_mirror: Mirror) -> None:
+    before, runs = tables(postgresql_mirror), postgresql_mirror.runs()
+    said = refusal_at_start(postgresql_mirror, postgresql_mirror.engine.url.set(port=9))
+
+    assert "PostgreSQL cannot be reached" in said
+    assert (before, runs) == (tables(postgresql_mirror), postgresql_mirror.runs())
+
+
+def test_a_wrong_password_is_told(postgresql_mirror: Mirror, postgres: postgres_server.Postgres) -> None:
+    mirror = postgresql_mirror
+    if postgres.server is None:
+        pytest.skip("the server of SYNCER_TEST_PG_URL is not ours to ask for passwords")
+    role = f"keyed_{mirror.engine.url.database}"
+    with mirror.engine.begin() as connection:
+        connection.execute(text(f"CREATE ROLE {role} LOGIN PASSWORD 'right'"))
+        connection.execute(text(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}"))
+        connection.execute(text(f"GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {role}"))
+        rules = Path(connection.execute(text("SHOW hba_file")).scalar_one())
+        rules.write_text(f"host all {role} 127.0.0.1/32 scram-sha-256\n{rules.read_text()}")
+        connection.execute(text("SELECT pg_reload_conf()"))
+    url = mirror.engine.url.set(username=role)
+    right = database.open_engine(url.set(password="right"))
+    before = tables(mirror)
+    said = refusal_at_start(mirror, url)  # the canary is the wrong one
+    report = run_while(mirror, lambda: None, right)
+    right.dispose()
+    with mirror.engine.begin() as connection:
+        connection.execute(text(f"DROP OWNED BY {role}"))
+        connection.execute(text(f"DROP ROLE {role}"))
+
+    assert "password authentication failed" in said
+    assert report.error is None
+    assert len(tables(mirror)[1]) == len(before[1]) + 2
+    assert verify.verify(mirror.engine).holds
+
+
+def test_an_sqlite_file_that_is_locked_for_too_long_is_told(
+    sqlite_mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "LOCK_TIMEOUT_SECONDS", 0.2)
+    before = tables(sqlite_mirror)
+    with closing(sqlite3.connect(tmp_path / "syncer.db", isolation_level=None)) as writer:
+        report = run_while(sqlite_mirror, lambda: writer.execute("BEGIN IMMEDIATE"))
+
+    assert_told(report, "another program has held its lock")
+    assert_made_good(sqlite_mirror, before)
+
+
+def test_an_sqlite_file_that_may_not_grow_changes_nothing(sqlite_mirror: Mirror) -> None:
+    """SQLite's own limit on pages stands for the end of the disk."""
+    with sqlite_mirror.engine.connect() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+    before = tables(sqlite_mirror)
+    engine = database.open_engine(sqlite_mirror.engine.url)
+    event.listen(engine, "connect", lambda raw, _record: raw.execute(f"PRAGMA max_page_count = {pages + 2}"))
+    grown = AFTER + [item(number, name="x" * 1000) for number in range(10, 60)]
+
+    report = run_while(sqlite_mirror, lambda: None, engine, grown)
+
+    assert_told(report, "the disk is full; free some room")
+    assert_made_good(sqlite_mirror, before)
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "words"), [("header", "is no SQLite database"), ("pages", "the file is damaged; restore a backup")]
+)
+def test_an_sqlite_file_that_is_spoilt_amid_a_run_is_told_and_left_as_it_is(
+    sqlite_mirror: Mirror, tmp_path: Path, spoilt: str, words: str
+) -> None:
+    path, before = tmp_path / "syncer.db", tables(sqlite_mirror)
+    whole = path.read_bytes()
+    broken = b"\xff" * 100 + whole[100:] if spoilt == "header" else whole[:4096] + b"\xff" * (len(whole) - 4096)
+
+    report = run_while(sqlite_mirror, lambda: path.write_bytes(broken))
+    left = path.read_bytes()
+    path.write_bytes(whole)
+
+    assert_told(report, words)
+    assert left == broken
+    sqlite_mirror.observe(AFTER)
+    assert before[1] == sqlite_mirror.rows(instance_history)[:5]
+    assert len(sqlite_mirror.history()) == 7
+    assert verify.verify(sqlite_mirror.engine).holds
+
+
+def test_a_folder_that_goes_away_amid_a_run_is_told_and_not_made_anew(tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
+    folder.mkdir()
+    mirror = Mirror(f"sqlite:///{folder}/syncer.db")
+    mirror.observe(BEFORE)
+    before = tables(mirror)
+
+    report = run_while(mirror, lambda: folder.rename(elsewhere))
+    was_made = folder.exists()
+    elsewhere.rename(folder)
+
+    assert_told(report, "the file cannot be opened; check that it exists")
+    assert not was_made
+    assert_made_good(mirror, before)
+
+
+@pytest.mark.parametrize("state", ["pending", "newer"])
+def test_a_schema_that_is_not_this_codes_is_refused_at_the_start(mirror: Mirror, state: str) -> None:
+    """Nothing is read or written; with the right schema, which a pending one is brought to, the run goes on."""
+    mirror.observe(BEFORE)
+    with mirror.engine.connect() as connection:
+        (version,) = connection.execute(text("SELECT version_num FROM alembic_version")).one()
+    if state == "pending":
+        schema.downgrade(mirror.engine, schema.revisions()[0])
+    else:
+        give_version(mirror, "9999")
+    runs = count(mirror, "sync_runs")
+    with FaultServer([fault.json_list(AFTER)]) as server:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Mirror, "runs", lambda _mirror: [])  # its columns may not be there
+            report = Deployment(mirror).sync(server.url, auto_migrate=False)
+        refused = (len(server.requests), count(mirror, "sync_runs"), count(mirror, "instance_history"))
+        if state == "newer":
+            give_version(mirror, version)
+        after = Deployment(mirror).sync(server.url)
+
+    assert_told(report, "run: syncer db upgrade" if state == "pending" else "its schema is newer than this syncer")
+    assert refused == (0, runs, 5)
+    assert (after.exit_code, mirror.words()[5:]) == (0, ["changed", "deleted"])
+    assert verify.verify(mirror.engine).holds
+
+
+def give_version(mirror: Mirror, version: str) -> None:
+    with mirror.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = :version"), {"version": version})
+
+
+def count(mirror: Mirror, table: str) -> int:
+    with mirror.engine.connect() as connection:
+        return int(connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one())
+
+
+PGBOUNCER = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin:/usr/local/sbin")
+
+
+@pytest.fixture
+def pgbouncer(postgresql_mirror: Mirror, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of a PgBouncer before the server, in transaction mode, with two connections for everybody."""
+    if PGBOUNCER is None:
+        pytest.skip("there is no PgBouncer here")
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    url = postgresql_mirror.engine.url
+    folder = Path("/tmp") if os.getuid() == 0 else tmp_path_factory.mktemp("pgbouncer")  # noqa: S108 - for another user
+    settings = folder / f"syncer-pgbouncer-{port}.ini"
+    settings.write_text(
+        f"[databases]\n* = host={url.host} port={url.port} user={url.username}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
+        f"listen_port = {port}\nunix_socket_dir =\nauth_type = any\npool_mode = transaction\ndefault_pool_size = 2\n"
+    )
+    settings.chmod(0o644)
+    process = subprocess.Popen(
+        [PGBOUNCER, settings],
+        user=postgres_server.UNPRIVILEGED if os.getuid() == 0 else None,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    for _ in range(500):
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            break
+        time.sleep(0.01)
+    yield port
+    process.terminate()
+    process.wait()
+    settings.unlink()
+
+
+def test_behind_pgbouncer_in_transaction_mode_many_runs_are_as_good_as_without(
+    postgresql_mirror: Mirror, pgbouncer: int
+) -> None:
+    """Three accounts at once, with their leases, on two connections of the server."""
+    direct = postgresql_mirror
+    through = copy.copy(direct)
+    through.engine = database.open_engine(direct.engine.url.set(port=pgbouncer))
+
+    def live(number: int) -> list[str]:
+        mine = copy.copy(through)
+        estate = [item(1000 * number + place) for place in range(5)]
+        said = []
+        for step in range(6):
+            estate[0]["name"] = f"step {step}"
+            estate[1]["deleted"] = step % 2 == 1
+            said.append(str(mine.observe(estate, of=account(f"account{number}")).status))
+        return said
+
+    with ThreadPoolExecutor(3) as threads:
+        said = list(threads.map(live, (1, 2, 3)))
+    with FaultServer([fault.json_list(AFTER)]) as server:
+        report = Deployment(through).sync(server.url)
+    through.engine.dispose()
+
+    assert said == [["ok"] * 6] * 3
+    assert (report.exit_code, direct.words(1000), direct.words(2001)) == (
+        0, ["created"] + ["changed"] * 5, ["created"] + ["deleted", "restored"] * 2 + ["deleted"],
+    )  # fmt: skip
+    assert len(direct.history()) == 5 + 3 * (5 + 2 * 5) + 2
+    assert verify.verify(direct.engine).holds

@@ -3,21 +3,43 @@
 import argparse
 import random
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent.parent.parent)]
 
 
-class Budget:
-    """Iterate over it: 0, 1, 2, … until the count is reached or the time is up."""
+IN_MEMORY = Path("/dev/shm")  # noqa: S108 - TemporaryDirectory makes the folder in it
 
-    def __init__(self, name: str, full: int) -> None:
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder in memory where there is one: a process that dies loses nothing of it, and syncing costs nothing."""
+    with tempfile.TemporaryDirectory(dir=IN_MEMORY if IN_MEMORY.is_dir() else None) as folder:
+        yield Path(folder)
+
+
+class Budget:
+    """Iterate over it: 0, 1, 2, … until the count is reached or the time is up.
+
+    `numbers` are further options of a proof, with their defaults.
+    """
+
+    def __init__(self, name: str, full: int, numbers: Mapping[str, int] | None = None) -> None:
         parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
         parser.add_argument("--count", type=int, default=full, help="how many; without it the full proof")
         parser.add_argument("--minutes", type=float, help="end after so long, if the count is not reached before")
         parser.add_argument("--seed", type=int, default=1)
+        parser.add_argument(
+            "--record", type=Path, metavar="FILE", help="append a line of a Markdown table to this file"
+        )
+        parser.add_argument("--date", default="", help="what the line says of the day; today if it is left out")
+        for option, default in (numbers or {}).items():
+            parser.add_argument(f"--{option}", type=int, default=default)
         self.name = name
         self.chosen = parser.parse_args()
         self.chance = random.Random(self.chosen.seed)
@@ -37,7 +59,16 @@ class Budget:
     def is_over(self) -> bool:
         return self.chosen.minutes is not None and self.seconds > self.chosen.minutes * 60
 
-    def report(self, **figures: object) -> None:
-        """One line: what was done, by which seed, for how long, and what was counted on the way."""
-        told = "".join(f", {name.replace('_', ' ')} {figure}" for name, figure in figures.items())
-        print(f"{self.name}: {self.done} done, seed {self.chosen.seed}, {self.seconds:.0f} s{told}", flush=True)
+    def report(self, found: str = "nothing", **figures: object) -> None:
+        """One line: what was done, by which seed, for how long, and what was counted on the way; and one to keep."""
+        told = ", ".join(f"{name.replace('_', ' ')} {figure}" for name, figure in figures.items())
+        line = f"{self.name}: {self.done} done, seed {self.chosen.seed}, {self.seconds:.0f} s"
+        print(f"{line}, {told}" if told else line, flush=True)
+        day = self.chosen.date or f"{datetime.now(UTC):%Y-%m-%d}"  # noqa: TID251 - the day of the record
+        kept = (
+            f"| {day} | {self.name} | {self.chosen.seed} | {self.done:,} | {self.seconds:,.0f} s | {told} | {found} |"
+        )
+        print(kept, flush=True)
+        if self.chosen.record:
+            with self.chosen.record.open("a") as record:
+                record.write(kept + "\n")

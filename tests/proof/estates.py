@@ -46,3 +46,14 @@ def answers(chance: random.Random) -> Answers:
             bad = chance.choice([{"name": "without an id"}, {"idInstance": 1, "deleted": None, "isExpired": False}])
             items = [bad, *(item for item in items if item["idInstance"] != bad.get("idInstance"))]
         yield chance.choice(PAUSES), items
+
+
+def with_ids_from(offset: int, history: list[tuple[timedelta, list[Any]]]) -> list[tuple[timedelta, list[Any]]]:
+    """The same history of other instances."""
+    return [
+        (
+            pause,
+            [item | {"idInstance": item["idInstance"] + offset} if "idInstance" in item else item for item in items],
+        )
+        for pause, items in history
+    ]

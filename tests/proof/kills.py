@@ -7,47 +7,57 @@ with the model; a further run must then converge with it.
 """
 
 import ast
+import copy
+import gc
+import logging
 import os
 import random
 import signal
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
-from budget import Budget
-from builders import body
+from budget import Budget, scratch
 from estates import Answers, answers
-from mirror import account, serving
 from postgres import start as start_postgres
 from sqlalchemy import text
 from witness import Witness
 
 from syncer import __file__ as package
-from syncer import database
-from syncer.model import Trigger
-from syncer.sync import run_once
 
 FOLDER = str(Path(package).parent)
+RESTARTED_EVERY = 100  # kills; checking the promises of a longer history takes longer
 Line = tuple[str, int]
 
 
 class Tracer:
-    """Calls `at` with each line of syncer that is executed."""
+    """Calls `at` with each line of syncer that is executed; with a place, only where that line is."""
 
-    def __init__(self, at: Callable[[Line], None]) -> None:
+    def __init__(self, at: Callable[[Line], None], place: Line | None = None) -> None:
         self._at = at
+        self._place = place
+        self._traced: dict[CodeType, bool] = {}
 
     def __call__(self, frame: FrameType, event: str, _argument: object) -> "Tracer | None":
-        if not frame.f_code.co_filename.startswith(FOLDER):
+        code = frame.f_code
+        if code not in self._traced:
+            self._traced[code] = self._is_traced(code)
+        if not self._traced[code]:
             return None
         if event == "line":
-            self._at((frame.f_code.co_filename.removeprefix(FOLDER + "/"), frame.f_lineno))
+            self._at((code.co_filename.removeprefix(FOLDER + "/"), frame.f_lineno))
         return self
+
+    def _is_traced(self, code: CodeType) -> bool:
+        if self._place is None:
+            return code.co_filename.startswith(FOLDER)
+        file, number = self._place
+        return code.co_filename == f"{FOLDER}/{file}" and any(line == number for _, _, line in code.co_lines())
 
 
 def forked(work: Callable[[], None]) -> int:
@@ -66,13 +76,18 @@ def forked(work: Callable[[], None]) -> int:
 def run_in_child(
     witness: Witness, items: list[Any], trace: Tracer | None, at_end: Callable[[], object] = lambda: None
 ) -> int:
-    """One run as production's, on connections of its own."""
-    url, now = witness.mirror.engine.url, witness.mirror.now
+    """One run as production's, on connections of its own.
+
+    The parent must have no SQLite file open: its locks would go to the child, and a file that is open needs no recovery.
+    """
+    runner = copy.copy(witness.mirror)
+    witness.mirror.engine.dispose()
+    runner.engine = witness.production
 
     def work() -> None:
-        engine = database.open_engine(url)
+        gc.disable()  # it would touch, and so copy, everything
         sys.settrace(trace)
-        run_once(engine, account(), serving(body(items)), lambda: now, Trigger.MANUAL)
+        runner.observe(items, after=timedelta())
         sys.settrace(None)
         at_end()
 
@@ -107,7 +122,7 @@ def kill_at(place: Line, hit: int) -> Tracer:
             if not left:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    return Tracer(at)
+    return Tracer(at, place)
 
 
 def wait_until_alone(witness: Witness) -> None:
@@ -133,11 +148,18 @@ class Killing:
     def __init__(self, url: str, chance: random.Random) -> None:
         self.chance = chance
         self.witness = Witness(url)
+        self.witness.keep_connections()
         self.lives = answers(chance)
         self.lines: set[Line] = set()
         self.todo: list[tuple[Line, int]] = []
         self.hit: set[Line] = set()
         self.ends: Counter[str] = Counter()
+
+    def restart(self) -> None:
+        """Begin with empty tables and another estate."""
+        self.witness.compare()
+        self.witness.restart()
+        self.lives = answers(self.chance)
 
     def kill(self, *, at_a_line: bool) -> None:
         """Start runs until one of them could be killed as meant; then check."""
@@ -176,15 +198,20 @@ class Killing:
 
 def main() -> None:
     budget = Budget("kills", full=50_000)
+    logging.disable()  # most runs end badly, as they are meant to
     server = start_postgres()
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch() as folder:
         databases = [
             Killing(f"sqlite:///{folder}/kills.db", budget.chance),
             Killing(server.create_database(), budget.chance),
         ]
+        gc.freeze()  # a fork then copies less
         for number in budget:
             # Three of four on SQLite, every fifth at a random instant.
-            databases[number % 4 == 3].kill(at_a_line=number % 5 != 4)
+            killing = databases[number % 4 == 3]
+            killing.kill(at_a_line=number % 5 != 4)
+            if sum(killing.ends.values()) % RESTARTED_EVERY == 0:
+                killing.restart()
         for killing in databases:
             killing.witness.compare()
             killing.witness.mirror.engine.dispose()
@@ -195,7 +222,7 @@ def main() -> None:
             f"{name}: {sum(killing.ends.values())} kills, at {len(killing.hit)} of {len(killing.lines)} lines; "
             f"what the killed run's row said: {dict(killing.ends)}"
         )
-    budget.report()
+    budget.report(lines=max(len(killing.hit) for killing in databases))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
 Every fifth COMMIT is cut before it is forwarded, and every tenth is that of the run's start.
 """
 
+import copy
 import socket
 import threading
 from collections import Counter
@@ -13,7 +14,6 @@ from urllib.parse import urlsplit
 
 from budget import Budget
 from estates import answers
-from mirror import Mirror
 from postgres import start as start_postgres
 from witness import OUTCOMES, Witness
 
@@ -91,8 +91,8 @@ def main() -> None:
         pause, items = next(lives)
         proxy.lose(1 if at_start else 2, forwards=forwards or at_start)
         lost = proxy.cut
-        cut_mirror = Mirror.__new__(Mirror)
-        cut_mirror.engine, cut_mirror.now = through, witness.mirror.now
+        cut_mirror = copy.copy(witness.mirror)
+        cut_mirror.engine = through
         try:
             report = cut_mirror.observe(items, after=pause)
         except DatabaseFailed:

@@ -4,63 +4,15 @@ import os
 from datetime import timedelta
 from typing import Any
 
-from builders import body, item
+from builders import item
 from contract_model import ContractModel
 from histories import histories
 from hypothesis import HealthCheck, given, settings
-from mirror import START, account
+from memory import Memory
 
-from syncer import guard
-from syncer.decode import decode
-from syncer.diff import diff
-from syncer.errors import SyncerError
-from syncer.model import MirrorRow, Transition
-from syncer.transitions import Observation, decide_absent, decide_listed, decide_new
+from syncer.model import Transition
 
 EXAMPLES = int(os.environ.get("SYNCER_CORE_EXAMPLES", "200"))
-ACCOUNT = account()
-
-
-class Memory:
-    """The core over a dictionary instead of a database."""
-
-    def __init__(self) -> None:
-        self.rows: dict[int, MirrorRow] = {}
-        self.history: list[tuple[Any, ...]] = []
-        self.now = START
-        self.accepted: dict[str, Any] = {}
-
-    def observe(self, items: list[Any], pause: timedelta) -> str:
-        self.now += pause
-        try:
-            listing = decode(body(items), ACCOUNT.decoder)
-        except SyncerError:
-            return "failed"
-        found = diff(self.rows, listing, account="default", observed_at=self.now, expiry_grace=ACCOUNT.expiry_grace)
-        share = ACCOUNT.tolerated_vanished
-        if guard.examine(self.rows, listing, found, account="default", tolerated_share=share, approved=[]):
-            return "held"
-        observation = Observation("default", self.now, self.accepted)
-        decisions = [
-            *(decide_new(instance, observation) for instance in found.new),
-            *(decide_listed(row, instance, observation) for row, instance in found.changed),
-            *(decide_absent(row, observation) for row in found.absent),
-        ]
-        for decision in decisions:
-            self.rows[decision.id_instance] = decision.row
-            self.history += [
-                (
-                    decision.id_instance,
-                    event.transition,
-                    event.occurred_at,
-                    event.time_source,
-                    self.now,
-                    decision.previous_observed_at,
-                )
-                for event in decision.events
-            ]
-        self.accepted = {"default": self.now}
-        return "accepted"
 
 
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
