@@ -20,7 +20,7 @@ SHOWN = 200  # lines of a list for people; --json shows all
 @click.argument("id_instance", metavar="ID", type=INSTANCE_ID)
 @json_flag
 def explain(context: Context, id_instance: int, as_json: bool) -> None:
-    """Tell one instance's life in plain words, with the run that saw each step."""
+    """Tell one instance's life in plain words. Each step names the run that saw it."""
     from syncer import database, render, schema, story
 
     schema.require_current(context.engine)
@@ -39,7 +39,7 @@ def explain(context: Context, id_instance: int, as_json: bool) -> None:
 
 @click.group(cls=Group)
 def rates() -> None:
-    """The price table: what a day of a tariff costs (the API has no prices)."""
+    """Keep prices: what a day of a tariff costs. The API has none."""
 
 
 @rates.command("set")
@@ -49,7 +49,9 @@ def rates() -> None:
 @click.argument("currency")
 @click.option("--from", "valid_from", metavar="DATE", help="The first day (UTC+3) at this price; today if not given.")
 def set_rate(context: Context, tariff: str, rate: str, currency: str, valid_from: str | None) -> None:
-    """Record that a day of TARIFF costs RATE, for example: rates set PARTNER_23 12.50 RUB --from 2026-11-01."""
+    """Record that a day of TARIFF costs RATE. For example: rates set PARTNER_23 12.50 RUB --from 2026-11-01."""
+    from difflib import get_close_matches
+
     from syncer import billing, database, schema
     from syncer.views import billing_day
 
@@ -59,8 +61,13 @@ def set_rate(context: Context, tariff: str, rate: str, currency: str, valid_from
         raise ConfigurationError("TARIFF: it is empty; name one as the upstream writes it, such as PARTNER_23")
     schema.ensure_current(context.engine, may_migrate=context.settings.auto_migrate)
     with database.writing(context.engine, "setting the rate") as connection:
+        in_use = billing.tariffs_in_use(connection)
         billing.set_rate(connection, tariff, price, code, day)
     click.echo(f"a day of {tariff} costs {price} {code} from {day} on")
+    if in_use and tariff not in in_use:
+        near = get_close_matches(tariff, in_use, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(in_use)}"
+        click.echo(f"careful: no live instance has the tariff {tariff}; {hint}")
 
 
 @rates.command("list")
@@ -68,16 +75,13 @@ def set_rate(context: Context, tariff: str, rate: str, currency: str, valid_from
 @json_flag
 def list_rates(context: Context, as_json: bool) -> None:
     """Show every price, and the tariffs in use that have none."""
-    from sqlalchemy import select
-
     from syncer import billing, database, render, schema
-    from syncer.tables import instances
 
     schema.require_current(context.engine)
     with database.reading(context.engine, "reading the rates") as connection:
         known = billing.read_rates(connection)
-        in_use = select(instances.c.tariff).where(~instances.c.deleted, instances.c.missing_since.is_(None)).distinct()
-        unpriced = sorted({str(tariff) for tariff in connection.scalars(in_use)} - {rate.tariff for rate in known})
+        priced = {rate.tariff for rate in known}
+        unpriced = [tariff for tariff in billing.tariffs_in_use(connection) if tariff not in priced]
     if as_json:
         render.print_json({"rates": [rate._asdict() for rate in known], "without_rate": unpriced})
         return
@@ -115,7 +119,7 @@ def bill(
     amount_column: str | None,
     as_json: bool,
 ) -> int:
-    """Show what MONTH (2026-11) costs by the upstream's rule; with --invoice, exit code 1 where the invoice differs."""
+    """Show what a month costs by the upstream's rule. MONTH is such as 2026-11; exit code 1 if an invoice differs."""
     from syncer import billing, database, estate, render, schema
     from syncer.invoice import compare_invoice, read_invoice
     from syncer.views import billing_day
@@ -169,10 +173,10 @@ def known_accounts(statuses: list[Any], account_name: str | None) -> list[Any]:
 @click.command()
 @with_settings
 @click.argument("before", metavar="A")
-@click.argument("after", metavar="B", default="now")
+@click.argument("after", metavar="[B]", default="now")
 @json_flag
 def diff(context: Context, before: str, after: str, as_json: bool) -> None:
-    """Show what changed between two moments, such as 2026-10-01 and now."""
+    """Show what changed between two moments. For example: diff 2026-10-01 now."""
     from syncer import database, past, render, schema
 
     first, second = _moment_or_now("A", before), _moment_or_now("B", after)
@@ -242,7 +246,7 @@ def export(context: Context, view: str, format_: str | None, output: Path | None
 @with_settings
 @click.argument("role")
 def grant_reader(context: Context, role: str) -> None:
-    """Let a PostgreSQL ROLE read the views and the tables without secrets, and nothing else."""
+    """Let a PostgreSQL ROLE read what holds no secret. That is the views and most tables; run it after each upgrade."""
     from syncer import database, grants, schema
 
     if context.engine.dialect.name == "postgresql":

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Date, bindparam, select, text
 
 from syncer.errors import ConfigurationError
 from syncer.model import Transition
-from syncer.tables import instance_history
+from syncer.tables import instance_history, instances
 from syncer.views import BILLING_OFFSET, bi_billing_monthly, bi_daily, billing_day, read
 
 LARGEST_RATE = Decimal(10) ** 12
@@ -90,6 +90,14 @@ def read_rates(connection: Connection) -> list[Rate]:
         )
         for row in rows
     ]
+
+
+def tariffs_in_use(connection: Connection) -> list[str]:
+    """The tariffs of live instances, in their order as text."""
+    found = select(instances.c.tariff).where(
+        ~instances.c.deleted, instances.c.missing_since.is_(None), instances.c.tariff.is_not(None)
+    )
+    return sorted(connection.scalars(found.distinct()))
 
 
 def set_rate(connection: Connection, tariff: str, daily_rate: Decimal, currency: str, valid_from: date) -> None:

@@ -117,7 +117,7 @@ def plan(context: Context, account_name: str | None, as_json: bool) -> int:
 @cli.command()
 @with_settings
 def run(context: Context) -> None:
-    """Run as a daemon: once now, then on the schedule, until SIGTERM or SIGINT."""
+    """Run as a daemon: now, then on the schedule. SIGTERM or SIGINT ends it."""
     from syncer.metrics import Metrics
     from syncer.unattended import run_unattended
 
@@ -132,7 +132,7 @@ def run(context: Context) -> None:
 @with_settings
 @click.argument("run_id", metavar="RUN", type=RUN_ID)
 def approve(context: Context, run_id: int) -> None:
-    """Let through the change that run RUN was held for, and nothing larger."""
+    """Let through what run RUN was held for, and nothing larger."""
     from syncer import database, schema, store
 
     schema.require_current(context.engine)
@@ -150,7 +150,7 @@ def approve(context: Context, run_id: int) -> None:
 @click.option("--as-of", "as_of", metavar="TIME", help="Show the estate at a past moment instead.")
 @json_flag
 def status(context: Context, as_of: str | None, as_json: bool) -> int:
-    """Show freshness, counts and the last runs; exit code 0 only when every account is fresh."""
+    """Show freshness, counts and the last runs. Exit code 0 only when every account is fresh."""
     from syncer import database, estate, past, render, schema
 
     moment = moment_of("--as-of", as_of)
@@ -231,7 +231,7 @@ def history(
 @account_filter
 @json_flag
 def doctor(context: Context, account_name: str | None, as_json: bool) -> int:
-    """Check configuration, upstream, database rights, schema and clock; each finding with its remedy."""
+    """Check settings, upstream, database, schema and clock. Each finding has its remedy."""
     from syncer import config, render
     from syncer import doctor as examination
 
@@ -260,7 +260,7 @@ def doctor(context: Context, account_name: str | None, as_json: bool) -> int:
 @account_filter
 @json_flag
 def probe(context: Context, account_name: str | None, as_json: bool) -> int:
-    """Call the upstream once and show the shape of its answer, never a name or a secret."""
+    """Show the shape of an answer, never a name or a secret. Calls the upstream once."""
     from syncer import probe as shape
     from syncer import render
     from syncer.decode import decode
@@ -304,7 +304,7 @@ def probe(context: Context, account_name: str | None, as_json: bool) -> int:
 @with_settings
 @json_flag
 def verify(context: Context, as_json: bool) -> int:
-    """Check the promises of the tables on this database; exit code 1 when one is broken."""
+    """Check the promises of the tables on this database. Exit code 1 when one is broken."""
     from syncer import render, schema
     from syncer import verify as promises
 
@@ -337,7 +337,7 @@ def upgrade(context: Context) -> None:
 @with_settings
 @click.argument("revision")
 def downgrade(context: Context, revision: str) -> None:
-    """Bring the schema back to REVISION, for an older syncer; stop every syncer first."""
+    """Bring the schema back to REVISION, for an older syncer. Stop every syncer first."""
     from syncer import schema
 
     schema.downgrade(context.engine, revision)
@@ -360,7 +360,7 @@ def current(context: Context) -> None:
 @db.command()
 @with_settings
 def check(context: Context) -> None:
-    """Exit with 0 only if the schema is the one this syncer works on."""
+    """Check that the schema is what this syncer works on. Exit code 0 only then."""
     from syncer import schema
 
     schema.require_current(context.engine)
@@ -379,7 +379,7 @@ for answer in DATABASE_COMMANDS:
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535))
 @click.option("--host", default="127.0.0.1", show_default=True, help="A loopback address.")
 def fake_api(scenario: str, port: int, host: str) -> None:
-    """Serve a local stand-in for the partner API with scripted answers."""
+    """Serve a local stand-in for the partner API. Its answers follow a script."""
     from syncer import demo
 
     demo.serve(scenario, host, port, now())
@@ -388,7 +388,7 @@ def fake_api(scenario: str, port: int, host: str) -> None:
 @cli.command("demo")
 @click.option("--database", type=click.Path(path_type=Path), default=Path("demo.db"), show_default=True)
 def demo_command(database: Path) -> None:
-    """Poll a fake API over several simulated days and show what a mirror knows afterwards."""
+    """See syncer at work, no token needed. It polls a fake API over simulated days and shows what it knows then."""
     from syncer import demo
 
     logging.getLogger().addHandler(logging.NullHandler())  # each run is told on standard output

@@ -21,24 +21,24 @@ if TYPE_CHECKING:
     from syncer.scrub import Scrubber
     from syncer.sync import RunReport
 
-SETTING_FLAGS = (
-    "database-url",
-    "database-url-file",
-    "api-url",
-    "partner-token-file",
-    "schedule",
-    "timezone",
-    "upstream-offset",
-    "expiry-grace",
-    "guard-vanished",
-    "timeout",
-    "max-body",
-    "log-format",
-    "log-level",
-    "listen",
-    "ping-url",
-    "auto-migrate",
-)
+SETTING_FLAGS = {
+    "database-url": "Where the mirror is, SQLite or PostgreSQL  [sqlite:///syncer.db]",
+    "database-url-file": "A file with that URL, password and all.",
+    "api-url": "The upstream's address  [https://api.green-api.com]",
+    "partner-token-file": "The file with the partner token; mode 600.",
+    "schedule": "When the daemon runs: 90s, 15m, 1h or five fields of cron  [5m]",
+    "timezone": "The zone of a cron expression  [UTC]",
+    "upstream-offset": "The offset of the upstream's times  [+03:00]",
+    "expiry-grace": "How old a new instance must be for isExpired to be believed  [5m]",
+    "guard-vanished": "The share of live instances that may vanish at once  [5%]",
+    "timeout": "How long one whole answer may take  [180s]",
+    "max-body": "The largest answer, decompressed  [1GiB]",
+    "log-format": "console or json  [console on a terminal, else json]",
+    "log-level": "debug, info, warning or error  [info]",
+    "listen": "host:port of the daemon's /healthz, /readyz and /metrics.",
+    "ping-url": "A dead-man's switch, pinged at each run's start and end.",
+    "auto-migrate": "Upgrade an older schema at start  [true]",
+}
 """Settings that may be given on the command line; secrets may not, a process list shows them to everybody."""
 
 
@@ -59,7 +59,13 @@ def now() -> datetime:
 
 
 class Group(click.Group):
-    """A group that suggests the command that was probably meant."""
+    """A group that suggests what was probably meant: another command, or a flag behind the command."""
+
+    def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
+        flag = arguments[0].partition("=")[0] if arguments else ""
+        if flag.removeprefix("--") in {*SETTING_FLAGS, "config"}:
+            context.fail(f"{flag} belongs behind the command, as in: {context.command_path} COMMAND {flag} …")
+        return super().parse_args(context, arguments)
 
     def resolve_command(self, context: click.Context, arguments: list[str]) -> Any:
         from difflib import get_close_matches
@@ -79,15 +85,21 @@ def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
 
     run.__name__ = command.__name__
     run.__doc__ = command.__doc__
-    run.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]  # click's own place
-    for flag in reversed(SETTING_FLAGS):
-        variable = f"SYNCER_{flag.upper().replace('-', '_')}"
-        run = click.option(
-            f"--{flag}", f"setting_{flag.replace('-', '_')}", metavar="TEXT", help=f"Before {variable}."
-        )(run)
-    return click.option(
-        "--config", "config_file", type=click.Path(path_type=Path), help="The configuration file, else ./syncer.toml."
-    )(run)
+    settings = [
+        click.Option(
+            ["--config", "config_file"],
+            type=click.Path(path_type=Path),
+            help="The file of settings, else ./syncer.toml. What follows may stand in it, or in the environment: "
+            "SYNCER_DATABASE_URL and so on.",
+        ),
+        *(
+            click.Option([f"--{flag}", f"setting_{flag.replace('-', '_')}"], metavar="TEXT", help=meaning)
+            for flag, meaning in SETTING_FLAGS.items()
+        ),
+    ]
+    own = getattr(command, "__click_params__", [])  # click's own place, last first
+    run.__click_params__ = [*reversed(settings), *own]  # type: ignore[attr-defined]  # the same
+    return run
 
 
 def _start(flags: dict[str, str | None], config_file: Path | None) -> Context:

@@ -242,7 +242,7 @@ def _read_document(config_file: Path | None, folder: Path) -> dict[str, Any]:
     except OSError as error:
         problem = f"{error.strerror or type(error).__name__}; correct the path"
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        problem = f"it is not TOML: {error}"
+        problem = f"it is not TOML: {error}; correct it there"
     else:
         _refuse_unknown(document, [*DEFAULTS, "accounts"], str(path))
         return document

@@ -125,7 +125,7 @@ def _parquet_writer(view: TableClause, out: IO[bytes]) -> Callable[[Sequence[Row
     except ImportError:
         pa = None
     if pa is None:
-        raise ConfigurationError("--format parquet: pyarrow is not installed; run: pip install 'syncer[parquet]'")
+        raise ConfigurationError("--format parquet: pyarrow is not installed; beside syncer, run: pip install pyarrow")
     kinds: dict[type, Any] = {
         BigInteger: pa.int64(),
         Integer: pa.int64(),

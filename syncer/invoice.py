@@ -53,7 +53,7 @@ def read_invoice(path: Path, names: Mapping[str, str | None]) -> Invoice:
     try:
         raw = path.read_bytes()
     except OSError as error:
-        problem = error.strerror
+        problem = f"{error.strerror}; correct the path"
     else:
         return _parse_invoice(path, _decoded(raw), names)
     raise ConfigurationError(f"--invoice: reading {path}: {problem}")

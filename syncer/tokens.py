@@ -57,7 +57,9 @@ def _cipher(key: bytes) -> "AESGCM":
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
         return AESGCM(key)
-    raise ConfigurationError(f"{SETTING}: keeping tokens needs the extra: pip install 'syncer[tokens]'")
+    raise ConfigurationError(
+        f"{SETTING}: keeping tokens needs cryptography; beside syncer, run: pip install cryptography"
+    )
 
 
 def _bound_to(id_instance: int) -> bytes:

@@ -13,13 +13,17 @@ import sys
 import termios
 from pathlib import Path
 
+import click
 import fault_server as fault
 import pytest
 from builders import item, paid
 from canary import api_token
+from click.testing import CliRunner
 from conftest import RunSyncer
 from fault_server import FaultServer
 from mirror import Mirror
+
+from syncer.cli import cli
 
 KAZAKH = 310002932412
 RENAMED = 710300733103
@@ -50,6 +54,11 @@ MISTYPED: dict[str, tuple[list[str], dict[str, str], str]] = {
     "an account to read": (["history", "--account", "defualt"], {}, "the database knows no account 'defualt'; did you mean 'default'?"),
     "an id to explain": (["explain", "710300733104"], {}, "explain: no instance 710300733104 was ever seen; did you mean 710300733103?"),
     "an id of no history": (["history", "710300733104"], {}, "history: no instance 710300733104 was ever seen; did you mean 710300733103?"),
+    "a flag before its command": (["--database-url=x", "status"], {}, "--database-url belongs behind the command, as in: syncer COMMAND"),
+    "an invoice": (["bill", "2026-11", "--invoice", "nope.csv"], {}, "reading nope.csv: No such file or directory; correct the path"),
+    "a month": (["bill", "11.2026"], {}, "'11.2026' is no month such as 20"),
+    "a view": (["export", "bi_instnces"], {}, "there is no view 'bi_instnces'; did you mean bi_instances?"),
+    "a scenario": (["fake-api", "--scenario", "qiet"], {}, "did you mean 'quiet'?"),
     "no id": (["explain", "Пекарня"], {}, "'Пекарня' is no instance's id such as 1101000001"),
     "a transition": (["history", "--transition", "deletd"], {}, "'deletd' is not one of 'created'"),
     "a revision": (["db", "downgrade", "1"], {}, "there is no revision '1'; known are: 0001"),
@@ -74,6 +83,27 @@ def test_a_mistyped_key_of_the_file_is_told(run_syncer: RunSyncer, tmp_path: Pat
     (tmp_path / "syncer.toml").write_text('shedule = "5m"\n')
 
     assert "there is no such setting; did you mean schedule?" in run_syncer("status").stderr
+
+
+def test_a_mistyped_tariff_is_told_and_kept_all_the_same(run_syncer: RunSyncer, env: dict[str, str]) -> None:
+    """An instance may come to have it tomorrow."""
+    done = run_syncer("rates", "set", "PARTNER_32", "1", "USD", env=env)
+
+    assert (0, "careful: no live instance has the tariff PARTNER_32; did you mean PARTNER_23?") == (
+        done.returncode, done.stdout.splitlines()[-1],
+    )  # fmt: skip
+    assert "PARTNER_32" in run_syncer("rates", "list", env=env).stdout
+
+
+GROUPS = {"": cli, **{name: one for name, one in cli.commands.items() if isinstance(one, click.Group)}}
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_the_list_of_commands_cuts_no_sentence(group: str) -> None:
+    shown = CliRunner().invoke(GROUPS[group], ["--help"]).output
+
+    assert "Commands:" in shown
+    assert "..." not in shown.partition("Commands:")[2]
 
 
 def test_variables_of_others_are_left_alone_and_doctor_tells_of_them(
