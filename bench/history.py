@@ -1,0 +1,97 @@
+"""Whether a run costs more when the history is long: whole `syncer sync` processes before and after it has grown.
+
+The history grows by rows made inside the database, a `changed` of every instance in every one of many runs.
+`make bench-history` runs it.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import estate
+import psycopg
+from run import TOKEN, Cost, Database, measure, postgres
+
+from syncer import database
+
+STATE = (
+    "name, type_instance, messenger, tariff, is_free, is_partner, time_deleted, deleted, expiration_date, is_expired"
+)
+CASES = (("same", "nothing changed"), ("1%", "1 % changed"), ("same", "1 % changed back"))
+PER_STATEMENT = 50  # runs whose rows one statement makes
+
+
+def lengthen(url: str, rows: int, instances: int) -> None:
+    """Add `changed` rows of all instances, as of runs between the first answer and now."""
+    engine = database.open_engine(database.parse_database_url(url))
+    is_sqlite = engine.dialect.name == "sqlite"
+    later = "strftime('%Y-%m-%d %H:%M:%f000', started_at, '+1 microsecond')" if is_sqlite else "started_at"
+    for at in range(0, max(1, rows // instances), PER_STATEMENT):
+        with engine.begin() as connection:
+            for _ in range(min(PER_STATEMENT, rows // instances - at)):
+                connection.exec_driver_sql(
+                    'INSERT INTO sync_runs (account, "trigger", status, started_at, finished_at, listed) '
+                    f"SELECT account, 'manual', 'ok', {later}, {later}, listed FROM sync_runs WHERE id = 1"
+                )
+            connection.exec_driver_sql(
+                "INSERT INTO instance_history (id_instance, account, run_id, transition, occurred_at, time_source, "
+                f"observed_at, previous_observed_at, changes, missing, {STATE}) SELECT id_instance, "
+                "instances.account, sync_runs.id, 'changed', first_seen_at, 'observed', first_seen_at, first_seen_at, "
+                f"'{{}}', {'0' if is_sqlite else 'false'}, {STATE} FROM instances CROSS JOIN sync_runs "
+                "WHERE sync_runs.id > (SELECT max(run_id) FROM instance_history)"
+            )
+        print(f"{min(rows, (at + PER_STATEMENT) * instances):,} rows", end="\r", file=sys.stderr, flush=True)
+    engine.dispose()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--instances", type=int, default=10_000)
+    parser.add_argument("--rows", type=int, default=10_000_000)
+    wanted = parser.parse_args()
+    server, pg = estate.Server(), postgres.start()
+    print("| database | history rows | case | seconds | CPU | kB written |\n|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory(prefix="syncer-bench-") as name:
+        folder = Path(name)
+        changes = {"same": estate.unchanged, "1%": estate.one_percent}
+        for case, change in changes.items():
+            estate.write_body(str(folder / case), wanted.instances, 1, change)
+        for kind in ("sqlite", "postgresql"):
+            base = Database(kind, folder, pg if kind == "postgresql" else None)
+            environment = {
+                "PATH": os.environ["PATH"],
+                "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+                "SYNCER_API_URL": server.url,
+                "SYNCER_PARTNER_TOKEN": TOKEN,
+                "SYNCER_DATABASE_URL": base.url,
+                "SYNCER_LOG_LEVEL": "warning",
+            }
+
+            def poll(case: str, base: Database = base, environment: dict[str, str] = environment) -> Cost:
+                server.show(str(folder / case))
+                return measure([sys.executable, "-m", "syncer", "sync"], environment, base)
+
+            poll("same")
+            for rows in (wanted.instances, wanted.rows):
+                if rows > wanted.instances:
+                    lengthen(base.url, rows, wanted.instances)
+                    if kind == "postgresql":
+                        with psycopg.connect(base.url, autocommit=True) as connection:
+                            connection.execute("VACUUM ANALYZE")
+                for case, words in CASES:
+                    cost = poll(case)
+                    print(
+                        f"| {kind} | {rows:,} | {words} | {cost.seconds:.2f} | {cost.cpu:.2f} "
+                        f"| {cost.written_kb:,.0f} |",
+                        flush=True,
+                    )
+            base.drop()
+    server.close()
+    if pg.server is not None:
+        pg.server.remove()
+
+
+if __name__ == "__main__":
+    main()
