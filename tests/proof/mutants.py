@@ -7,6 +7,7 @@ Exit code 1 if a mutant lived or could not be made.
 """
 
 import argparse
+import ast
 import os
 import shutil
 import sys
@@ -122,8 +123,26 @@ MUTANTS = [
     Mutant("the base does not move", "store", ".values(last_accepted_run_id=run.id, last_accepted_at=observed_at)", ".values(last_accepted_run_id=accounts.c.last_accepted_run_id)"),
     Mutant("an approval can be used twice", "store", ".values(closed_by_run_id=run.id)", ".values(closed_by_run_id=None)"),
     Mutant("unfinished runs stay open", "store", ".where(sync_runs.c.account == account, sync_runs.c.status == RunStatus.RUNNING)", ".where(sync_runs.c.account == account, sync_runs.c.status == 'nothing')"),
+    Mutant("the history is not written", "store", "_execute_in_batches(connection, insert(instance_history), _history_rows(decisions, account, run.id, observed_at))", "pass"),
+    Mutant("a closed run is closed again", "store", ".where(sync_runs.c.id == run.id, sync_runs.c.status.in_([RunStatus.RUNNING, RunStatus.ABANDONED]))", ".where(sync_runs.c.id == run.id)"),
     Mutant("an old blind gap goes by", "store", "run.base.accepted_at is not None and observed_at - run.base.accepted_at > BLIND_GAP", "False"),
 ]  # fmt: skip
+
+
+def problems_of(mutants: list[Mutant]) -> list[str]:
+    """Which of them cannot be made: a text that is gone, or is there more than once, or a result that is no Python."""
+    problems = []
+    for mutant in mutants:
+        source = (CHECKOUT / "syncer" / f"{mutant.module}.py").read_text()
+        count = source.count(mutant.before)
+        if count != 1:
+            problems.append(f"{mutant.module}: {mutant.name}: its text occurs {count} times")
+            continue
+        try:
+            ast.parse(source.replace(mutant.before, mutant.after))
+        except SyntaxError as error:
+            problems.append(f"{mutant.module}: {mutant.name}: {error}")
+    return problems
 
 
 def copy_checkout(folder: Path) -> None:
@@ -157,11 +176,14 @@ def is_killed(folder: Path, choice: list[str]) -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", default="", help="mutants whose name has this word")
+    parser.add_argument("--only", default="", help="mutants whose module and name have this word")
     chosen = parser.parse_args()
     began = time.monotonic()
-    problems: list[str] = []
-    mutants = [mutant for mutant in MUTANTS if chosen.only in mutant.name]
+    mutants = [mutant for mutant in MUTANTS if chosen.only in f"{mutant.module}: {mutant.name}"]
+    problems = problems_of(mutants)
+    if problems:
+        print("\n".join(problems))
+        return 1
     sys.dont_write_bytecode = True  # two versions of a file may be of the same second and size
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
@@ -173,10 +195,6 @@ def main() -> int:
         for mutant in mutants:
             path = folder / "syncer" / f"{mutant.module}.py"
             source = path.read_text()
-            if source.count(mutant.before) != 1:
-                problems.append(f"{mutant.module}: {mutant.name}: its text occurs {source.count(mutant.before)} times")
-                print(problems[-1], flush=True)
-                continue
             path.write_text(source.replace(mutant.before, mutant.after))
             killed = is_killed(folder, QUICK) or is_killed(folder, THOROUGH)
             path.write_text(source)

@@ -15,7 +15,7 @@ PROOFS = Path(__file__).parent
 # In pieces, so that the workers share them.
 SHORT = {
     "models, first half": ("models", 1000, 1, ["--databases-every", "8", "--lives", "200"]),
-    "models, second half": ("models", 1000, 2, ["--databases-every", "8"]),
+    "models, second half": ("models", 1000, 2, ["--databases-every", "8", "--lives", "200"]),
     "kills, first half": ("kills", 500, 1, []),
     "kills, second half": ("kills", 500, 2, []),
     "lost commits": ("lost_commits", 50, 1, []),
