@@ -19,7 +19,7 @@ SHORT = {
     "kills, first half": ("kills", 500, 1, []),
     "kills, second half": ("kills", 500, 2, []),
     "lost commits": ("lost_commits", 50, 1, []),
-    "bodies": ("bodies", 100_000, 1, []),
+    "bodies": ("bodies", 100_000, 1, ["--pieces-every", "5"]),
     "disk": ("disk", 6, 1, []),
     "races": ("races", 20, 1, []),
     "year": ("year", 200, 1, []),
