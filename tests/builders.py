@@ -6,6 +6,16 @@ from typing import Any
 
 from canary import api_token
 
+# Of which small estates are made: whatever happens to so few ids and times happens often.
+IDS = range(1, 8)
+TIMES = [
+    "0001-01-01T00:00:00",
+    "2026-10-01T00:00:00",
+    "2026-11-01T15:03:00",
+    "2026-11-02T00:00:00",
+    "2027-01-01T00:00:00",
+]
+
 ABSENT = object()
 """As the value of a key: leave the key out."""
 

@@ -3,17 +3,9 @@
 from datetime import timedelta
 from typing import Any
 
+from builders import IDS, TIMES
 from canary import api_token
 from hypothesis import strategies as st
-
-IDS = range(1, 8)
-TIMES = [
-    "0001-01-01T00:00:00",
-    "2026-10-01T00:00:00",
-    "2026-11-01T15:03:00",
-    "2026-11-02T00:00:00",
-    "2027-01-01T00:00:00",
-]
 
 
 def _item(id_instance: int) -> st.SearchStrategy[dict[str, Any]]:

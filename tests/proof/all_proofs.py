@@ -11,15 +11,19 @@ import sys
 import time
 from pathlib import Path
 
-PROOFS = ("models", "kills", "lost_commits", "bodies", "disk", "year")
+PROOFS = ("models", "kills", "lost_commits", "races", "bodies", "disk", "year")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float)
     parser.add_argument("--seed", default="1")
+    parser.add_argument("--record", type=Path, metavar="FILE", help="append a line of a Markdown table for each proof")
+    parser.add_argument("--date", default="", help="what the lines say of the day")
     chosen = parser.parse_args()
     share = [] if chosen.minutes is None else ["--minutes", str(chosen.minutes / len(PROOFS))]
+    share += ["--date", chosen.date] if chosen.date else []
+    share += ["--record", str(chosen.record)] if chosen.record else []
     began = time.monotonic()
     failed = []
     for proof in PROOFS:

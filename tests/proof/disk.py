@@ -20,6 +20,13 @@ from witness import Witness
 
 CALLS = {"pwrite64": 24, "fdatasync,fsync": 6}  # and about how many of them a run makes at most
 FAULTS = ("error=EIO", "error=ENOSPC", "signal=KILL")
+KILLED = -9
+SAID = {  # what the run's row may say beside an exit code
+    0: {"ok", "unchanged"},
+    5: {"failed"},
+    6: {"held"},
+    8: {"failed by the database", "running", "none"},
+}
 RUN = """
 import sys
 from datetime import datetime
@@ -75,6 +82,7 @@ def main() -> int:
             code = run_with_fault(folder, witness, items, f"{call}:{fault}:when={when}")
             end = witness.follow(items)
             ends[f"{call} {fault}: exit {code}, {end}"] += 1
+            assert code == KILLED or end in SAID[code], f"{call} {fault} {when}: exit {code}, but the row says {end}"
             witness.compare()
             witness.observe(*next(lives))
         witness.compare()

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
+from builders import IDS, TIMES
 from canary import api_token
-from histories import IDS, TIMES
 
 PAUSES = [timedelta(minutes=2), timedelta(minutes=5), timedelta(hours=7), timedelta(days=40)]
 Answers = Iterator[tuple[timedelta, list[Any]]]

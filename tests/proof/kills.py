@@ -26,7 +26,7 @@ from budget import Budget, scratch
 from estates import Answers, answers
 from postgres import start as start_postgres
 from sqlalchemy import text
-from witness import Witness
+from witness import Witness, forked
 
 from syncer import __file__ as package
 
@@ -58,19 +58,6 @@ class Tracer:
             return code.co_filename.startswith(FOLDER)
         file, number = self._place
         return code.co_filename == f"{FOLDER}/{file}" and any(line == number for _, _, line in code.co_lines())
-
-
-def forked(work: Callable[[], None]) -> int:
-    """The process number of a child that does the work and leaves nothing behind."""
-    child = os.fork()
-    if child:
-        return child
-    try:
-        work()
-        os._exit(0)
-    finally:
-        sys.excepthook(*sys.exc_info())
-        os._exit(1)
 
 
 def run_in_child(

@@ -21,6 +21,7 @@ from syncer import database
 from syncer.errors import DatabaseFailed
 
 COMMIT = b"COMMIT\x00"
+APPLYING = b"FOR UPDATE"  # the transaction of an answer locks its account; that of the run's start does not
 
 
 class CuttingProxy:
@@ -32,14 +33,15 @@ class CuttingProxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         port = self._listener.getsockname()[1]
         self.url = parts._replace(netloc=parts.netloc.replace(f":{parts.port}", f":{port}")).geturl()
-        self.commits_left = 0
+        self.waits_for: bytes | None = None
+        self.is_next = False
         self.forwards = True
         self.cut = 0
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def lose(self, which: int, *, forwards: bool) -> None:
-        """The `which`-th COMMIT from now on gets no answer; with `forwards` it arrives all the same."""
-        self.commits_left, self.forwards = which, forwards
+    def lose(self, *, at_start: bool, forwards: bool) -> None:
+        """The COMMIT of the run's start, or that of its answer, gets no answer; with `forwards` it arrives all the same."""
+        self.waits_for, self.is_next, self.forwards = None if at_start else APPLYING, at_start, forwards
 
     def _accept(self) -> None:
         while True:
@@ -52,18 +54,19 @@ class CuttingProxy:
     def _pass_queries(self, client: socket.socket, server: socket.socket) -> None:
         with suppress(OSError):
             while data := client.recv(65536):
-                if COMMIT in data and self.commits_left:
-                    self.commits_left -= 1
-                    if not self.commits_left:
-                        self.cut += 1
-                        # The client hears nothing any more; the server does, or does not.
-                        client.shutdown(socket.SHUT_WR)
-                        if self.forwards:
-                            server.sendall(data)
-                            server.shutdown(socket.SHUT_WR)
-                            while server.recv(65536):
-                                pass
-                        break
+                if self.waits_for is not None and self.waits_for in data:
+                    self.waits_for, self.is_next = None, True
+                elif COMMIT in data and self.is_next:
+                    self.is_next = False
+                    self.cut += 1
+                    # The client hears nothing any more; the server does, or does not.
+                    client.shutdown(socket.SHUT_WR)
+                    if self.forwards:
+                        server.sendall(data)
+                        server.shutdown(socket.SHUT_WR)
+                        while server.recv(65536):
+                            pass
+                    break
                 server.sendall(data)
         for end in (client, server):
             with suppress(OSError):
@@ -89,7 +92,7 @@ def main() -> None:
     for number in budget:
         at_start, forwards = number % 10 == 9, number % 5 != 4
         pause, items = next(lives)
-        proxy.lose(1 if at_start else 2, forwards=forwards or at_start)
+        proxy.lose(at_start=at_start, forwards=forwards or at_start)
         lost = proxy.cut
         cut_mirror = copy.copy(witness.mirror)
         cut_mirror.engine = through
@@ -104,7 +107,8 @@ def main() -> None:
                 assert forwards, "accepted, though its COMMIT never arrived"
             elif report.error is not None and report.error.kind == "database":
                 assert not forwards, "a COMMIT that arrived was taken for lost"
-            else:  # too many bad items: the second COMMIT is that of the failure
+            else:  # too many bad items: there is no transaction to apply
+                lost -= 1
                 assert witness.model.observe(items, cut_mirror.now) == "failed"
             ends[f"{report.status}, {'arrived' if forwards else 'not arrived'}"] += 1
         assert proxy.cut == lost + 1, "no COMMIT was cut"

@@ -7,6 +7,7 @@ Exit code 1 if a mutant lived or could not be made.
 """
 
 import argparse
+import ast
 import os
 import shutil
 import sys
@@ -29,7 +30,12 @@ QUICK = [
     "-k",
     "not postgresql",
 ]
-THOROUGH = ["tests/integration/test_lost_commit.py", "tests/integration/test_model.py", "tests/integration/test_run.py"]
+THOROUGH = [
+    "tests/integration/test_shortcuts.py",
+    "tests/integration/test_lost_commit.py",
+    "tests/integration/test_model.py",
+    "tests/integration/test_run.py",
+]
 
 
 class Mutant(NamedTuple):
@@ -55,15 +61,15 @@ MUTANTS = [
     Mutant("a stated time in the future is believed", "transitions", "if stated is None or stated > observed_at:", "if stated is None:"),
     Mutant("a time stated to the moment is not believed", "transitions", "stated > observed_at:", "stated >= observed_at:"),
     Mutant("the source of a stated time is lost", "transitions", "return Event(transition, stated, TimeSource.UPSTREAM, moved)", "return Event(transition, stated, TimeSource.OBSERVED, moved)"),
-    Mutant("the daily roll is an extension", "transitions", "elif later and is_auto_renewing(instance):", "elif False:"),
+    Mutant("the daily roll is an extension", "transitions", "elif later and is_auto_renewing(instance.is_partner, instance.tariff):", "elif False:"),
     Mutant("no extension is told", "transitions", "elif later and not instance.is_expired:", "elif False:"),
     Mutant("an expired row is extended", "transitions", "elif later and not instance.is_expired:", "elif later:"),
     Mutant("an earlier expiration date is later", "transitions", "and instance.expiration_date > old.expiration_date", "and instance.expiration_date != old.expiration_date"),
     Mutant("an unmoved expiration date is later", "transitions", "and instance.expiration_date > old.expiration_date", "and instance.expiration_date >= old.expiration_date"),
-    Mutant("the roll is judged by the old row", "transitions", "elif later and is_auto_renewing(instance):", "elif later and is_auto_renewing(old):"),
-    Mutant("the tariff decides before is_partner", "transitions", "    if instance.is_partner is None:\n", "    if True:\n"),
-    Mutant("no tariff renews itself", "transitions", "instance.tariff is not None and instance.tariff.startswith(PARTNER_TARIFF)", "False"),
-    Mutant("any tariff with PARTNER in it renews itself", "transitions", "instance.tariff.startswith(PARTNER_TARIFF)", "PARTNER_TARIFF in instance.tariff"),
+    Mutant("the roll is judged by the old row", "transitions", "elif later and is_auto_renewing(instance.is_partner, instance.tariff):", "elif later and is_auto_renewing(old.is_partner, old.tariff):"),
+    Mutant("the tariff decides before is_partner", "transitions", "return is_partner if is_partner is not None else (tariff", "return (tariff"),
+    Mutant("no tariff renews itself", "transitions", "(tariff or \"\").startswith(PARTNER_TARIFF)", "False"),
+    Mutant("any tariff with PARTNER in it renews itself", "transitions", "(tariff or \"\").startswith(PARTNER_TARIFF)", "PARTNER_TARIFF in (tariff or \"\")"),
     Mutant("a rename is no change", "transitions", '    "name",\n    "type_instance",', '    "type_instance",'),
     Mutant("a new tariff is no change", "transitions", '    "tariff",\n    "is_free",', '    "is_free",'),
     Mutant("a new owner is no change", "transitions", 'other["account"] = (row.account, observation.account)', "pass"),
@@ -75,8 +81,8 @@ MUTANTS = [
     Mutant("renewed_at is not kept", "transitions", "renewed_at=observed_at if later else row.renewed_at", "renewed_at=observed_at if later else None"),
     Mutant("what vanished was purged", "transitions", "Transition.PURGED if row.instance.deleted else Transition.VANISHED", "Transition.PURGED"),
     Mutant("what was purged vanished", "transitions", "Transition.PURGED if row.instance.deleted else Transition.VANISHED", "Transition.VANISHED"),
-    Mutant("events are stored in the order of their making", "transitions", "return tuple(sorted(events, key=lambda event: order.index(event.transition)))", "return tuple(events)"),
-    Mutant("events are stored backwards", "transitions", "key=lambda event: order.index(event.transition))", "key=lambda event: -order.index(event.transition))"),
+    Mutant("events are stored in the order of their making", "transitions", "return tuple(sorted(events, key=lambda event: _STORED_ORDER[event.transition]))", "return tuple(events)"),
+    Mutant("events are stored backwards", "transitions", "key=lambda event: _STORED_ORDER[event.transition])", "key=lambda event: -_STORED_ORDER[event.transition])"),
     # diff
     Mutant("absence is read from a partial answer", "diff", "if listing.proves_absence:", "if True:"),
     Mutant("absence is never read", "diff", "if listing.proves_absence:", "if False:"),
@@ -89,20 +95,19 @@ MUTANTS = [
     Mutant("the grace includes its last moment", "diff", "instance.time_created < expiry_grace", "instance.time_created <= expiry_grace"),
     Mutant("the grace is for the deleted too", "diff", "        and not instance.deleted\n", ""),
     # guard
-    Mutant("an empty list is applied", "guard", "reason = HoldReason.EMPTY if live else None", "reason = None"),
-    Mutant("an empty list is held though nothing lives", "guard", "HoldReason.EMPTY if live else None", "HoldReason.EMPTY"),
-    Mutant("another account's list is applied", "guard", "elif of_account and not seen_of_account:", "elif False:"),
-    Mutant("any loss is applied", "guard", "elif len(missing) > max(Fraction(TOLERATED_VANISHED), tolerated_share * live):", "elif False:"),
-    Mutant("the share alone decides", "guard", "max(Fraction(TOLERATED_VANISHED), tolerated_share * live)", "tolerated_share * live"),
-    Mutant("the number alone decides", "guard", "max(Fraction(TOLERATED_VANISHED), tolerated_share * live)", "TOLERATED_VANISHED"),
-    Mutant("a loss at the limit is held", "guard", "elif len(missing) > max", "elif len(missing) >= max"),
+    Mutant("an empty list is applied", "guard", "reason = HoldReason.EMPTY if standing.live else None", "reason = None"),
+    Mutant("an empty list is held though nothing lives", "guard", "HoldReason.EMPTY if standing.live else None", "HoldReason.EMPTY"),
+    Mutant("another account's list is applied", "guard", "elif standing.present and not standing.seen:", "elif False:"),
+    Mutant("any loss is applied", "guard", "elif len(standing.missing) > max(Fraction(TOLERATED_VANISHED), tolerated_share * standing.live):", "elif False:"),
+    Mutant("the share alone decides", "guard", "max(Fraction(TOLERATED_VANISHED), tolerated_share * standing.live)", "tolerated_share * standing.live"),
+    Mutant("the number alone decides", "guard", "max(Fraction(TOLERATED_VANISHED), tolerated_share * standing.live)", "TOLERATED_VANISHED"),
+    Mutant("a loss at the limit is held", "guard", "elif len(standing.missing) > max", "elif len(standing.missing) >= max"),
     Mutant("the purged count as lost", "guard", "for row in differences.absent if not row.instance.deleted)", "for row in differences.absent)"),
-    Mutant("the deleted count as live", "guard", "live = sum(1 for row in of_account if not row.instance.deleted)", "live = len(of_account)"),
-    Mutant("an approval lets anything through", "guard", "any(approval.issuperset(missing) for approval in approved)", "any(True for approval in approved)"),
-    Mutant("an approval is of no use", "guard", "any(approval.issuperset(missing) for approval in approved)", "False"),
-    Mutant("an approval serves only for the same loss", "guard", "approval.issuperset(missing)", "approval == frozenset(missing)"),
+    Mutant("the deleted count as live", "guard", "live=sum(1 for row in of_account if not row.instance.deleted)", "live=len(of_account)"),
+    Mutant("an approval lets anything through", "guard", "any(approval.issuperset(standing.missing) for approval in approved)", "any(True for approval in approved)"),
+    Mutant("an approval is of no use", "guard", "any(approval.issuperset(standing.missing) for approval in approved)", "False"),
+    Mutant("an approval serves only for the same loss", "guard", "approval.issuperset(standing.missing)", "approval == frozenset(standing.missing)"),
     # decode
-    Mutant("a missing flag is false", "decode", '        raise _BadItem(f"{key} is missing")', "        return False"),
     Mutant("an unreadable id proves absence", "decode", "proves_absence=not unreadable", "proves_absence=True"),
     Mutant("any number of bad items is accepted", "decode", "if rejected > TOLERATED_REJECTS and rejected", "if False and rejected"),
     Mutant("three bad items of three refuse the answer", "decode", "rejected > TOLERATED_REJECTS and rejected >", "rejected >"),
@@ -119,11 +124,56 @@ MUTANTS = [
     Mutant("the fence is removed", "sync", ".run_id != run.base.run_id:", ".run_id != run.base.run_id and False:"),
     Mutant("a lost COMMIT is taken for a failure", "sync", "if report is None or _read_status_after_failure(engine, run) is not report.status:", "if True:"),
     Mutant("a lost COMMIT is taken for success", "sync", "if report is None or _read_status_after_failure(engine, run) is not report.status:", "if report is None:"),
-    Mutant("the base does not move", "store", ".values(last_accepted_run_id=run.id, last_accepted_at=observed_at)", ".values(last_accepted_run_id=accounts.c.last_accepted_run_id)"),
     Mutant("an approval can be used twice", "store", ".values(closed_by_run_id=run.id)", ".values(closed_by_run_id=None)"),
     Mutant("unfinished runs stay open", "store", ".where(sync_runs.c.account == account, sync_runs.c.status == RunStatus.RUNNING)", ".where(sync_runs.c.account == account, sync_runs.c.status == 'nothing')"),
+    Mutant("a closed run is closed again", "store", ".where(sync_runs.c.id == run.id, sync_runs.c.status.in_([RunStatus.RUNNING, RunStatus.ABANDONED]))", ".where(sync_runs.c.id == run.id)"),
     Mutant("an old blind gap goes by", "store", "run.base.accepted_at is not None and observed_at - run.base.accepted_at > BLIND_GAP", "False"),
+    # shortcuts
+    Mutant('a missing flag is false', 'decode', '        raise BadItem(f"{key} is missing")', '        return False'),
+    Mutant('the base does not move', 'store', 'moved: dict[str, Any] = {"last_accepted_run_id": run.id, "last_accepted_at": observed_at}', 'moved: dict[str, Any] = {"last_accepted_at": observed_at}'),
+    Mutant("the history is not written", "store", "        if history:\n            bulk.insert", "        if False:\n            bulk.insert"),
+    Mutant("nobody is told that an instance was taken away", "store", "        if self._disturbed:\n", "        if False:\n"),
+    Mutant("what another account took meanwhile goes by", "sync", "if base.taken_by_run_id != run.base.taken_by_run_id:", "if False:"),
+    Mutant("absence is read from a partial answer that differs little", "sync", "for index in reading.unseen] if reading.proves_absence else []", "for index in reading.unseen]"),
+    Mutant("what is absent is forgotten where little differs", "sync", "for ids in bulk.batches(absent):", "for ids in bulk.batches([]):"),
+    Mutant("the deleted are not present where little differs", "sync", "present = live + known.flags.count(DELETED)", "present = live"),
+    Mutant("the deleted count as lost where little differs", "sync", "for index in reading.unseen if not known.flags[index])", "for index in reading.unseen)"),
+    Mutant("any loss is applied where little differs", "sync", "seen=present - len(reading.unseen),\n            listed=reading.listed,\n            missing=tuple(known.ids[index] for index in reading.unseen if not known.flags[index]) if absent else (),", "seen=present,\n            listed=reading.listed,\n            missing=(),"),
+    Mutant("an instance in its grace is taken for settled", "sync", "if settle(instance, observed_at, account.expiry_grace) is instance", "if True"),
+    Mutant("an answer with bad items is quiet", "sync", "lasting = not reading.rejects", "lasting = True"),
+    Mutant("an answer in the grace is quiet", "sync", "lasting = lasting and len(hashes) == len(batch)", "lasting = lasting"),
+    Mutant("a set-back clock turns history round where little differs", "sync", "observed_at = max([arrived.at, *(moment for owner in owners", "observed_at = max([arrived.at, *(moment for owner in ()"),
+    Mutant("bad items do not refuse an answer that is read in pieces", "sync", "            refuse_too_many(reading.rejects, reading.listed)\n", ""),
+    Mutant("a begun answer is quiet", "stream", "if self.digest.digest() == mark.sha256:", "if True:"),
+    Mutant("a quiet answer outlives other settings", "stream", "if mark is not None and mark.seed == seed:", "if mark is not None:"),
+    Mutant("hashes outlive another offset", "stream", "(__version__, decoder.upstream_offset, ", "(__version__, "),
+    Mutant("an id twice goes by among the new", "matcher", "            if any(one == other for one, other in pairwise(ids)):\n                raise OddAnswer", "            pass"),
+    Mutant("an id twice goes by among the known", "matcher", "        if self._is_seen(index):\n            raise OddAnswer\n", ""),
+    Mutant("an unreadable id proves absence in pieces", "matcher", "self.proves_absence = False", "self.proves_absence = True"),
+    Mutant("a bad item was not seen in pieces", "matcher", "        else:\n            self._note(outcome.id_instance)\n        self._keep(outcome, Hashes(item_hash, 0), value", "        self._keep(outcome, Hashes(item_hash, 0), value"),
+    Mutant("what returns unchanged goes by", "matcher", "if index >= 0 and not self._known.flags[index] & MISSING and content_hash", "if index >= 0 and content_hash"),
+    Mutant("what is awaited is everything", "matcher", "if number and not flags & MISSING\n", "if number\n"),
+    Mutant("what is seen is all", "matcher", "if not flags[index] & MISSING and not self._is_seen(index)", "if False"),
+    Mutant("what is missing is missed again in pieces", "matcher", "if not flags[index] & MISSING and not self._is_seen(index)", "if not self._is_seen(index)"),
+    Mutant('a list without its end is whole', 'blocks', 'last = _whole_values(rest[:-1]) if rest.endswith(b"]") else None', 'last = _whole_values(rest[:-1] if rest.endswith(b"]") else rest)'),
+    Mutant("a comma before the end goes by", "blocks", "if last is None or (any_before and not last):", "if last is None:"),
 ]  # fmt: skip
+
+
+def problems_of(mutants: list[Mutant]) -> list[str]:
+    """Which of them cannot be made: a text that is gone, or is there more than once, or a result that is no Python."""
+    problems = []
+    for mutant in mutants:
+        source = (CHECKOUT / "syncer" / f"{mutant.module}.py").read_text()
+        count = source.count(mutant.before)
+        if count != 1:
+            problems.append(f"{mutant.module}: {mutant.name}: its text occurs {count} times")
+            continue
+        try:
+            ast.parse(source.replace(mutant.before, mutant.after))
+        except SyntaxError as error:
+            problems.append(f"{mutant.module}: {mutant.name}: {error}")
+    return problems
 
 
 def copy_checkout(folder: Path) -> None:
@@ -157,11 +207,14 @@ def is_killed(folder: Path, choice: list[str]) -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", default="", help="mutants whose name has this word")
+    parser.add_argument("--only", default="", help="mutants whose module and name have this word")
     chosen = parser.parse_args()
     began = time.monotonic()
-    problems: list[str] = []
-    mutants = [mutant for mutant in MUTANTS if chosen.only in mutant.name]
+    mutants = [mutant for mutant in MUTANTS if chosen.only in f"{mutant.module}: {mutant.name}"]
+    problems = problems_of(mutants)
+    if problems:
+        print("\n".join(problems))
+        return 1
     sys.dont_write_bytecode = True  # two versions of a file may be of the same second and size
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
@@ -173,10 +226,6 @@ def main() -> int:
         for mutant in mutants:
             path = folder / "syncer" / f"{mutant.module}.py"
             source = path.read_text()
-            if source.count(mutant.before) != 1:
-                problems.append(f"{mutant.module}: {mutant.name}: its text occurs {source.count(mutant.before)} times")
-                print(problems[-1], flush=True)
-                continue
             path.write_text(source.replace(mutant.before, mutant.after))
             killed = is_killed(folder, QUICK) or is_killed(folder, THOROUGH)
             path.write_text(source)

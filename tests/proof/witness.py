@@ -1,6 +1,9 @@
 """A mirror and the model of the contract side by side: whatever happened, the tables are what the model says."""
 
 import copy
+import os
+import sys
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -128,6 +131,19 @@ def empty(mirror: Mirror) -> None:
             connection.exec_driver_sql("DELETE FROM sqlite_sequence")
         else:
             connection.exec_driver_sql(f"TRUNCATE {', '.join(metadata.tables)} RESTART IDENTITY CASCADE")
+
+
+def forked(work: Callable[[], None]) -> int:
+    """The process number of a child that does the work and leaves nothing behind."""
+    child = os.fork()
+    if child:
+        return child
+    try:
+        work()
+        os._exit(0)
+    finally:
+        sys.excepthook(*sys.exc_info())
+        os._exit(1)
 
 
 def _by_instance(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
