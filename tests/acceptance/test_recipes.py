@@ -4,6 +4,7 @@ A block ```sh is a script: bash runs them in order, in one folder, with a mirror
 machines are replaced by one that only checks that the files it is given are there. Queries: see test_documents.
 """
 
+import ast
 import os
 import re
 import shutil
@@ -18,7 +19,9 @@ from conftest import CHECKOUT
 from mirror import Mirror
 from postgres import Postgres
 
+from syncer import config, errors
 from syncer.cli import cli
+from syncer.command import SETTING_FLAGS
 from syncer.config import DEFAULTS
 from syncer.metrics import FAILURES
 from syncer.model import Transition
@@ -189,12 +192,69 @@ def test_every_file_and_target_that_a_document_names_is_there(document: Path) ->
     assert set() == set(targets) - known
 
 
-def test_every_kind_of_error_has_its_row() -> None:
-    section = (CHECKOUT / "docs/operating.md").read_text("utf-8").partition("## Errors")[2]
+def kinds_in_the_code() -> set[tuple[int, str]]:
+    """Every `error_kind` with its exit code: those of the classes, and those that are given where one is raised."""
+    found = {(one.exit_code, one.kind) for one in vars(errors).values() if isinstance(one, type)}
+    codes = {name: one.exit_code for name, one in vars(errors).items() if isinstance(one, type)}
+    for path in (CHECKOUT / "syncer").glob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in codes:
+                given = [word.value for word in call.keywords if word.arg == "kind"]
+                found |= {(codes[call.func.id], one.value) for one in given if isinstance(one, ast.Constant)}
+    return found | {(errors.UpstreamUnreachable.exit_code, kind) for kind in UNREACHABLE}
 
-    assert set(FAILURES) | {"stopped", "held", "superseded"} == set(
-        re.findall(r"^\| \d \| `(\w+)`", section, re.MULTILINE)
-    )
+
+UNREACHABLE = ("network", "timeout", "rate_limited", "server_error")
+"""Handed on by a function of `upstream.py`, which no search for calls finds; CONTRACT 2 lists them."""
+
+
+def test_every_kind_of_error_has_its_row_with_its_exit_code() -> None:
+    section = (CHECKOUT / "docs/operating.md").read_text("utf-8").partition("## Errors")[2]
+    told = [(int(code), kind) for code, kind in re.findall(r"^\| (\d) \| `(\w+)`", section, re.MULTILINE)]
+
+    assert sorted(kinds_in_the_code()) == sorted(told)
+    assert set() == set(FAILURES) - {kind for _code, kind in told}
+
+
+def test_every_setting_has_its_row_with_its_default() -> None:
+    section = (CHECKOUT / "docs/operating.md").read_text("utf-8").partition("## Settings")[2].partition("\n## ")[0]
+    told = {
+        name.lower(): default
+        for names, default in re.findall(r"^\| (`SYNCER_.*?) \| (.*?) \|", section, re.MULTILINE)
+        for name in re.findall(r"`SYNCER_(\w+)`", names)
+    }
+
+    assert set(DEFAULTS) == set(told)
+    assert told == {
+        name: "–" if (value := DEFAULTS[name] or DEFAULTS.get(name.removesuffix("_file"))) is None else f"`{value}`"
+        for name in DEFAULTS
+    }
+
+
+def test_every_flag_of_a_setting_tells_its_default() -> None:
+    for flag, meaning in SETTING_FLAGS.items():
+        name = flag.replace("-", "_")
+        told = re.search(r"  \[(.*)\]$", meaning)
+
+        assert name in DEFAULTS
+        assert name == "log_format" or DEFAULTS[name] == (told[1] if told else None)
+    secrets = {"partner_token", "token_key", "token_key_file", "account"}
+    assert set(DEFAULTS) - secrets == {flag.replace("-", "_") for flag in SETTING_FLAGS}
+
+
+def toml_blocks() -> list[object]:
+    return [
+        pytest.param(text, id=f"{document.name}-{number}")
+        for document in DOCUMENTS
+        for number, text in enumerate(re.findall(r"^```toml\n(.*?)^```$", document.read_text("utf-8"), re.DOTALL | re.MULTILINE))
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("document", toml_blocks())
+def test_a_documented_file_of_settings_is_taken(document: str, tmp_path: Path) -> None:
+    (tmp_path / "syncer.toml").write_text(document)
+
+    assert config.load({}, {}, None, tmp_path).accounts
 
 
 def test_every_alert_has_its_row() -> None:
