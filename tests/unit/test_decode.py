@@ -4,16 +4,17 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
-from builders import ABSENT, body, item
-from canary import PARTNER_TOKEN, find_secrets
-from hypothesis import given
+from builders import ABSENT, TIMES, body, item
+from canary import PARTNER_TOKEN, api_token, find_secrets
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from syncer.decode import Decoder, decode
+from syncer.decode import LONGEST_NAME, BadItem, Decoder, Told, decode, read_item, read_plain_json, read_told
 from syncer.errors import AnswerUnusable, SyncerError, UpstreamRefused
-from syncer.model import Instance, Listing
-from syncer.scrub import Scrubber
+from syncer.model import Instance, Listing, Reject
+from syncer.scrub import SHORTEST_TOKEN, Scrubber
 
 DECODER = Decoder(timedelta(hours=3), Scrubber([PARTNER_TOKEN]))
 
@@ -240,11 +241,15 @@ def test_prefixes_of_a_list_are_never_taken_for_a_whole_one() -> None:
             decode(whole[:length], DECODER)
 
 
-JSON_VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
-    max_leaves=8,
-)
+def json_values(numbers: st.SearchStrategy[float]) -> st.SearchStrategy[Any]:
+    return st.recursive(
+        st.none() | st.booleans() | st.integers() | numbers | st.text(),
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+        max_leaves=8,
+    )
+
+
+JSON_VALUES = json_values(st.floats())
 KEYS = st.sampled_from(list(item()))
 
 
@@ -298,3 +303,57 @@ def test_tokens_are_sealed_when_they_are_kept() -> None:
     listing = decode(body([item(1), item(2, apiTokenInstance=None)]), decoder)
 
     assert {1: b"1:50"} == dict(listing.sealed_tokens)
+
+
+# Beside the keys of every list those that the typed reading knows; an unknown one sends the item the plain way.
+TOO_LONG = "ж" * (LONGEST_NAME // 2 + 1)
+LISTED_TEXTS = st.sampled_from(
+    [None, "", "whatsapp", "nul\x00", api_token(1), f"has {api_token(1)}", PARTNER_TOKEN, TOO_LONG]
+) | st.text(max_size=30)
+USUAL_ITEMS = st.fixed_dictionaries(
+    {
+        "name": LISTED_TEXTS,
+        "typeInstance": LISTED_TEXTS,
+        "partnerUserUiid": LISTED_TEXTS,
+        "apiTokenInstance": st.sampled_from([None, "", api_token(1), "0123456789abcdef0123456789abcdef", "short"]),
+        "timeDeleted": st.sampled_from([None, *TIMES, "2026-02-30T00:00:00", "yesterday"]),
+        "deleted": st.booleans(),
+        "isFree": st.booleans() | st.none(),
+    },
+    optional={"apiUrl": LISTED_TEXTS, "mediaUrl": LISTED_TEXTS},
+).map(lambda keys: item(1, **keys))
+UNUSUAL_ITEMS = st.dictionaries(KEYS, json_values(st.floats(allow_nan=False, allow_infinity=False))).map(
+    lambda keys: item(1) | keys
+)
+
+
+@settings(deadline=None)
+@given(st.lists(USUAL_ITEMS | UNUSUAL_ITEMS, max_size=4))
+@example(
+    [item(name=None), item(typeInstance="t" * SHORTEST_TOKEN), item(apiUrl="https://1101.api.example", mediaUrl=None)]
+)
+@example([item(name=f"has {api_token(1)}", apiTokenInstance=api_token(1)), item(apiTokenInstance=None), item(0)])
+@example([item(name=TOO_LONG), item(timeDeleted="yesterday")])
+def test_an_item_is_read_alike_in_a_list_alone_and_by_type(items: list[dict[str, Any]]) -> None:
+    cleaned: dict[str | None, str | None] = {}
+    for one in items:
+        text = json.dumps(one)
+        listing = read(one)
+        (expected,) = [*listing.rejects, *listing.instances.values()]
+
+        assert read_item(0, read_plain_json(text), DECODER) == expected
+        try:
+            told = msgspec.json.decode(text, type=Told)
+        except msgspec.MsgspecError:
+            continue
+        try:
+            assert read_told(told, DECODER, cleaned) == expected
+        except BadItem as bad:
+            assert isinstance(expected, Reject)
+            assert str(bad) == expected.reason
+
+
+def test_the_fingerprint_of_the_secrets_is_the_same_in_any_order() -> None:
+    one, other = "an-owner-token-of-1", "another-owner-token"
+
+    assert Scrubber([one, other]).fingerprint() == Scrubber([other, one]).fingerprint() != Scrubber([one]).fingerprint()
