@@ -11,11 +11,14 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from builders import item, paid
 from conftest import CHECKOUT
+from memory import Memory
 from mirror import Mirror
 from postgres import Postgres
 
@@ -24,7 +27,7 @@ from syncer.cli import cli
 from syncer.command import SETTING_FLAGS
 from syncer.config import DEFAULTS
 from syncer.metrics import FAILURES
-from syncer.model import Transition
+from syncer.model import MirrorRow, Transition
 
 DOCUMENTS = [
     CHECKOUT / name for name in ("README.md", "README.ru.md", "CONTRIBUTING.md", "CHANGELOG.md")
@@ -265,8 +268,44 @@ def test_every_alert_has_its_row() -> None:
     )
 
 
-def test_the_diagram_of_an_instances_life_has_every_transition() -> None:
-    design = (CHECKOUT / "docs/design.md").read_text("utf-8")
-    arrows = re.findall(r"^    \S+ --> \S+: (.*)$", design, re.MULTILINE)
+ARROWS = re.findall(
+    r"^    (\S+) --> (\S+): (.*)$", (CHECKOUT / "docs/design.md").read_text("utf-8"), re.MULTILINE
+)  # fmt: skip
+"""From, to and the words of each arrow of the diagram of an instance's life."""
 
-    assert {str(word) for word in Transition} == {word for arrow in arrows for word in arrow.split(", ")}
+
+def test_the_diagram_of_an_instances_life_has_every_transition() -> None:
+    assert {str(word) for word in Transition} == {word for *_ends, words in ARROWS for word in words.split(", ")}
+
+
+STATES = {"live": {}, "expired": {"isExpired": True}, "deleted": {"deleted": True}}
+MISSING = {"vanished", "purged"}
+
+
+def state_of(row: MirrorRow) -> str:
+    if row.missing_since is not None:
+        return "purged" if row.instance.deleted else "vanished"
+    return "deleted" if row.instance.deleted else "expired" if row.instance.is_expired else "live"
+
+
+@pytest.mark.parametrize("to", [*STATES, None])
+@pytest.mark.parametrize("was_missing", [False, True])
+@pytest.mark.parametrize("start", [*STATES, "[*]"])
+def test_every_step_that_the_code_makes_is_an_arrow_of_the_diagram(
+    start: str, to: str | None, was_missing: bool
+) -> None:
+    """Several words of one observation are one walk over the arrows, in their stored order."""
+    core = Memory()
+    if start != "[*]":
+        core.observe([paid(1, **STATES[start])], timedelta(0))
+    if was_missing:
+        core.observe([item(2)], timedelta(hours=1))
+    begun = state_of(core.rows[1]) if 1 in core.rows else "[*]"
+    seen = len(core.history)
+
+    core.observe([item(2), *([paid(1, name="renamed", **STATES[to])] if to else [])], timedelta(hours=1))
+
+    places = {begun}
+    for _id, word, *_rest in (event for event in core.history[seen:] if event[0] == 1):
+        places = {there for here, there, words in ARROWS if here in places and str(word) in words.split(", ")}
+    assert 1 not in core.rows or state_of(core.rows[1]) in places
