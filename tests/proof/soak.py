@@ -138,6 +138,10 @@ def main() -> int:
                 if budget.seconds > next_verify:
                     broken += broken_promises(engine)
                     verified += 1
+                    seconds, kilobytes, count = samples[-1]
+                    print(
+                        f"{seconds:.0f} s: {upstream.version} answers, {kilobytes} kB, {count} descriptors", flush=True
+                    )
                     next_verify = budget.seconds + 60
             for process in (steady, victim):
                 process.terminate()
