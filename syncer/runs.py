@@ -1,5 +1,6 @@
 """A run of an account with everything around it: its token, its lease, the pings and the metrics."""
 
+import gc
 import logging
 import threading
 import time
@@ -87,6 +88,9 @@ class Runs:
             self._ping.success()  # only now: the answer is committed
         else:
             self._ping.failure(report.error.kind)
+            # A failed exchange leaves frames that refer to one another: few objects, so that the collector, which
+            # counts objects, would let them be for hours, but each may hold an answer.
+            gc.collect()
         self._on_end(report, time.monotonic() - began)
         return report
 

@@ -392,6 +392,8 @@ def _fail(
         log.warning(
             "run not closed", extra={"fields": {"action": "run_not_closed", "run": run.id, "error": str(failure)}}
         )
+    # The frames that it came through hold the answer, and would live as long as the report.
+    error.__traceback__ = error.__context__ = error.__cause__ = None
     return RunReport(run.id, account.name, status, error=error)
 
 

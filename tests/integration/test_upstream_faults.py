@@ -3,12 +3,14 @@
 Each row is one run of production in a process, against a real server on loopback that misbehaves below HTTP.
 """
 
+import gc
 import json
 import shutil
 import socket
 import ssl
 import subprocess
 import tempfile
+import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import timedelta
@@ -366,3 +368,25 @@ def test_a_string_that_is_too_long_is_rejected_alike_on_both_databases(mirror: M
     (reject,) = mirror.rows(rejected_items)
     assert (report.created, report.rejected, reject["id_instance"]) == (1, 1, 2)
     assert "name is longer than" in reject["reason"]
+
+
+def test_a_failed_run_keeps_nothing_of_its_answer(mirror: Mirror) -> None:
+    """Errors and the frames that they came through refer to one another; a daemon would keep answers for hours."""
+    answer = body(item(number) for number in range(2_000))
+    half = fault.respond(200, answer[: len(answer) // 2])
+    deployment = Deployment(mirror)
+    with FaultServer([half]) as server:
+        deployment.sync(server.url)
+        gc.collect()
+        gc.disable()
+        tracemalloc.start()
+        try:
+            before, _peak = tracemalloc.get_traced_memory()
+            reports = [deployment.sync(server.url) for _ in range(5)]
+            after, _peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+            gc.enable()
+
+    assert {"not_a_list"} == {report.error.kind for report in reports if report.error}
+    assert after - before < len(answer)
