@@ -89,3 +89,9 @@ def test_no_logger_writes_a_secret(
 
 def test_what_removes_secrets_does_not_show_them() -> None:
     assert PARTNER_TOKEN not in repr(Scrubber([PARTNER_TOKEN]))
+
+
+def test_the_fingerprint_of_the_secrets_is_the_same_in_any_order() -> None:
+    one, other = "an-owner-token-of-1", "another-owner-token"
+
+    assert Scrubber([one, other]).fingerprint() == Scrubber([other, one]).fingerprint() != Scrubber([one]).fingerprint()
