@@ -72,17 +72,18 @@ class Daemon:
 
     def run_until_stopped(self) -> bool:
         """Run the jobs; True if everything had ended by itself within `GRACE_SECONDS` after the stop."""
+        wall, monotonic = self._clock(), time.monotonic()  # before the jobs are told a time: no jump of it goes unseen
         for job in self._jobs.values():
             self._scheduler.add_job(
                 self._around(job),
                 trigger=trigger(job.schedule),
                 id=job.name,
                 name=job.name,
-                next_run_time=self._clock(),
+                next_run_time=wall,
             )
         self._scheduler.start()
         log.info("started", extra={"fields": {"action": "daemon_started", "jobs": len(self._jobs)}})
-        why = self._tick_until_signalled()
+        why = self._tick_until_signalled(wall, monotonic)
         log.info("stopping", extra={"fields": {"action": "daemon_stopping", "signal": why}})
         self._stop.set()
         self._scheduler.shutdown(wait=False)
@@ -96,8 +97,7 @@ class Daemon:
         job = self._scheduler.get_job(name)
         return None if job is None else job.next_run_time
 
-    def _tick_until_signalled(self) -> str:
-        wall, monotonic = self._clock(), time.monotonic()
+    def _tick_until_signalled(self, wall: datetime, monotonic: float) -> str:
         while True:
             self.ticked_at = time.monotonic()
             self._on_tick()
