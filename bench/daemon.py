@@ -19,8 +19,9 @@ from typing import NamedTuple
 
 import estate
 import psycopg
-from run import TOKEN, postgres
+from run import postgres, syncer_environment
 
+START_SECONDS = 5
 IDLE_SECONDS = 20
 
 
@@ -38,7 +39,7 @@ def cpu_seconds(process: "subprocess.Popen[bytes]") -> float:
 
 
 def watch(environment: dict[str, str], schedule: str, until: Callable[[float, int], bool], url: str) -> Spent:
-    """Run a daemon; measure from its first finished poll until `until(seconds, polls)`."""
+    """Run a daemon; measure from when its start is over until `until(seconds, polls)`."""
     process = subprocess.Popen(
         [sys.executable, "-m", "syncer", "run"],
         env=environment | {"SYNCER_SCHEDULE": schedule},
@@ -46,9 +47,7 @@ def watch(environment: dict[str, str], schedule: str, until: Callable[[float, in
         stderr=subprocess.DEVNULL,
     )
     try:
-        before = polls(url)
-        while polls(url) == before:
-            time.sleep(0.2)
+        time.sleep(START_SECONDS)
         first, began, cpu = polls(url), time.monotonic(), cpu_seconds(process)
         while not until(time.monotonic() - began, polls(url) - first):
             time.sleep(0.5)
@@ -98,14 +97,7 @@ def main() -> None:
         estate.write_body(f"{folder}/body", wanted.instances, 1)
         server.show(f"{folder}/body")
         for url in (f"sqlite:///{folder}/bench.db", pg.create_database()):
-            environment = {
-                "PATH": os.environ["PATH"],
-                "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
-                "SYNCER_API_URL": server.url,
-                "SYNCER_PARTNER_TOKEN": TOKEN,
-                "SYNCER_DATABASE_URL": url,
-                "SYNCER_LOG_LEVEL": "warning",
-            }
+            environment = syncer_environment(server.url, url)
             subprocess.run([sys.executable, "-m", "syncer", "sync"], env=environment, check=True, capture_output=True)
             idle = watch(environment, "1h", lambda seconds, _polls: seconds >= IDLE_SECONDS, url)
             before = written(url)

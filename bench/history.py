@@ -5,14 +5,13 @@ The history grows by rows made inside the database, a `changed` of every instanc
 """
 
 import argparse
-import os
 import sys
 import tempfile
 from pathlib import Path
 
 import estate
 import psycopg
-from run import TOKEN, Cost, Database, measure, postgres
+from run import Cost, Database, measure, postgres, syncer_environment
 
 from syncer import database
 
@@ -27,7 +26,7 @@ def lengthen(url: str, rows: int, instances: int) -> None:
     """Add `changed` rows of all instances, as of runs between the first answer and now."""
     engine = database.open_engine(database.parse_database_url(url))
     is_sqlite = engine.dialect.name == "sqlite"
-    later = "strftime('%Y-%m-%d %H:%M:%f000', started_at, '+1 microsecond')" if is_sqlite else "started_at"
+    later = "strftime('%Y-%m-%d %H:%M:%f000', started_at, '+0.001 seconds')" if is_sqlite else "started_at"
     for at in range(0, max(1, rows // instances), PER_STATEMENT):
         with engine.begin() as connection:
             for _ in range(min(PER_STATEMENT, rows // instances - at)):
@@ -60,14 +59,7 @@ def main() -> None:
             estate.write_body(str(folder / case), wanted.instances, 1, change)
         for kind in ("sqlite", "postgresql"):
             base = Database(kind, folder, pg if kind == "postgresql" else None)
-            environment = {
-                "PATH": os.environ["PATH"],
-                "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
-                "SYNCER_API_URL": server.url,
-                "SYNCER_PARTNER_TOKEN": TOKEN,
-                "SYNCER_DATABASE_URL": base.url,
-                "SYNCER_LOG_LEVEL": "warning",
-            }
+            environment = syncer_environment(server.url, base.url)
 
             def poll(case: str, base: Database = base, environment: dict[str, str] = environment) -> Cost:
                 server.show(str(folder / case))

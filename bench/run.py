@@ -126,14 +126,19 @@ def measure(command: list[str], environment: dict[str, str], database: Database)
 
 def environment_of(tool: str, url: str, database: Database, folder: Path) -> dict[str, str]:
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "BENCH_STATE": str(folder), "LANG": "C.UTF-8"}
-    if tool == "syncer":
-        environment |= {
-            "SYNCER_API_URL": url,
-            "SYNCER_PARTNER_TOKEN": TOKEN,
-            "SYNCER_DATABASE_URL": database.url,
-            "SYNCER_LOG_LEVEL": "warning",
-        }
-    return environment
+    return environment | syncer_environment(url, database.url) if tool == "syncer" else environment
+
+
+def syncer_environment(api_url: str, database_url: str) -> dict[str, str]:
+    """All that syncer is told, and where it is found."""
+    return {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+        "SYNCER_API_URL": api_url,
+        "SYNCER_PARTNER_TOKEN": TOKEN,
+        "SYNCER_DATABASE_URL": database_url,
+        "SYNCER_LOG_LEVEL": "warning",
+    }
 
 
 def command_of(tool: str, url: str, database: Database, pythons: dict[str, Path]) -> list[str]:
