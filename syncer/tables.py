@@ -88,8 +88,13 @@ class JsonText(TypeDecorator[str]):
 Identifier = BigInteger().with_variant(Integer, "sqlite")
 
 
-def _one_of(column: str, words: type[Transition] | type[TimeSource] | type[RunStatus] | type[Trigger]) -> str:
+def _one_of(column: str, words: type[TimeSource] | type[RunStatus] | type[Trigger]) -> str:
     return f"{column} IN ({', '.join(repr(str(word)) for word in words)})"
+
+
+def _either(column: str, *words: str) -> str:
+    """For a condition on many rows: SQLite makes an index of a list of words, anew for each row that it checks."""
+    return " OR ".join(f"{column} = '{word}'" for word in words)
 
 
 def _flag(name: str, *, nullable: bool) -> Column[bool]:
@@ -210,12 +215,13 @@ instance_history = Table(
     Column("expiration_date", UtcDateTime),
     _flag("is_expired", nullable=False),
     _flag("missing", nullable=False),
-    CheckConstraint(_one_of("transition", Transition), name="transition_known"),
+    CheckConstraint(_either("transition", *Transition), name="transition_known"),
     CheckConstraint(_one_of("time_source", TimeSource), name="time_source_known"),
     CheckConstraint("occurred_at <= observed_at", name="occurred_before_observed"),
     CheckConstraint("time_source = 'upstream' OR occurred_at = observed_at", name="observed_time_is_observed_at"),
     CheckConstraint(
-        "time_source = 'observed' OR transition IN ('created', 'expired', 'deleted')", name="upstream_tells_time_of"
+        f"time_source = 'observed' OR {_either('transition', 'created', 'expired', 'deleted')}",
+        name="upstream_tells_time_of",
     ),
     CheckConstraint("previous_observed_at <= observed_at", name="previous_before_observed"),
     CheckConstraint("transition <> 'created' OR previous_observed_at IS NULL", name="created_is_first"),
