@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from itertools import chain, islice
 from typing import Any, NoReturn
 
+from msgspec import to_builtins
 from sqlalchemy import Connection, Table
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import BigInteger, Boolean
@@ -26,7 +27,10 @@ _READ_COLUMNS = ("account", *_KEPT, *_TOLD)
 
 def moment(value: datetime | None) -> str | None:
     """A time in UTC as `tables.UtcDateTime` stores it on SQLite; PostgreSQL reads it in a session at UTC."""
-    return None if value is None else value.isoformat(" ", "microseconds")[:26]
+    if value is None:
+        return None
+    text: str = to_builtins(value)  # its isoformat takes three times as long
+    return f"{text[:10]} {text[11:19]}.000000" if len(text) == 20 else f"{text[:10]} {text[11:26]}"
 
 
 def insert(connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

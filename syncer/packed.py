@@ -1,20 +1,15 @@
 """Decoded instances, kept small between the reading of an answer and its transaction. Pure."""
 
-import marshal
 import zlib
-from array import array
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
 from typing import NamedTuple
+
+import msgspec
 
 from syncer.model import Instance
 
 PACKED_ROWS = 2_000
 PLAIN_PACKED_BYTES = 16 * 1024 * 1024  # what is packed beyond this is compressed too
-
-_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-_TIME_FIELDS = tuple(Instance._fields.index(name) for name in ("time_created", "time_deleted", "expiration_date"))
 
 
 class Hashes(NamedTuple):
@@ -22,6 +17,10 @@ class Hashes(NamedTuple):
 
     item: int
     content: int
+
+
+_PACK = msgspec.msgpack.Encoder()
+_UNPACK = msgspec.msgpack.Decoder(list[tuple[Instance, Hashes]])
 
 
 class Packed:
@@ -44,38 +43,15 @@ class Packed:
 
     def batches(self) -> Iterator[list[tuple[Instance, Hashes]]]:
         for compressed, pack in self._packs:
-            yield _unpacked(zlib.decompress(pack) if compressed else pack)
+            yield _UNPACK.decode(zlib.decompress(pack) if compressed else pack)
         if self._rows:
             yield self._rows
 
     def _pack(self) -> None:
-        columns: list[Sequence[object]] = list(zip(*(instance for instance, _ in self._rows), strict=True))
-        for field in _TIME_FIELDS:
-            columns[field] = [
-                None if moment is None else (moment - _EPOCH) // _MICROSECOND  # type: ignore[operator]  # times
-                for moment in columns[field]
-            ]
-        hashes = array("Q", [number for _, pair in self._rows for number in pair]).tobytes()
-        pack = marshal.dumps((columns, hashes))
+        pack = _PACK.encode(self._rows)
         compressed = self._packed_bytes > PLAIN_PACKED_BYTES
         if compressed:
             pack = zlib.compress(pack, 1)
         self._packed_bytes += len(pack)
         self._packs.append((compressed, pack))
         self._rows = []
-
-
-def _unpacked(pack: bytes) -> list[tuple[Instance, Hashes]]:
-    columns, hash_bytes = marshal.loads(pack)  # noqa: S302 - our own, never stored
-    for field in _TIME_FIELDS:
-        columns[field] = [
-            None if number is None else _EPOCH + timedelta(microseconds=number) for number in columns[field]
-        ]
-    numbers = iter(array("Q", hash_bytes))
-    return list(
-        zip(
-            map(Instance._make, zip(*columns, strict=True)),
-            map(Hashes._make, zip(numbers, numbers, strict=True)),
-            strict=True,
-        )
-    )

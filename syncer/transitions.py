@@ -135,7 +135,7 @@ def _stated(
     transition: Transition, stated: datetime | None, observed_at: datetime, changes: Mapping[str, Change]
 ) -> Event:
     """An event whose time the upstream may have stated; a time after it was observed is not believed."""
-    moved = {column: change for column, change in changes.items() if change[0] != change[1]}
+    moved = changes and {column: change for column, change in changes.items() if change[0] != change[1]}
     if stated is None or stated > observed_at:
         return Event(transition, observed_at, TimeSource.OBSERVED, moved)
     return Event(transition, stated, TimeSource.UPSTREAM, moved)
