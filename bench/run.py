@@ -5,6 +5,7 @@ process (PostgreSQL's own are not in them), WAL and rows those of the database. 
 """
 
 import argparse
+import json
 import os
 import platform
 import shutil
@@ -13,6 +14,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -28,6 +30,8 @@ import postgres
 
 postgres.SETTINGS = "-c max_connections=50 -c listen_addresses=127.0.0.1 -c shared_buffers=256MB -c max_wal_size=8GB"
 TOKEN = "gac." + "0" * 46
+LONGEST_SECONDS = 600
+IMPORTS = "import httpx, sqlalchemy"
 PEERS = {
     "core": ("core_upsert.py", ["sqlalchemy", "psycopg[binary]"], ("sqlite", "postgresql")),
     "polars": (
@@ -102,16 +106,22 @@ class Database:
                 path.unlink()
 
 
-def measure(command: list[str], environment: dict[str, str], database: Database) -> Cost:
-    """One process from start to end."""
+def measure(command: list[str], environment: dict[str, str], database: Database) -> Cost | None:
+    """One process from start to end; None, with a word, if it has not ended after `LONGEST_SECONDS`."""
     database.settle()
     rows, written = database.rows(), database.written()
     began = time.monotonic()
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     assert process.stderr is not None
+    killing = threading.Timer(LONGEST_SECONDS, process.kill)
+    killing.start()
     errors = process.stderr.read()
     _pid, status, usage = os.wait4(process.pid, 0)
+    killing.cancel()
     seconds = time.monotonic() - began
+    if status and seconds > LONGEST_SECONDS:
+        print(f"{' '.join(command)} was ended after {LONGEST_SECONDS} s", file=sys.stderr)
+        return None
     if status:
         raise SystemExit(f"{' '.join(command)} failed:\n{errors.decode()[-3000:]}")
     now = database.rows()
@@ -194,11 +204,39 @@ def run(
     environment = environment_of(tool, server.url, database, folder)
     for case in CASES:
         server.show(str(paths[case]))
-        yield case, measure(command_of(tool, server.url, database, pythons), environment, database)
+        cost = measure(command_of(tool, server.url, database, pythons), environment, database)
+        if cost is None:
+            return  # what it was killed at would burden the cases that follow
+        yield case, cost
 
 
 def median(costs: list[Cost]) -> Cost:
     return Cost(*(None if None in column else statistics.median(column) for column in zip(*costs, strict=True)))  # type: ignore[arg-type, type-var]  # columns of numbers, or of None
+
+
+def seconds_of_imports(repeat: int) -> float:
+    """What a process costs that imports the packages syncer is built on, and does nothing."""
+    spent = []
+    for _ in range(repeat):
+        began = time.monotonic()
+        subprocess.run([sys.executable, "-c", IMPORTS], check=True)
+        spent.append(time.monotonic() - began)
+    return statistics.median(spent)
+
+
+def picture(found: dict[tuple[str, str, str], Cost], kind: str, case: str, tools: list[str], size: int) -> str:
+    """A chart of one case, as Mermaid draws it."""
+    costs = {tool: found[kind, tool, case].seconds for tool in tools if (kind, tool, case) in found}
+    return "\n".join(
+        (
+            "\n```mermaid",
+            "xychart-beta horizontal",
+            f'    title "{CASE_WORDS[case]}, {size:,} instances, {kind}: seconds"',
+            f"    x-axis {json.dumps(list(costs))}",
+            f"    bar {json.dumps([round(seconds, 2) for seconds in costs.values()])}",
+            "```",
+        )
+    )
 
 
 def table(found: dict[tuple[str, str, str], Cost], kinds: list[str], tools: list[str]) -> Iterator[str]:
@@ -232,13 +270,13 @@ def main() -> None:
     parser.add_argument("--tools", nargs="+", default=["floor hash", "floor rows", "syncer", *PEERS])
     parser.add_argument("--repeat", type=int, default=3, help="medians of so many")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--pictures", nargs="*", choices=CASES, default=[], help="cases to draw a chart of")
     parser.add_argument("--output", type=Path, help="write the tables here too")
     wanted = parser.parse_args()
     pythons = install_peers([tool for tool in wanted.tools if tool in PEERS])
     tools = [tool for tool in wanted.tools if tool not in PEERS or tool in pythons]
-    lines = [
-        f"Python {platform.python_version()}, {os.cpu_count()} cores, seed {wanted.seed}, medians of {wanted.repeat}"
-    ]
+    machine = f"Python {platform.python_version()}, {os.cpu_count()} cores, seed {wanted.seed}"
+    lines = [f"{machine}, medians of {wanted.repeat}; `{IMPORTS}` alone: {seconds_of_imports(5):.2f} s"]
     pg = postgres.start() if "postgresql" in wanted.databases else None
     server = estate.Server()
     try:
@@ -262,7 +300,11 @@ def main() -> None:
                                 database.drop()
                                 shutil.rmtree(folder / "dlt", ignore_errors=True)
             lines.append(f"\n## {size:,} instances, {megabytes:.0f} MB")
-            lines += table({key: median(costs) for key, costs in found.items()}, wanted.databases, tools)
+            medians = {key: median(costs) for key, costs in found.items()}
+            lines += table(medians, wanted.databases, tools)
+            lines += [
+                picture(medians, kind, case, tools, size) for kind in wanted.databases for case in wanted.pictures
+            ]
         print("\n".join(lines), flush=True)
         if wanted.output:
             wanted.output.write_text("\n".join(lines) + "\n")
