@@ -63,7 +63,10 @@ def main() -> None:
 
             def poll(case: str, base: Database = base, environment: dict[str, str] = environment) -> Cost:
                 server.show(str(folder / case))
-                return measure([sys.executable, "-m", "syncer", "sync"], environment, base)
+                cost = measure([sys.executable, "-m", "syncer", "sync"], environment, base)
+                if cost is None:
+                    raise SystemExit("the run did not end")
+                return cost
 
             poll("same")
             for rows in (wanted.instances, wanted.rows):
