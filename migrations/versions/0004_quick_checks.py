@@ -37,9 +37,8 @@ def rebuild(replacements: list[tuple[str, str]]) -> None:
     connection.exec_driver_sql(table.replace("instance_history", "instance_history_new", 1))
     connection.exec_driver_sql("INSERT INTO instance_history_new SELECT * FROM instance_history")
     connection.exec_driver_sql("DROP TABLE instance_history")
-    connection.exec_driver_sql(
-        "PRAGMA legacy_alter_table = ON"
-    )  # or it would look at the views, which lack their table
+    # Or the renaming would look at the views, which lack their table.
+    connection.exec_driver_sql("PRAGMA legacy_alter_table = ON")
     connection.exec_driver_sql("ALTER TABLE instance_history_new RENAME TO instance_history")
     connection.exec_driver_sql("PRAGMA legacy_alter_table = OFF")
     for kind, sql in found:

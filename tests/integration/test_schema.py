@@ -121,6 +121,21 @@ def test_a_newer_schema_is_refused(engine: Engine) -> None:
             attempt()
 
 
+@pytest.mark.parametrize("table", ["instances", "instance_history"])
+def test_sqlite_checks_a_row_without_an_index_made_for_it(sqlite_url: str, table: str) -> None:
+    """A condition with a list of three words or more costs such an index: more than the row itself."""
+    mirror = Mirror(sqlite_url)
+    with mirror.engine.connect() as connection:
+        values = ", ".join("?" for _ in metadata.tables[table].columns)
+        plan = connection.exec_driver_sql(
+            f"EXPLAIN INSERT INTO {table} VALUES ({values})", (None,) * len(metadata.tables[table].columns)
+        )
+        steps = {row.opcode for row in plan}
+
+    assert "MakeRecord" in steps
+    assert "OpenEphemeral" not in steps
+
+
 def test_sqlite_files_are_for_their_owner_alone(sqlite_url: str, tmp_path: Path) -> None:
     mirror = Mirror(sqlite_url)
     with mirror.engine.connect() as connection:
