@@ -7,6 +7,7 @@ Nothing else of the contract: no runs, no guard, no times in UTC, no rejects, no
 import http.client
 import sys
 from array import array
+from collections.abc import Iterator
 from hashlib import sha256
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,7 +24,7 @@ COLUMNS = ("id", "name", "type", "account", "customer", "created", "gone", "dele
            "expires", "expired", "messenger", "hash")  # fmt: skip
 Item = msgspec.defstruct("Item", [(key, Any) for key in KEYS], gc=False)
 RAWS = msgspec.json.Decoder(list[msgspec.Raw])
-ITEM = msgspec.json.Decoder(Item)
+ITEMS = msgspec.json.Decoder(list[Item])  # type: ignore[valid-type]  # made above
 TABLES = """
 CREATE TABLE IF NOT EXISTS estate (
     id BIGINT PRIMARY KEY, name TEXT, type TEXT, account TEXT, customer TEXT, created TEXT, gone TEXT, deleted BOOLEAN,
@@ -55,9 +56,9 @@ def signed(number: int) -> int:
     return number - 2**64 if number >= 2**63 else number
 
 
-def row(raw: Any, number: int) -> tuple[Any, ...]:
-    item = ITEM.decode(raw)
-    return (*(getattr(item, key) for key in KEYS), number)
+def rows(raws: list[Any], numbers: list[int]) -> Iterator[tuple[Any, ...]]:
+    items = ITEMS.decode(b"[%b]" % b",".join(raws))
+    return ((*msgspec.structs.astuple(item), number) for item, number in zip(items, numbers, strict=True))
 
 
 def open_response(url: str) -> Any:
@@ -89,10 +90,9 @@ def main(url: str, database: str, how: str) -> None:
             continue
         if ids is None:
             ids = store.ids()
-        for raw, number in zip(raws, hashes, strict=True):
-            if number not in known_rows:
-                made = row(raw, number)
-                (changed if made[0] in ids else new).append(made)
+        differing = [at for at, number in enumerate(hashes) if number not in known_rows]
+        for made in rows([raws[at] for at in differing], [hashes[at] for at in differing]):
+            (changed if made[0] in ids else new).append(made)
         if len(new) >= 2000:
             store.insert(new)
             new.clear()
