@@ -4,7 +4,7 @@ A value has one form for both drivers: times as text in UTC, flags as 0 and 1, e
 """
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import chain, islice
 from typing import Any, NoReturn
@@ -19,6 +19,7 @@ from syncer.tables import JsonText, UtcDateTime
 
 BATCH_ROWS = 2_000
 SMALL_CHANGE = 200  # rows that PostgreSQL is sent one by one; a temporary table costs more than they do
+FEW_NEW_ROWS = 10  # likewise where no temporary table is needed
 
 _TOLD = Instance._fields
 _KEPT = MirrorRow._fields[2:]
@@ -39,7 +40,7 @@ def insert(connection: Connection, table: Table, columns: Sequence[str], rows: S
     if connection.dialect.name != "postgresql":
         statement = f"INSERT INTO {table.name} ({names}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608 - names of tables.py
         connection.exec_driver_sql(statement, list(rows))
-    elif len(rows) <= SMALL_CHANGE:
+    elif len(rows) <= FEW_NEW_ROWS:
         values = ", ".join(f"%s::{_type(table, column)}" for column in columns)
         statement = f"INSERT INTO {table.name} ({names}) VALUES ({values})"  # noqa: S608 - as above
         connection.exec_driver_sql(statement, [tuple(map(_text, row)) for row in rows])
@@ -75,6 +76,36 @@ def update(
         connection.exec_driver_sql(f"TRUNCATE {changed}")
 
 
+def insert_from(
+    connection: Connection,
+    table: Table,
+    values: Mapping[str, str | int],
+    source: Table,
+    copied: Mapping[str, str],
+    ids: Sequence[int],
+) -> None:
+    """Insert a row for each row of `source` with one of these ids, in ascending order of id.
+
+    `values` are the same in all of them, `copied` says which column of the source fills which column; every other
+    column is left to the table.
+    """
+    names = ", ".join((*values, *copied))
+    copies = ", ".join(copied.values())
+    if connection.dialect.name == "postgresql":
+        given = ", ".join(f"%s::{_type(table, column)}" for column in values)
+        among = "= ANY(%s)"
+        listed: object = list(ids)
+    else:
+        given = ", ".join("?" * len(values))
+        among = "IN (SELECT value FROM json_each(?))"
+        listed = _json_list(ids)
+    connection.exec_driver_sql(
+        f"INSERT INTO {table.name} ({names}) SELECT {given}, {copies} FROM {source.name} "  # noqa: S608 - names of tables.py
+        f"WHERE id_instance {among} ORDER BY id_instance",
+        (*map(_text, values.values()), listed),
+    )
+
+
 def read_rows(connection: Connection, ids: Sequence[int]) -> dict[int, MirrorRow]:
     """The rows of these ids, whichever account they belong to."""
     names = ", ".join("CAST(extra AS TEXT)" if name == "extra" else name for name in _READ_COLUMNS)
@@ -82,9 +113,8 @@ def read_rows(connection: Connection, ids: Sequence[int]) -> dict[int, MirrorRow
     if connection.dialect.name == "postgresql":
         found = connection.exec_driver_sql(statement + "= ANY(%s)", (list(ids),))
         return {row.instance.id_instance: row for row in map(_row_of_postgresql, found)}
-    listed = f"[{','.join(map(str, ids))}]"
     statement += "IN (SELECT value FROM json_each(?))"
-    found = connection.exec_driver_sql(statement, (listed,))
+    found = connection.exec_driver_sql(statement, (_json_list(ids),))
     return {row.instance.id_instance: row for row in map(_row_of_sqlite, found)}
 
 
@@ -126,6 +156,10 @@ def batches(things: Iterable[Any], size: int = BATCH_ROWS) -> Iterator[list[Any]
     iterator = iter(things)
     while batch := list(islice(iterator, size)):
         yield batch
+
+
+def _json_list(ids: Iterable[int]) -> str:
+    return f"[{','.join(map(str, ids))}]"
 
 
 def _row_of_sqlite(row: Sequence[Any]) -> MirrorRow:

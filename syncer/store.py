@@ -16,7 +16,17 @@ from syncer.decode import canonical_json
 from syncer.errors import ConfigurationError
 from syncer.guard import Hold
 from syncer.matcher import Known
-from syncer.model import Decision, Instance, MirrorRow, Reject, RunStatus, Trigger
+from syncer.model import (
+    Decision,
+    Event,
+    Instance,
+    MirrorRow,
+    Reject,
+    RunStatus,
+    TimeSource,
+    Transition,
+    Trigger,
+)
 from syncer.tables import (
     accounts,
     approvals,
@@ -57,8 +67,13 @@ _HISTORY_COLUMNS = (
     "missing",
 )
 _NO_HASHES = (None, None)
-_state_of = itemgetter(*map(_ROW_COLUMNS.index, _HISTORY_COLUMNS[_HISTORY_COLUMNS.index("name") : -1]))
+_STATE_COLUMNS = _HISTORY_COLUMNS[_HISTORY_COLUMNS.index("name") : -1]
+_state_of = itemgetter(*map(_ROW_COLUMNS.index, _STATE_COLUMNS))
 _TIME_CREATED = _ROW_COLUMNS.index("time_created")
+_AS_NEW_ROW_TELLS = {
+    **{column: column for column in ("id_instance", "account", *_STATE_COLUMNS)},
+    "occurred_at": "time_created",
+}
 
 
 class Base(NamedTuple):
@@ -244,22 +259,29 @@ class Writer:
         new: list[tuple[Any, ...]] = []
         known: list[tuple[Any, ...]] = []
         history: list[tuple[Any, ...]] = []
+        told: list[int] = []  # new instances that were created when their rows say
         for decision in decisions:
             before = mirror.get(decision.id_instance)
+            events = decision.events
             own_hashes = hashes.get(decision.id_instance, _NO_HASHES)
             row = _row_values(decision.row, own_hashes, self._observed_at, self._observed)
             if before is None:
                 new.append(row)
+                if events[0].time_source is TimeSource.UPSTREAM:
+                    told.append(decision.id_instance)
+                    events = events[1:]
             else:
                 known.append(row)
                 if before.account != self._account:
                     self._disturbed.add(before.account)
-            if decision.events:
+            if events:
                 history.extend(
-                    _history_rows(decision, row, self._account, self._run.id, self._observed_at, self._observed)
+                    _history_rows(decision, events, row, self._account, self._run.id, self._observed_at, self._observed)
                 )
         if new:
             bulk.insert(self._connection, instances, _ROW_COLUMNS, new)
+        if told:
+            self._insert_created(told)
         if known:
             bulk.update(self._connection, instances, "id_instance", _ROW_COLUMNS[:-1], known)
         if history:
@@ -267,6 +289,18 @@ class Writer:
         self.created += len(new)
         self.updated += len(known)
         self.transitions.update(str(event.transition) for decision in decisions for event in decision.events)
+
+    def _insert_created(self, ids: Sequence[int]) -> None:
+        """History of new instances that were created when their rows say; the database copies the rows it was given."""
+        values: dict[str, str | int] = {
+            "run_id": self._run.id,
+            "transition": str(Transition.CREATED),
+            "time_source": str(TimeSource.UPSTREAM),
+            "observed_at": self._observed,
+            "changes": "{}",
+            "missing": 0,
+        }
+        bulk.insert_from(self._connection, instance_history, values, instances, _AS_NEW_ROW_TELLS, ids)
 
     def mark(self, hashes: Mapping[int, tuple[int | None, int | None]]) -> None:
         """Give hashes to rows that stay as they are; it changes nothing that one reads."""
@@ -427,13 +461,19 @@ def _row_values(
 
 
 def _history_rows(
-    decision: Decision, row: tuple[Any, ...], account: str, run_id: int, observed_at: datetime, observed: str
+    decision: Decision,
+    events: Sequence[Event],
+    row: tuple[Any, ...],
+    account: str,
+    run_id: int,
+    observed_at: datetime,
+    observed: str,
 ) -> Iterator[tuple[Any, ...]]:
     """In the order of `_HISTORY_COLUMNS`; `row` are the values of the instance's own row, whose forms serve again."""
     told = decision.row.instance
     state = (*_state_of(row), int(decision.row.missing_since is not None))
     previous = bulk.moment(decision.previous_observed_at)
-    for event in decision.events:
+    for event in events:
         occurred_at = event.occurred_at
         changes = "{}"
         if event.changes:

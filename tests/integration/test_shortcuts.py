@@ -160,6 +160,7 @@ def block_bytes(size: int) -> Iterator[None]:
 def small_changes(rows: int) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bulk, "SMALL_CHANGE", rows)
+        patch.setattr(bulk, "FEW_NEW_ROWS", rows)
         yield
 
 
