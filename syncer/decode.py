@@ -49,11 +49,13 @@ _TIME = re.compile(
 )
 _NO_DATE = "0001-01-01"
 _NO_TIME = "0001-01-01T00:00:00"
-_USUAL_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]")
+_USUAL_TIME = re.compile(r"(?!0001-01-01)[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]")
 _NAME_TOO_LONG = "name is longer than 64 KiB"
 
 Scrub = Callable[[str], str]
 Item = TypeVar("Item")
+Shared = tuple[str | None, str | None, str | None, str | None, str | None]
+"""Types, customer and tariff of an instance: texts that many have in common."""
 
 
 class Decoder(NamedTuple):
@@ -141,7 +143,7 @@ def read_plain_json(text: str) -> object:
     return json.loads(text, parse_constant=_refuse_constant, parse_int=_integer, parse_float=_float)
 
 
-def read_told(told: Told, decoder: Decoder, cleaned: dict[str | None, str | None]) -> Instance:
+def read_told(told: Told, decoder: Decoder, cleaned: dict[Shared, Shared]) -> Instance:
     """What `read_item` makes of the same item; raises `BadItem`.
 
     `cleaned` remembers what became of texts that many instances share, and may be emptied at any time.
@@ -157,17 +159,17 @@ def read_told(told: Told, decoder: Decoder, cleaned: dict[str | None, str | None
             text = text.replace(token, REMOVED)
         return decoder.scrub(text)
 
-    def shared(text: str | None) -> str | None:
-        if text in cleaned:
-            return cleaned[text]
-        found = clean(text)
-        if text is None or len(text) < SHORTEST_TOKEN:  # too short to hold the item's own token
-            cleaned[text] = found
-        return found
-
     name = clean(told.name)
     if name is not None and len(name) * 4 > LONGEST_NAME and len(name.encode()) > LONGEST_NAME:
         raise BadItem(_NAME_TOO_LONG)
+    texts = (told.type_instance, told.type_account, told.messenger, told.partner_user_uiid, told.tariff)
+    shared = cleaned.get(texts)
+    if shared is None:
+        type_instance, type_account, messenger, partner_user_uiid, tariff = map(clean, texts)
+        shared = (type_instance, type_account, messenger, partner_user_uiid, tariff)
+        if all(text is None or len(text) < SHORTEST_TOKEN for text in texts):  # too short to hold the item's own token
+            cleaned[texts] = shared
+    type_instance, type_account, messenger, partner_user_uiid, tariff = shared
     extra = "{}"
     if told.api_url is not msgspec.UNSET or told.media_url is not msgspec.UNSET:
         unknown = {"apiUrl": told.api_url, "mediaUrl": told.media_url}
@@ -175,14 +177,14 @@ def read_told(told: Told, decoder: Decoder, cleaned: dict[str | None, str | None
     return Instance(
         told.id_instance,
         name,
-        shared(told.type_instance),
-        shared(told.type_account),
-        shared(told.messenger),
-        shared(told.partner_user_uiid),
+        type_instance,
+        type_account,
+        messenger,
+        partner_user_uiid,
         _moment("timeCreated", told.time_created, offset),
         _moment("timeDeleted", told.time_deleted, offset),
         told.deleted,
-        shared(told.tariff),
+        tariff,
         told.is_free,
         told.is_partner,
         _moment("expirationDate", told.expiration_date, offset),
@@ -412,7 +414,7 @@ def _moment(key: str, value: object, upstream_offset: timedelta) -> datetime | N
     """A naive time is at the upstream's fixed offset; year 1 means none (UPSTREAM, The answer)."""
     if value is None or value == _NO_TIME:
         return None
-    if isinstance(value, str) and _USUAL_TIME.fullmatch(value) and not value.startswith(_NO_DATE):
+    if isinstance(value, str) and _USUAL_TIME.fullmatch(value):
         try:
             return datetime.fromisoformat(f"{value}+00:00") - upstream_offset
         except (ValueError, OverflowError):

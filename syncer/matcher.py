@@ -10,7 +10,7 @@ import msgspec
 from xxhash import xxh3_64_intdigest
 
 from syncer.blocks import OddAnswer
-from syncer.decode import BadItem, Decoder, Told, read_item, read_plain_json, read_told
+from syncer.decode import BadItem, Decoder, Shared, Told, read_item, read_plain_json, read_told
 from syncer.model import Instance, Reject
 from syncer.packed import Hashes, Packed
 
@@ -62,7 +62,7 @@ class Matcher:
             raise OddAnswer
         self._all_hashed = len(hashes) == known.flags.count(0) + known.flags.count(DELETED)
         self._new_ids = array("q")
-        self._cleaned: dict[str | None, str | None] = {}
+        self._cleaned: dict[Shared, Shared] = {}
 
     def take(self, items: Sequence[bytes | msgspec.Raw]) -> None:
         """The next items of the list."""

@@ -43,20 +43,14 @@ def is_auto_renewing(is_partner: bool | None, tariff: str | None) -> bool:
 def decide_new(instance: Instance, observation: Observation) -> Decision:
     """First sight: `created`, and what it already is."""
     observed_at = observation.observed_at
-    events = [_stated(Transition.CREATED, instance.time_created, observed_at, {})]
+    events: tuple[Event, ...] = (_stated(Transition.CREATED, instance.time_created, observed_at, {}),)
     if instance.is_expired:
-        events.append(_stated(Transition.EXPIRED, instance.expiration_date, observed_at, {}))
+        events += (_stated(Transition.EXPIRED, instance.expiration_date, observed_at, {}),)
     if instance.deleted:
-        events.append(_stated(Transition.DELETED, instance.time_deleted, observed_at, {}))
-    row = MirrorRow(
-        account=observation.account,
-        instance=instance,
-        first_seen_at=observed_at,
-        changed_at=observed_at,
-        renewed_at=None,
-        missing_since=None,
-    )
-    return Decision(instance.id_instance, row, _in_stored_order(events), None)
+        events += (_stated(Transition.DELETED, instance.time_deleted, observed_at, {}),)
+    renewed_at = missing_since = None
+    row = MirrorRow(observation.account, instance, observed_at, observed_at, renewed_at, missing_since)
+    return Decision(instance.id_instance, row, events, None)
 
 
 def decide_listed(row: MirrorRow, instance: Instance, observation: Observation) -> Decision:
