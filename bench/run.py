@@ -1,7 +1,8 @@
 """Whole processes beside one another: floor, syncer and peers, on SQLite and PostgreSQL. `make bench` runs it.
 
 Each case is one process that fetches one answer over loopback HTTP; seconds, CPU and peak memory are those of that
-process (PostgreSQL's own are not in them), WAL and rows those of the database. Prints a Markdown table.
+process (PostgreSQL's own are not in them), WAL and rows those of the database. `work` is the time without the start of
+the process, measured in the same run as a process that imports the same packages and ends. Prints a Markdown table.
 """
 
 import argparse
@@ -31,7 +32,8 @@ import postgres
 postgres.SETTINGS = "-c max_connections=50 -c listen_addresses=127.0.0.1 -c shared_buffers=256MB -c max_wal_size=8GB"
 TOKEN = "gac." + "0" * 46
 LONGEST_SECONDS = 600
-IMPORTS = "import httpx, sqlalchemy"
+STARTS = {"syncer": "import httpx, sqlalchemy", "floor": "import http.client, msgspec, xxhash"}
+DRIVERS = {"sqlite": "sqlite3", "postgresql": "psycopg"}
 PEERS = {
     "core": ("core_upsert.py", ["sqlalchemy", "psycopg[binary]"], ("sqlite", "postgresql")),
     "polars": (
@@ -45,6 +47,7 @@ PEERS = {
 CASES = ("first", "same", "rows", "1%", "roll", "keys")
 """In this order: after another order of keys every item's bytes are new, which would burden the case that follows."""
 CASE_WORDS = {
+    "schema": "schema into an empty database",
     "first": "first sync",
     "same": "nothing changed, same body",
     "rows": "nothing changed, other order of rows",
@@ -151,9 +154,9 @@ def syncer_environment(api_url: str, database_url: str) -> dict[str, str]:
     }
 
 
-def command_of(tool: str, url: str, database: Database, pythons: dict[str, Path]) -> list[str]:
+def command_of(case: str, tool: str, url: str, database: Database, pythons: dict[str, Path]) -> list[str]:
     if tool == "syncer":
-        return [sys.executable, "-m", "syncer", "sync"]
+        return [sys.executable, "-m", "syncer", *(("db", "upgrade") if case == "schema" else ("sync",))]
     if tool.startswith("floor"):
         return [sys.executable, str(HERE / "floor.py"), url, database.url, tool.partition(" ")[2]]
     return [str(pythons[tool]), str(HERE / "peers" / PEERS[tool][0]), url, database.url]
@@ -202,9 +205,10 @@ def run(
 ) -> Iterator[tuple[str, Cost]]:
     """All cases of one tool, one after the other on one database."""
     environment = environment_of(tool, server.url, database, folder)
-    for case in CASES:
-        server.show(str(paths[case]))
-        cost = measure(command_of(tool, server.url, database, pythons), environment, database)
+    for case in (*(["schema"] if tool == "syncer" else []), *CASES):
+        if case in paths:
+            server.show(str(paths[case]))
+        cost = measure(command_of(case, tool, server.url, database, pythons), environment, database)
         if cost is None:
             return  # what it was killed at would burden the cases that follow
         yield case, cost
@@ -214,12 +218,12 @@ def median(costs: list[Cost]) -> Cost:
     return Cost(*(None if None in column else statistics.median(column) for column in zip(*costs, strict=True)))  # type: ignore[arg-type, type-var]  # columns of numbers, or of None
 
 
-def seconds_of_imports(repeat: int) -> float:
-    """What a process costs that imports the packages syncer is built on, and does nothing."""
+def seconds_of_start(tool: str, kind: str, repeat: int) -> float:
+    """What a process costs that imports the packages the tool is built on, and does nothing."""
     spent = []
     for _ in range(repeat):
         began = time.monotonic()
-        subprocess.run([sys.executable, "-c", IMPORTS], check=True)
+        subprocess.run([sys.executable, "-c", f"{STARTS[tool]}, {DRIVERS[kind]}"], check=True)
         spent.append(time.monotonic() - began)
     return statistics.median(spent)
 
@@ -239,14 +243,16 @@ def picture(found: dict[tuple[str, str, str], Cost], kind: str, case: str, tools
     )
 
 
-def table(found: dict[tuple[str, str, str], Cost], kinds: list[str], tools: list[str]) -> Iterator[str]:
-    """The figures of one size as Markdown."""
+def table(
+    found: dict[tuple[str, str, str], Cost], kinds: list[str], tools: list[str], starts: dict[tuple[str, str], float]
+) -> Iterator[str]:
+    """The figures of one size as Markdown; `work` is what is left of the seconds without the start of the process."""
     for kind in kinds:
         unit = "kB of WAL" if kind == "postgresql" else "kB of file"
         yield f"\n{kind}\n"
-        yield f"| case | tool | seconds | CPU | peak MB | rows | {unit} | s/floor | CPU/floor | CPU/dlt |"
+        yield f"| case | tool | seconds | CPU | peak MB | rows | {unit} | s/floor | work/floor | s/dlt |"
         yield "|---|---|---|---|---|---|---|---|---|---|"
-        for case in CASES:
+        for case, words in CASE_WORDS.items():
             floor = found.get((kind, "floor hash" if case == "same" else "floor rows", case))
             dlt = found.get((kind, "dlt", case))
             for tool in tools:
@@ -254,12 +260,15 @@ def table(found: dict[tuple[str, str, str], Cost], kinds: list[str], tools: list
                 if cost is None:
                     continue
                 to_floor = f"{cost.seconds / floor.seconds:.2f}" if floor else ""
-                cpu_to_floor = f"{cost.cpu / floor.cpu:.2f}" if floor else ""
-                to_dlt = f"{cost.cpu / dlt.cpu:.3f}" if dlt else ""
+                start = starts.get((tool.partition(" ")[0], kind))
+                work = ""
+                if floor and start is not None:
+                    work = f"{(cost.seconds - start) / (floor.seconds - starts['floor', kind]):.2f}"
+                to_dlt = f"{cost.seconds / dlt.seconds:.3f}" if dlt else ""
                 rows = "" if cost.rows is None else str(int(cost.rows))
                 yield (
-                    f"| {CASE_WORDS[case]} | {tool} | {cost.seconds:.2f} | {cost.cpu:.2f} | {cost.peak_mb:.0f} "
-                    f"| {rows} | {cost.written_kb:.0f} | {to_floor} | {cpu_to_floor} | {to_dlt} |"
+                    f"| {words} | {tool} | {cost.seconds:.2f} | {cost.cpu:.2f} | {cost.peak_mb:.0f} "
+                    f"| {rows} | {cost.written_kb:.0f} | {to_floor} | {work} | {to_dlt} |"
                 )
 
 
@@ -276,7 +285,12 @@ def main() -> None:
     pythons = install_peers([tool for tool in wanted.tools if tool in PEERS])
     tools = [tool for tool in wanted.tools if tool not in PEERS or tool in pythons]
     machine = f"Python {platform.python_version()}, {os.cpu_count()} cores, seed {wanted.seed}"
-    lines = [f"{machine}, medians of {wanted.repeat}; `{IMPORTS}` alone: {seconds_of_imports(5):.2f} s"]
+    starts = {(tool, kind): seconds_of_start(tool, kind, 5) for tool in STARTS for kind in wanted.databases}
+    lines = [f"{machine}, medians of {wanted.repeat}"]
+    lines += [
+        f"- start of {tool} on {kind}, `{STARTS[tool]}, {DRIVERS[kind]}`: {seconds:.2f} s"
+        for (tool, kind), seconds in starts.items()
+    ]
     pg = postgres.start() if "postgresql" in wanted.databases else None
     server = estate.Server()
     try:
@@ -301,7 +315,7 @@ def main() -> None:
                                 shutil.rmtree(folder / "dlt", ignore_errors=True)
             lines.append(f"\n## {size:,} instances, {megabytes:.0f} MB")
             medians = {key: median(costs) for key, costs in found.items()}
-            lines += table(medians, wanted.databases, tools)
+            lines += table(medians, wanted.databases, tools, starts)
             lines += [
                 picture(medians, kind, case, tools, size) for kind in wanted.databases for case in wanted.pictures
             ]
