@@ -148,7 +148,7 @@ OF_ONE = {
     ("held_answers", "run_id"): "the run that was held",
     ("approvals", "run_id"): "the held run that was approved",
     ("held_sets", "missing"): "ascending ids as a JSON array",
-    ("leases", "started_at"): "when the account's last run began",
+    ("leases", "started_at"): "when the account's last scheduled run began",
     ("bi_daily", "created"): "instances created that day",
     ("bi_daily", "deleted"): "instances deleted that day",
     ("bi_daily", "live"): "at the end of the day",

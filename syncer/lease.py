@@ -58,7 +58,9 @@ def database_now(connection: Connection) -> datetime:
 def take(connection: Connection, account: str, holder: str, schedule: Schedule | None) -> Taken | HeldBy | NotDue:
     """Take the account's lease if it is free, and, where a schedule is given, if the account is due.
 
-    The lease lasts `LEASE`; `beat` renews it. A row from the future, left by a clock that was set back, binds nobody.
+    Only runs of a schedule count for when the next one is due, so that a daemon that starts after a manual run makes
+    its own. The lease lasts `LEASE`; `beat` renews it. A row from the future, left by a clock that was set back,
+    binds nobody.
     """
     insert_if_new(connection, accounts, {"account": account})
     insert_if_new(connection, leases, {"account": account})
@@ -70,10 +72,11 @@ def take(connection: Connection, account: str, holder: str, schedule: Schedule |
         due = schedule.due(row.started_at)
         if now < due - schedule.tolerance:
             return NotDue((due - now).total_seconds())
+    started_at = now if schedule is not None else row.started_at
     connection.execute(
         update(leases)
         .where(leases.c.account == account)
-        .values(holder=holder, started_at=now, beat_at=now, expires_at=now + LEASE)
+        .values(holder=holder, started_at=started_at, beat_at=now, expires_at=now + LEASE)
     )
     return Taken()
 

@@ -253,7 +253,7 @@ def print_status(
         out.print(
             table(
                 "Daemons",
-                ("account", "under way in", "last beat", "last run began", "next run"),
+                ("account", "under way in", "last beat", "last scheduled run", "next run"),
                 (
                     (
                         lease["account"],

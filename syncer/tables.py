@@ -265,7 +265,7 @@ leases = Table(
     Column("expires_at", UtcDateTime),
     CheckConstraint("(holder IS NULL) = (expires_at IS NULL)", name="held_until"),
 )
-"""Which process runs an account now, and when its last run began; all times by the database's clock."""
+"""Which process runs an account now, and when its last scheduled run began; all times by the database's clock."""
 
 instance_tokens = Table(
     "instance_tokens",

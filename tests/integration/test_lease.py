@@ -132,6 +132,14 @@ def test_a_manual_run_need_not_be_due(one: Keeper, two: Keeper) -> None:
     two.release("default")
 
 
+def test_a_manual_run_delays_no_scheduled_one(one: Keeper, two: Keeper) -> None:
+    one.take("default")
+    one.release("default")
+
+    assert Taken() == two.take("default", HOURLY)
+    two.release("default")
+
+
 def test_a_row_from_the_future_binds_nobody(mirror: Mirror, one: Keeper, two: Keeper) -> None:
     """It was written before the database's clock was set back."""
     one.take("default", HOURLY)
