@@ -14,9 +14,9 @@ SHORTEST_TOKEN = 20
 
 _SHAPES = re.compile(
     r"gac\.[0-9A-Za-z]{16,}"  # partner token (UPSTREAM, The call)
-    r"|(?<![0-9A-Za-z])[0-9A-Fa-f]{50}(?![0-9A-Za-z])"  # apiTokenInstance (UPSTREAM, The answer)
     r"|(?<=partner/getInstances/)(?!\{partnerToken\})[^\s\"'<>?#]+"
     r"|(?<=apiTokenInstance)[\\\"']*\s*[:=]\s*[\\\"']*[^\s\"'\\,}&]+"
+    r"|(?P<hex>[0-9A-Fa-f]{50,})"  # apiTokenInstance (UPSTREAM, The answer), whatever it was pasted to
 )
 
 _ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})|\\([\"'\\/])")
@@ -47,7 +47,7 @@ class Scrubber:
         for secret, plain_secret in self._secrets.items():
             if plain_secret in plain:
                 text = _any_spelling(secret).sub(REMOVED, text)
-        return _SHAPES.sub(REMOVED, text)
+        return _SHAPES.sub(_without_token, text)
 
     def fingerprint(self) -> str:
         """The same for the same secrets, whatever the order in which they were learned."""
@@ -55,6 +55,11 @@ class Scrubber:
 
     def __repr__(self) -> str:
         return "Scrubber()"
+
+
+def _without_token(found: re.Match[str]) -> str:
+    is_long_number = found["hex"] is not None and len(found["hex"]) > 50 and found["hex"].isdecimal()
+    return found["hex"] if is_long_number else REMOVED
 
 
 def _without_escapes(text: str) -> str:

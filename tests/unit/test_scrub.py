@@ -32,9 +32,13 @@ def test_every_spelling_of_a_secret_is_removed(spelling: str) -> None:
     "text",
     [
         f"token {api_token(1)}",
+        f"pre{api_token(1)}post",
+        f"shop{api_token(1)}x",
         f'{{"apiTokenInstance": "short"}} {api_token(2)}',
         f"https://h/partner/getInstances/{quote('unknown token')}",
         f"gac.{'0d' * 23}",
+        "1" * 50,
+        f"https://h/partner/getInstances/{'1' * 60}",
     ],
 )
 def test_what_is_shaped_like_a_token_is_removed_though_nobody_named_it(text: str) -> None:
@@ -50,6 +54,7 @@ def test_what_is_shaped_like_a_token_is_removed_though_nobody_named_it(text: str
         "",
         "run finished",
         "apiTokenInstance is not a string",
+        "9" * 51,
         "https://api.green-api.com/partner/getInstances/{partnerToken}",
     ],
 )
