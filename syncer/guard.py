@@ -29,9 +29,10 @@ class Hold(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """An answer beside its account's rows, in figures: rows that were listed, live ones of them, those seen again.
+    """An answer beside its account's rows, in figures: rows that were listed before, and live ones of them.
 
-    `listed` counts the answer's items; `missing` are the live instances that it lacks, ascending.
+    `seen` are the account's rows that the answer lists, also those that were missing. `listed` counts the answer's
+    items; `missing` are the live instances that it lacks, ascending.
     """
 
     present: int
@@ -55,7 +56,8 @@ def examine(
     `approved` are the sets of instances whose loss has been approved and not yet used; an answer that lacks no live
     instance outside one of them passes. Deleted instances that are purged never count.
     """
-    of_account = [row for row in mirror.values() if row.account == account and row.missing_since is None]
+    of_account = [row for row in mirror.values() if row.account == account]
+    present = [row for row in of_account if row.missing_since is None]
     seen = sum(
         1
         for row in of_account
@@ -63,8 +65,8 @@ def examine(
     )
     return judge(
         Standing(
-            present=len(of_account),
-            live=sum(1 for row in of_account if not row.instance.deleted),
+            present=len(present),
+            live=sum(1 for row in present if not row.instance.deleted),
             seen=seen,
             listed=listing.listed,
             missing=tuple(row.instance.id_instance for row in differences.absent if not row.instance.deleted),

@@ -47,6 +47,7 @@ class Matcher:
         self.differing = Packed()
         self.rejects: list[Reject] = []
         self.proves_absence = True
+        self.returned = 0  # rows that were missing and are listed
         self.sealed_tokens: dict[int, bytes] = {}
         self._known = known
         self._decoder = decoder
@@ -191,7 +192,9 @@ class Matcher:
         if self._is_seen(index):
             raise OddAnswer
         self._seen[index] = 1
-        if self._awaited is not None and not self._known.flags[index] & MISSING:
+        if self._known.flags[index] & MISSING:
+            self.returned += 1
+        elif self._awaited is not None:
             self._awaited.discard(self._known.item_hashes[index])
         return index
 

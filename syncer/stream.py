@@ -53,8 +53,8 @@ class Reading(NamedTuple):
     """An answer that was read: its size and digest, and what of it differs from what is known.
 
     `whole` is the body where it is small or no list. Of an `odd` answer only these four say anything.
-    `unseen` are the rows, by index, that are listed in the mirror and not in the answer.
-    `seed` is that of the hashes in `differing`.
+    `unseen` are the rows, by index, that are listed in the mirror and not in the answer; `returned` counts those that
+    were missing and are listed. `seed` is that of the hashes in `differing`.
     `again` says that it would not be odd if it were read without regard to the quiet answer.
     """
 
@@ -69,6 +69,7 @@ class Reading(NamedTuple):
     sealed_tokens: Mapping[int, bytes] = {}
     known: Known = Known(array("q"), array("Q"), array("Q"), bytearray())
     unseen: "array[int]" = array("q")
+    returned: int = 0
     seed: int = 0
     mark: QuietMark | None = None
     again: bool = False
@@ -130,6 +131,7 @@ def read(
         sealed_tokens=matcher.sealed_tokens,
         known=known,
         unseen=unseen,
+        returned=matcher.returned,
         seed=seed,
         mark=body.mark(matcher.position),
     )

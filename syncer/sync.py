@@ -219,7 +219,7 @@ def _apply_differences(
         guard.Standing(
             present=present,
             live=live,
-            seen=present - len(reading.unseen),
+            seen=present - len(reading.unseen) + reading.returned,
             listed=reading.listed,
             missing=tuple(known.ids[index] for index in reading.unseen if not known.flags[index]) if absent else (),
         ),

@@ -51,7 +51,7 @@ class ContractModel:
         lost = [key for key in gone if key in live]
         if (
             (not items and live)
-            or (items and listed and not (seen & listed))
+            or (items and listed and not (seen & self.rows.keys()))
             or len(lost) > max(3, len(live) * 5 / 100)
         ):
             return "held"

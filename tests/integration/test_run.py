@@ -271,6 +271,13 @@ def test_a_plausible_loss_passes(mirror: Mirror, listed: int, answer: list[int])
     assert mirror.observe([item(number) for number in answer]).exit_code == 0
 
 
+def test_an_answer_of_nothing_but_what_returned_is_no_foreign_one(mirror: Mirror) -> None:
+    for numbers in ((1, 2), (2,), (1,)):
+        report = mirror.observe([item(number) for number in numbers])
+
+    assert {"reappeared": 1, "vanished": 1} == report.transitions
+
+
 def test_deleted_instances_that_are_purged_never_count(mirror: Mirror) -> None:
     mirror.observe([item(number, deleted=number > 1) for number in range(1, 20)])
 

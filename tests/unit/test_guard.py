@@ -26,9 +26,15 @@ def mirror_of(items: list[dict[str, Any]]) -> dict[int, MirrorRow]:
 
 
 def judged(
-    before: list[dict[str, Any]], after: list[Any], share: str = "5/100", approved: list[set[int]] | None = None
+    before: list[dict[str, Any]],
+    after: list[Any],
+    share: str = "5/100",
+    approved: list[set[int]] | None = None,
+    missing: int | None = None,
 ) -> Hold | None:
     mirror = mirror_of(before)
+    if missing is not None:
+        mirror[missing] = mirror[missing]._replace(missing_since=START)
     listing = decode(body(after), ACCOUNT.decoder)
     differences = diff(
         mirror, listing, account="default", observed_at=START + timedelta(hours=1), expiry_grace=ACCOUNT.expiry_grace
@@ -66,6 +72,10 @@ def test_an_answer_is_held_for_its_reason(before: list[Any], after: list[Any], r
     hold = judged(before, after)
 
     assert reason == (hold.reason if hold else None)
+
+
+def test_an_instance_that_returns_is_of_this_account_though_nothing_else_is_listed() -> None:
+    assert judged(ESTATE[:2], ESTATE[:1], missing=1) is None
 
 
 def test_an_approval_lets_the_same_loss_or_less_pass_and_nothing_larger() -> None:
