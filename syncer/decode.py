@@ -48,8 +48,7 @@ _TIME = re.compile(
     r"(?:\.([0-9]{1,9}))?(Z|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])?"
 )
 _NO_DATE = "0001-01-01"
-_NO_TIME = "0001-01-01T00:00:00"
-_USUAL_TIME = re.compile(r"(?!0001-01-01)[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]")
+_USUAL_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]")
 _NAME_TOO_LONG = "name is longer than 64 KiB"
 
 Scrub = Callable[[str], str]
@@ -412,7 +411,7 @@ def _time(item: dict[str, Any], key: str, upstream_offset: timedelta) -> datetim
 
 def _moment(key: str, value: object, upstream_offset: timedelta) -> datetime | None:
     """A naive time is at the upstream's fixed offset; year 1 means none (UPSTREAM, The answer)."""
-    if value is None or value == _NO_TIME:
+    if value is None or (isinstance(value, str) and value.startswith(_NO_DATE)):
         return None
     if isinstance(value, str) and _USUAL_TIME.fullmatch(value):
         try:
@@ -423,8 +422,6 @@ def _moment(key: str, value: object, upstream_offset: timedelta) -> datetime | N
     if match is None:
         raise BadItem(f"{key} is not a time such as 2022-06-03T18:39:44")
     day, clock, fraction, zone = match.groups()
-    if day == _NO_DATE:
-        return None
     try:
         moment = datetime.fromisoformat(f"{day}T{clock}.{(fraction or '')[:6]:0<6}")
         return moment.replace(tzinfo=timezone(_offset(zone) if zone else upstream_offset)).astimezone(UTC)
