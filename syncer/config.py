@@ -181,7 +181,7 @@ def load(
     return Settings(
         database_url=_database_url(sources),
         upstream_offset=sources.read("upstream_offset", _offset),
-        expiry_grace=sources.read("expiry_grace", parse_duration),
+        expiry_grace=sources.read("expiry_grace", _grace),
         guard_vanished=sources.read("guard_vanished", _share),
         timeout=sources.read("timeout", parse_duration),
         max_body=sources.read("max_body", _size),
@@ -193,6 +193,11 @@ def load(
         token_key=parse_key(token_key[1]().strip()) if token_key else None,
         accounts=_accounts(sources, document.get("accounts"), zone),
     )
+
+
+def _grace(text: str) -> timedelta:
+    """A duration, or none at all: `0s`."""
+    return timedelta() if re.fullmatch("0[smhd]?", text.strip()) else parse_duration(text)
 
 
 def _database_url(sources: _Sources) -> URL:

@@ -46,6 +46,12 @@ def test_the_defaults_are_those_of_the_contract(tmp_path: Path) -> None:
     assert (timedelta(seconds=180), 2**30, True) == (settings.timeout, settings.max_body, settings.auto_migrate)
 
 
+def test_the_grace_alone_may_be_nothing(tmp_path: Path) -> None:
+    assert timedelta() == load(tmp_path, EXPIRY_GRACE="0s").expiry_grace
+    with pytest.raises(ConfigurationError, match="SYNCER_TIMEOUT"):
+        load(tmp_path, TIMEOUT="0s")
+
+
 def test_a_flag_goes_before_the_environment_before_the_file(tmp_path: Path) -> None:
     (tmp_path / "syncer.toml").write_text('timeout = "3s"\nexpiry_grace = "3m"\nguard_vanished = "3%"\n')
 
