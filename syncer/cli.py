@@ -277,7 +277,12 @@ def probe(context: Context, account_name: str | None, as_json: bool) -> int:
             headers.update(told)
 
         began = time.monotonic()
-        answer = runs.fetcher(account, keep_last)(b"".join)
+        try:
+            answer = runs.fetcher(account, keep_last)(b"".join)
+        except SyncerError as error:
+            exit_codes.append(_complain(str(error), error.exit_code))
+            documents.append({"account": account.name, "error_kind": error.kind, "error": context.scrub(str(error))})
+            continue
         document = shape.examine(
             answer.body,
             headers,

@@ -179,3 +179,16 @@ def test_probe_shows_an_error_object_and_ends_with_its_code(run_syncer: RunSynce
     assert done.returncode == 4
     assert "code" in done.stdout
     assert "check the partner token" in done.stderr
+
+
+def test_probe_goes_on_after_an_account_that_fails(run_syncer: RunSyncer, tmp_path: Path) -> None:
+    with FaultServer([fault.respond(400, b"no")]) as refusing, FaultServer([fault.json_list([item(1)])]) as upstream:
+        (tmp_path / "syncer.toml").write_text(
+            f'[accounts.one]\ntoken_env = "ONE"\napi_url = "{refusing.url}"\n'
+            f'[accounts.two]\ntoken_env = "TWO"\napi_url = "{upstream.url}"\n'
+        )
+        done = run_syncer("probe", "--json", env={"ONE": PARTNER_TOKEN, "TWO": f"{PARTNER_TOKEN}2"})
+
+    probes = json.loads(done.stdout)["probes"]
+    assert (4, ["one", "two"]) == (done.returncode, [probe["account"] for probe in probes])
+    assert ("refused", True) == (probes[0]["error_kind"], "keys" in probes[1])
