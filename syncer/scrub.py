@@ -12,12 +12,13 @@ DEEPEST_ENCODING = 4  # times that a text is taken to have been encoded
 SHORTEST_TOKEN = 20
 """Characters; no text shorter than this can hold a token by shape."""
 
-_SHAPES = re.compile(
+_NAMES = ("gac.", "partner/getInstances/", "apiTokenInstance")
+_NAMED_TOKEN = re.compile(
     r"gac\.[0-9A-Za-z]{16,}"  # partner token (UPSTREAM, The call)
     r"|(?<=partner/getInstances/)(?!\{partnerToken\})[^\s\"'<>?#]+"
     r"|(?<=apiTokenInstance)[\\\"']*\s*[:=]\s*[\\\"']*[^\s\"'\\,}&]+"
-    r"|(?P<hex>[0-9A-Fa-f]{50,})"  # apiTokenInstance (UPSTREAM, The answer), whatever it was pasted to
 )
+_HEX_TOKEN = re.compile(r"[0-9A-Fa-f]{50,}")  # apiTokenInstance (UPSTREAM, The answer), whatever it was pasted to
 
 _ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})|\\([\"'\\/])")
 
@@ -47,7 +48,10 @@ class Scrubber:
         for secret, plain_secret in self._secrets.items():
             if plain_secret in plain:
                 text = _any_spelling(secret).sub(REMOVED, text)
-        return _SHAPES.sub(_without_token, text)
+        # To look for a word is a hundred times as quick as the pattern, and few texts have one.
+        if any(name in text for name in _NAMES):
+            text = _NAMED_TOKEN.sub(REMOVED, text)
+        return _HEX_TOKEN.sub(_unless_number, text)
 
     def fingerprint(self) -> str:
         """The same for the same secrets, whatever the order in which they were learned."""
@@ -57,9 +61,8 @@ class Scrubber:
         return "Scrubber()"
 
 
-def _without_token(found: re.Match[str]) -> str:
-    is_long_number = found["hex"] is not None and len(found["hex"]) > 50 and found["hex"].isdecimal()
-    return found["hex"] if is_long_number else REMOVED
+def _unless_number(found: re.Match[str]) -> str:
+    return found[0] if len(found[0]) > 50 and found[0].isdecimal() else REMOVED
 
 
 def _without_escapes(text: str) -> str:

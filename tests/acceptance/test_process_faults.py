@@ -91,8 +91,8 @@ def test_a_process_without_descriptors_ends_in_words(environment: dict[str, str]
 
 
 def test_a_process_without_memory_changes_nothing(environment: dict[str, str], tmp_path: Path) -> None:
-    room = 400 * 2**20
-    big = [item(number, name="y" * 60_000) for number in range(1, 4000)]
+    room = 250 * 2**20
+    big = [item(number, name="y" * 60_000) for number in range(1, 2500)]
 
     done = sync_under(environment, tmp_path, lambda: resource.setrlimit(resource.RLIMIT_AS, (room, room)), big)
 
