@@ -16,7 +16,7 @@ demo: .venv/installed  ## the product in one command, no token needed
 	$(BIN)/syncer demo
 
 test: .venv/installed  ## all tests, on real SQLite and real PostgreSQL
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist load --maxschedchunk 2
 
 check: .venv/installed  ## lint, format, types, imports, schema and its reference
 	$(BIN)/ruff check .

@@ -141,6 +141,11 @@ class _EveryWord(logging.Formatter):
         return super().format(record) + (f" {fields}" if fields else "")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long ones first, so that no worker is left alone with one at the end."""
+    items.sort(key=lambda item: "proof" not in item.path.parts)
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Keep what a test printed for the search at the end."""
     for name, text in report.sections:
