@@ -285,7 +285,8 @@ def _accounts(sources: _Sources, tables: object, zone: ZoneInfo) -> tuple[Accoun
     if tables is None:
         called, read = sources.secret("partner_token") or ("SYNCER_PARTNER_TOKEN", _not_set)
         name: str = sources.read("account", _account_name)
-        return (AccountSettings(name, api_url, schedule, called, _token_reader(called, read)),)
+        remedy = "set SYNCER_PARTNER_TOKEN or SYNCER_PARTNER_TOKEN_FILE"
+        return (AccountSettings(name, api_url, schedule, called, _token_reader(called, read, remedy)),)
     if not isinstance(tables, dict) or not tables or not all(isinstance(table, dict) for table in tables.values()):
         raise ConfigurationError(f"accounts in {CONFIG_FILE}: write one table per account, [accounts.NAME]")
     found = []
@@ -299,6 +300,7 @@ def _accounts(sources: _Sources, tables: object, zone: ZoneInfo) -> tuple[Accoun
             if not isinstance(value, str):
                 raise ConfigurationError(f"{key} in {where}: it must be a string")
         called = f"{'token_file' if 'token_file' in table else 'token_env'} in {where}"
+        remedy = f"set {table['token_env']}" if "token_env" in table else "write the token into that file"
         found.append(
             AccountSettings(
                 _checked(f"accounts in {CONFIG_FILE}", _account_name, name),
@@ -307,7 +309,7 @@ def _accounts(sources: _Sources, tables: object, zone: ZoneInfo) -> tuple[Accoun
                 if "schedule" in table
                 else schedule,
                 called,
-                _token_reader(called, _account_token(called, table, own.environment)),
+                _token_reader(called, _account_token(called, table, own.environment), remedy),
             )
         )
     return tuple(found)
@@ -331,13 +333,11 @@ def _not_set() -> str:
     return ""
 
 
-def _token_reader(called: str, read: Callable[[], str]) -> Callable[[], str]:
+def _token_reader(called: str, read: Callable[[], str], remedy: str) -> Callable[[], str]:
     def read_token() -> str:
         token = read().strip()
         if not token:
-            raise ConfigurationError(
-                f"{called}: no partner token is set; set SYNCER_PARTNER_TOKEN or SYNCER_PARTNER_TOKEN_FILE"
-            )
+            raise ConfigurationError(f"{called}: no partner token is set; {remedy}")
         if any(character.isspace() or not character.isprintable() for character in token):
             raise ConfigurationError(f"{called}: white space or a control character is inside the token; copy it again")
         if not token.strip("."):

@@ -202,7 +202,7 @@ def test_a_secret_file_that_everybody_may_read_is_refused(tmp_path: Path) -> Non
             "token_fil in [accounts.a]: there is no such setting; did you mean token_file?",
         ),
         ("[accounts.a]\n", "[accounts.a]: it needs either token_file or token_env"),
-        ("[accounts.a]\ntoken_env = 'NOT_SET'", "token_env in [accounts.a]: no partner token is set"),
+        ("[accounts.a]\ntoken_env = 'NOT_SET'", "token_env in [accounts.a]: no partner token is set; set NOT_SET"),
         ("[accounts.a]\ntoken_env='X'\nschedule='x'", "schedule in [accounts.a]: 'x' is no duration"),
     ],
 )
