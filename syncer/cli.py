@@ -386,7 +386,10 @@ def fake_api(scenario: str, port: int, host: str) -> None:
 
 
 @cli.command("demo")
-@click.option("--database", type=click.Path(path_type=Path), default=Path("demo.db"), show_default=True)
+@click.option(
+    "--database", type=click.Path(path_type=Path), default=Path("demo.db"), show_default=True,
+    help="The SQLite file to write; that of an earlier demo is replaced.",
+)  # fmt: skip
 def demo_command(database: Path) -> None:
     """See syncer at work, no token needed. It polls a fake API over simulated days and shows what it knows then."""
     from syncer import demo

@@ -1,6 +1,7 @@
 """The real program against a real server, as its user meets it: results, exit codes, one clear line (CONTRACT 2)."""
 
 import json
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from builders import item, paid
 from canary import WEIRD_PARTNER_TOKEN, find_secrets
 from conftest import RunSyncer
 from fault_server import Behaviour, FaultServer
+from mirror import Mirror
 from sqlalchemy import text
 
 from syncer import database
@@ -333,3 +335,30 @@ def test_the_demo_shows_estate_history_runs_and_queries_that_work(run_syncer: Ru
     connection.close()
     assert len(queries) == 2
     assert time.monotonic() - began < 60
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("thesis.txt", "demo: thesis.txt is there, and no demo made it; name another file: --database FILE"),
+        ("syncer.db", "demo: syncer.db is there, and no demo made it"),
+        ("folder", "demo: folder is there, and no demo made it"),
+        ("nowhere/x.db", "demo: there is no folder nowhere; create it, or name another file"),
+        ("", "demo: . is there, and no demo made it"),
+    ],
+)
+def test_the_demo_replaces_nothing_but_a_demo(
+    run_syncer: RunSyncer, tmp_path: Path, sqlite_template: Path, place: str, words: str
+) -> None:
+    """A mirror's history cannot be fetched again."""
+    (tmp_path / "thesis.txt").write_text("chapter one")
+    (tmp_path / "folder").mkdir()
+    shutil.copy(sqlite_template, tmp_path / "syncer.db")
+    Mirror(f"sqlite:///{tmp_path}/syncer.db").observe([item(1)])
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+
+    done = run_syncer("demo", "--database", place)
+
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+    assert words in done.stderr
+    assert before == {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
