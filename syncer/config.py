@@ -229,7 +229,7 @@ def read_secret_file(called: str, path: Path) -> str:
     else:
         if not mode & stat.S_IROTH:
             return text
-        problem = "everybody may read it; run: chmod 600"
+        problem = f"everybody may read it; run: chmod 600 {path}"
     raise ConfigurationError(f"{called}: reading the secret file {path}: {problem}")
 
 
@@ -280,15 +280,17 @@ def _accounts(sources: _Sources, tables: object, zone: ZoneInfo) -> tuple[Accoun
     if tables is None:
         called, read = sources.secret("partner_token") or ("SYNCER_PARTNER_TOKEN", _not_set)
         name: str = sources.read("account", _account_name)
-        return (AccountSettings(name, api_url, schedule, called, _token_reader(called, read)),)
+        remedy = "set SYNCER_PARTNER_TOKEN, or write it into the file of SYNCER_PARTNER_TOKEN_FILE"
+        return (AccountSettings(name, api_url, schedule, called, _token_reader(called, read, remedy)),)
     if not isinstance(tables, dict) or not tables or not all(isinstance(table, dict) for table in tables.values()):
         raise ConfigurationError(f"accounts in {CONFIG_FILE}: write one table per account, [accounts.NAME]")
     found = []
     for name, table in tables.items():
         where = f"[accounts.{name}]"
         _refuse_unknown(table, list(ACCOUNT_KEYS), where)
-        own = _Sources({}, sources.environment, {})
-        if ("token_file" in table) == ("token_env" in table):
+        if "token_file" in table and "token_env" in table:
+            raise ConfigurationError(f"{where}: it has both token_file and token_env; keep one")
+        if "token_file" not in table and "token_env" not in table:
             raise ConfigurationError(f"{where}: it needs either token_file or token_env")
         for key, value in table.items():
             if not isinstance(value, str):
@@ -302,7 +304,7 @@ def _accounts(sources: _Sources, tables: object, zone: ZoneInfo) -> tuple[Accoun
                 if "schedule" in table
                 else schedule,
                 called,
-                _token_reader(called, _account_token(called, table, own.environment)),
+                _account_token(called, table, sources.environment),
             )
         )
     return tuple(found)
@@ -310,8 +312,10 @@ def _accounts(sources: _Sources, tables: object, zone: ZoneInfo) -> tuple[Accoun
 
 def _account_token(called: str, table: Mapping[str, str], environment: Mapping[str, str]) -> Callable[[], str]:
     if "token_file" in table:
-        return lambda: read_secret_file(called, Path(table["token_file"]))
-    return lambda: environment.get(table["token_env"], "")
+        path = Path(table["token_file"])
+        return _token_reader(called, lambda: read_secret_file(called, path), f"write it into {path}")
+    variable = table["token_env"]
+    return _token_reader(called, lambda: environment.get(variable, ""), f"set the variable {variable}")
 
 
 def _checked(called: str, parse: Callable[[str], Any], text: str) -> Any:
@@ -326,13 +330,13 @@ def _not_set() -> str:
     return ""
 
 
-def _token_reader(called: str, read: Callable[[], str]) -> Callable[[], str]:
+def _token_reader(called: str, read: Callable[[], str], remedy: str) -> Callable[[], str]:
+    """What reads a token and refuses what is none; `remedy` is told where there is nothing."""
+
     def read_token() -> str:
         token = read().strip()
         if not token:
-            raise ConfigurationError(
-                f"{called}: no partner token is set; set SYNCER_PARTNER_TOKEN or SYNCER_PARTNER_TOKEN_FILE"
-            )
+            raise ConfigurationError(f"{called}: no partner token is set; {remedy}")
         if any(character.isspace() or not character.isprintable() for character in token):
             raise ConfigurationError(f"{called}: white space or a control character is inside the token; copy it again")
         if not token.strip("."):
