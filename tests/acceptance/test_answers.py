@@ -143,6 +143,7 @@ def test_rates_price_the_bill_from_their_day(run_syncer: RunSyncer, estate: Mirr
         (("export", "bi_dayly"), "did you mean bi_daily?"),
         (("export", "instances"), "there is no view"),
         (("export", "bi_daily", "--format", "xlsx"), "--format: 'xlsx' is none of csv, jsonl, parquet"),
+        (("export", "bi_daily", "-o", "x.xlsx"), "the ending of x.xlsx is none of csv, jsonl, parquet; name the format"),
         (("export", "bi_daily", "-o", "/nowhere/x.csv"), "writing /nowhere/x.csv: No such file"),
         (("export", "bi_daily", "-o", "."), "writing .: it names no file"),
         (("report", "--html", ""), "writing .: it names no file"),
