@@ -184,7 +184,7 @@ USAGE: dict[str, tuple[list[str], dict[str, str], int, str]] = {
     "an id beyond all ids": (["history", str(2**63)], {}, 2, "is no instance's id such as"),
     "a time before all time": (["history", "--since", "0001-01-01T00:00:00+03:00"], {}, 2, "is no time such as"),
     "no such transition": (["history", "--transition", "gone"], {}, 2, "'gone' is not one of"),
-    "no database yet": (["status"], {}, 8, "no syncer tables yet; run: syncer db upgrade"),
+    "no database yet": (["status"], {}, 8, "/syncer.db: there is no such file, so no syncer tables yet; run: syncer db upgrade"),
     "migration switched off": (["sync"], {"SYNCER_AUTO_MIGRATE": "false"}, 8, "run: syncer db upgrade"),
     "no such folder": (["db", "upgrade"], {"SYNCER_DATABASE_URL": "sqlite:////nowhere/x.db"}, 8, "create the folder"),
     "no server": (["db", "upgrade"], {"SYNCER_DATABASE_URL": "postgresql://u:pw@127.0.0.1:9/d"}, 8, "is it running"),
