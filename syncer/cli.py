@@ -277,7 +277,11 @@ def probe(context: Context, account_name: str | None, as_json: bool) -> int:
             headers.update(told)
 
         began = time.monotonic()
-        answer = runs.fetcher(account, keep_last)(b"".join)
+        try:
+            answer = runs.fetcher(account, keep_last)(b"".join)
+        except SyncerError as error:
+            exit_codes.append(_complain(f"{account.name}: {error}", error.exit_code))
+            continue
         document = shape.examine(
             answer.body,
             headers,
@@ -294,7 +298,7 @@ def probe(context: Context, account_name: str | None, as_json: bool) -> int:
         try:
             decode(answer.body, runs.account(account).decoder)
         except SyncerError as error:
-            exit_codes.append(_complain(str(error), error.exit_code))
+            exit_codes.append(_complain(f"{account.name}: {error}", error.exit_code))
     if as_json:
         render.print_json({"probes": documents})
     return next(iter(exit_codes), 0)

@@ -179,3 +179,15 @@ def test_probe_shows_an_error_object_and_ends_with_its_code(run_syncer: RunSynce
     assert done.returncode == 4
     assert "code" in done.stdout
     assert "check the partner token" in done.stderr
+
+
+def test_probe_goes_on_past_an_account_that_is_refused(run_syncer: RunSyncer, tmp_path: Path) -> None:
+    (tmp_path / "syncer.toml").write_text(
+        '[accounts.south]\ntoken_env = "SOUTH"\n[accounts.north]\ntoken_env = "NORTH"\n'
+    )
+    with FaultServer([fault.respond(401), fault.json_list([item(1)])]) as upstream:
+        tokens = {"SOUTH": "gac.south", "NORTH": "gac.north"}
+        done = run_syncer("probe", "--json", env=tokens | {"SYNCER_API_URL": upstream.url})
+
+    assert (4, ["north"]) == (done.returncode, [probe["account"] for probe in json.loads(done.stdout)["probes"]])
+    assert done.stderr.startswith("syncer: south: calling the upstream: it answered HTTP 401")
