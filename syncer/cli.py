@@ -234,6 +234,7 @@ def doctor(context: Context, account_name: str | None, as_json: bool) -> int:
     """Check settings, upstream, database, schema and clock. Each finding has its remedy."""
     from syncer import config, render
     from syncer import doctor as examination
+    from syncer.runs import log_try
 
     found = []
     for finding in examination.examine(
@@ -245,6 +246,7 @@ def doctor(context: Context, account_name: str | None, as_json: bool) -> int:
         unknown_variables=config.unknown_variables(config.environment()),
         stop=threading.Event(),
         clock=now,
+        on_try=log_try,
     ):
         found.append(finding)
         if not as_json:

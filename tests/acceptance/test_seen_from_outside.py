@@ -191,3 +191,11 @@ def test_probe_goes_on_past_an_account_that_is_refused(run_syncer: RunSyncer, tm
 
     assert (4, ["north"]) == (done.returncode, [probe["account"] for probe in json.loads(done.stdout)["probes"]])
     assert done.stderr.startswith("syncer: south: calling the upstream: it answered HTTP 401")
+
+
+def test_doctor_tells_of_each_further_try(run_syncer: RunSyncer) -> None:
+    """Where the upstream is silent, they take minutes."""
+    with FaultServer([fault.respond(503), fault.json_list([item(1)])]) as upstream:
+        done = run_syncer("doctor", env={"SYNCER_API_URL": upstream.url})
+
+    assert ["fetch_retried"] == [json.loads(line)["action"] for line in done.stderr.splitlines()]
