@@ -127,10 +127,9 @@ def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
 def _start(flags: dict[str, str | None], config_file: Path | None) -> Context:
     from syncer import config, database
     from syncer.logs import start_logging
-    from syncer.scrub import Scrubber
 
     settings = config.load(flags, config.environment(), config_file, Path.cwd())
-    scrub = Scrubber(settings.secrets())
+    scrub = settings.scrubber()
     start_logging(settings.log_format or config.default_log_format(sys.stderr.isatty()), settings.log_level, scrub)
     last_scrubber[:] = [scrub]
     return Context(settings, scrub, database.open_engine(settings.database_url), flags, config_file)
