@@ -30,17 +30,14 @@ from syncer.finding import Finding, Level
 from syncer.scrub import Scrubber
 from syncer.tables import accounts, leases, sync_runs
 
+pytestmark = pytest.mark.usefixtures("short_pauses")
+
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 LIST = body([item()])
 
 
 def good(date: datetime = NOW) -> Behaviour:
     return fault.respond(200, LIST, {"Date": format_datetime(date, usegmt=True)})
-
-
-@pytest.fixture(autouse=True)
-def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upstream, "FIRST_PAUSE_SECONDS", 0.001)
 
 
 @pytest.fixture
