@@ -36,11 +36,6 @@ def rows(database_url: str, query: str) -> list[tuple[Any, ...]]:
         engine.dispose()
 
 
-def last_line(stderr: str) -> dict[str, Any]:
-    made: dict[str, Any] = json.loads(stderr.strip().splitlines()[-1])
-    return made
-
-
 def test_sync_gives_an_empty_database_the_schema_and_the_mirror(run_syncer: RunSyncer, env: dict[str, str]) -> None:
     with FaultServer([fault.json_list([item(1), paid(2, isExpired=True)])]) as server:
         done = run_syncer("sync", "--json", env=env | {"SYNCER_API_URL": server.url})
