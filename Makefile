@@ -10,7 +10,7 @@ SEED ?= 1
 # Options of the bench, for one: make bench BENCH="--sizes 1000 100000 1000000 --repeat 1"
 BENCH ?=
 
-.PHONY: demo test check coverage audit sbom docs proof soak mutants replicas replicas-1000 bench bench-phases bench-daemon bench-history bench-views format wheel clean
+.PHONY: help demo test check coverage audit sbom docs proof soak mutants replicas replicas-1000 bench bench-phases bench-daemon bench-history bench-views format wheel clean
 
 demo: .venv/installed  ## the product in one command, no token needed
 	$(BIN)/syncer demo
@@ -78,8 +78,11 @@ format: .venv/installed  ## rewrite the code in the house's format
 wheel: .venv/installed  ## dist/syncer-VERSION-py3-none-any.whl
 	rm -rf dist && $(BIN)/python -m pip wheel -q --no-deps -w dist .
 
-clean:
+clean:  ## remove what was made: the environment, the wheel, the demo's database
 	rm -rf .venv dist build demo.db demo.db-wal demo.db-shm
+
+help:  ## this list
+	@sed -n 's/^\([a-z0-9-]*\):[^#]*  ## /\1: /p' $(firstword $(MAKEFILE_LIST))
 
 .venv/installed: pyproject.toml .ci/constraints.txt
 	@test -n "$(PYTHON)" || { echo "make: no Python 3.11 or newer was found; install one, or: make PYTHON=/path/to/python3"; exit 1; }

@@ -216,9 +216,12 @@ def export(context: Context, view: str, format_: str | None, output: Path | None
         hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(VIEWS)}"
         raise ConfigurationError(f"export: there is no view {view!r}; {hint}")
     ending = output.suffix.removeprefix(".").lower() if output is not None else ""
-    chosen_format = (format_ or (ending if ending in files.FORMATS else "csv")).lower()
+    chosen_format = (format_ or ending or "csv").lower()
     if chosen_format not in files.FORMATS:
-        raise ConfigurationError(f"--format: {format_!r} is none of {', '.join(files.FORMATS)}")
+        known = ", ".join(files.FORMATS)
+        if format_:
+            raise ConfigurationError(f"--format: {format_!r} is none of {known}")
+        raise ConfigurationError(f"export: the ending of {output} is none of {known}; name the format by --format")
     if output is None and chosen_format == "parquet" and sys.stdout.isatty():
         raise ConfigurationError("export: Parquet is not for a terminal; name a file with -o FILE")
     schema.require_current(context.engine)

@@ -234,6 +234,7 @@ def doctor(context: Context, account_name: str | None, as_json: bool) -> int:
     """Check settings, upstream, database, schema and clock. Each finding has its remedy."""
     from syncer import config, render
     from syncer import doctor as examination
+    from syncer.runs import log_try
 
     found = []
     for finding in examination.examine(
@@ -245,6 +246,7 @@ def doctor(context: Context, account_name: str | None, as_json: bool) -> int:
         unknown_variables=config.unknown_variables(config.environment()),
         stop=threading.Event(),
         clock=now,
+        on_try=log_try,
     ):
         found.append(finding)
         if not as_json:
@@ -280,7 +282,7 @@ def probe(context: Context, account_name: str | None, as_json: bool) -> int:
         try:
             answer = runs.fetcher(account, keep_last)(b"".join)
         except SyncerError as error:
-            exit_codes.append(_complain(str(error), error.exit_code))
+            exit_codes.append(_complain(f"{account.name}: {error}", error.exit_code))
             documents.append({"account": account.name, "error_kind": error.kind, "error": context.scrub(str(error))})
             continue
         document = shape.examine(
@@ -299,7 +301,7 @@ def probe(context: Context, account_name: str | None, as_json: bool) -> int:
         try:
             decode(answer.body, runs.account(account).decoder)
         except SyncerError as error:
-            exit_codes.append(_complain(str(error), error.exit_code))
+            exit_codes.append(_complain(f"{account.name}: {error}", error.exit_code))
     if as_json:
         render.print_json({"probes": documents})
     return next(iter(exit_codes), 0)
@@ -391,7 +393,10 @@ def fake_api(scenario: str, port: int, host: str) -> None:
 
 
 @cli.command("demo")
-@click.option("--database", type=click.Path(path_type=Path), default=Path("demo.db"), show_default=True)
+@click.option(
+    "--database", type=click.Path(path_type=Path), default=Path("demo.db"), show_default=True,
+    help="The SQLite file to write; that of an earlier demo is replaced.",
+)  # fmt: skip
 def demo_command(database: Path) -> None:
     """See syncer at work, no token needed. It polls a fake API over simulated days and shows what it knows then."""
     from syncer import demo

@@ -60,21 +60,42 @@ def now() -> datetime:
 
 
 class Group(click.Group):
-    """A group that suggests what was probably meant: another command, or a flag behind the command."""
+    """A group that suggests what was probably meant: another command, one of a group below, a flag behind it."""
 
     def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
         flag = arguments[0].partition("=")[0] if arguments else ""
-        if flag.removeprefix("--") in {*SETTING_FLAGS, "config"}:
-            context.fail(f"{flag} belongs behind the command, as in: {context.command_path} COMMAND {flag} …")
+        own = {name for parameter in self.get_params(context) for name in parameter.opts}
+        if flag.startswith("--") and flag not in own and not context.resilient_parsing:
+            from difflib import get_close_matches
+
+            for near in get_close_matches(flag, _flags_below(self), n=1, cutoff=0.8):
+                context.fail(f"{near} belongs behind the command, as in: {context.command_path} COMMAND {near} …")
         return super().parse_args(context, arguments)
 
     def resolve_command(self, context: click.Context, arguments: list[str]) -> Any:
         from difflib import get_close_matches
 
-        near = get_close_matches(arguments[0], self.list_commands(context), n=1)
-        if self.get_command(context, arguments[0]) is None and near:
-            context.fail(f"There is no command {arguments[0]!r}; did you mean {near[0]!r}?")
+        if self.get_command(context, arguments[0]) is None:
+            below = {
+                name: f"{group} {name}"
+                for group, command in self.commands.items()
+                if isinstance(command, Group)
+                for name in command.commands
+            }
+            known = below | {name: name for name in self.commands}
+            for near in get_close_matches(arguments[0], known, n=1):
+                context.fail(f"There is no command {arguments[0]!r}; did you mean {known[near]!r}?")
         return super().resolve_command(context, arguments)
+
+
+def _flags_below(group: click.Group) -> set[str]:
+    """Every flag of a command of the group."""
+    flags: set[str] = set()
+    for command in group.commands.values():
+        flags |= {name for parameter in command.params for name in parameter.opts if name.startswith("--")}
+        if isinstance(command, click.Group):
+            flags |= _flags_below(command)
+    return flags
 
 
 def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -106,10 +127,9 @@ def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
 def _start(flags: dict[str, str | None], config_file: Path | None) -> Context:
     from syncer import config, database
     from syncer.logs import start_logging
-    from syncer.scrub import Scrubber
 
     settings = config.load(flags, config.environment(), config_file, Path.cwd())
-    scrub = Scrubber(settings.secrets())
+    scrub = settings.scrubber()
     start_logging(settings.log_format or config.default_log_format(sys.stderr.isatty()), settings.log_level, scrub)
     last_scrubber[:] = [scrub]
     return Context(settings, scrub, database.open_engine(settings.database_url), flags, config_file)

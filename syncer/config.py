@@ -234,7 +234,7 @@ def read_secret_file(called: str, path: Path) -> str:
     else:
         if not mode & stat.S_IROTH:
             return text
-        problem = "everybody may read it; run: chmod 600"
+        problem = f"everybody may read it; run: chmod 600 {path}"
     raise ConfigurationError(f"{called}: reading the secret file {path}: {problem}")
 
 
@@ -285,7 +285,7 @@ def _accounts(sources: _Sources, tables: object, zone: ZoneInfo) -> tuple[Accoun
     if tables is None:
         called, read = sources.secret("partner_token") or ("SYNCER_PARTNER_TOKEN", _not_set)
         name: str = sources.read("account", _account_name)
-        remedy = "set SYNCER_PARTNER_TOKEN or SYNCER_PARTNER_TOKEN_FILE"
+        remedy = "set SYNCER_PARTNER_TOKEN, or write it into the file of SYNCER_PARTNER_TOKEN_FILE"
         return (AccountSettings(name, api_url, schedule, called, _token_reader(called, read, remedy)),)
     if not isinstance(tables, dict) or not tables or not all(isinstance(table, dict) for table in tables.values()):
         raise ConfigurationError(f"accounts in {CONFIG_FILE}: write one table per account, [accounts.NAME]")
@@ -293,14 +293,14 @@ def _accounts(sources: _Sources, tables: object, zone: ZoneInfo) -> tuple[Accoun
     for name, table in tables.items():
         where = f"[accounts.{name}]"
         _refuse_unknown(table, list(ACCOUNT_KEYS), where)
-        own = _Sources({}, sources.environment, {})
-        if ("token_file" in table) == ("token_env" in table):
+        if "token_file" in table and "token_env" in table:
+            raise ConfigurationError(f"{where}: it has both token_file and token_env; keep one")
+        if "token_file" not in table and "token_env" not in table:
             raise ConfigurationError(f"{where}: it needs either token_file or token_env")
         for key, value in table.items():
             if not isinstance(value, str):
                 raise ConfigurationError(f"{key} in {where}: it must be a string")
         called = f"{'token_file' if 'token_file' in table else 'token_env'} in {where}"
-        remedy = f"set {table['token_env']}" if "token_env" in table else "write the token into that file"
         found.append(
             AccountSettings(
                 _checked(f"accounts in {CONFIG_FILE}", _account_name, name),
@@ -309,7 +309,7 @@ def _accounts(sources: _Sources, tables: object, zone: ZoneInfo) -> tuple[Accoun
                 if "schedule" in table
                 else schedule,
                 called,
-                _token_reader(called, _account_token(called, table, own.environment), remedy),
+                _account_token(called, table, sources.environment),
             )
         )
     return tuple(found)
@@ -317,8 +317,10 @@ def _accounts(sources: _Sources, tables: object, zone: ZoneInfo) -> tuple[Accoun
 
 def _account_token(called: str, table: Mapping[str, str], environment: Mapping[str, str]) -> Callable[[], str]:
     if "token_file" in table:
-        return lambda: read_secret_file(called, Path(table["token_file"]))
-    return lambda: environment.get(table["token_env"], "")
+        path = Path(table["token_file"])
+        return _token_reader(called, lambda: read_secret_file(called, path), f"write it into {path}")
+    variable = table["token_env"]
+    return _token_reader(called, lambda: environment.get(variable, ""), f"set the variable {variable}")
 
 
 def _checked(called: str, parse: Callable[[str], Any], text: str) -> Any:
@@ -334,6 +336,8 @@ def _not_set() -> str:
 
 
 def _token_reader(called: str, read: Callable[[], str], remedy: str) -> Callable[[], str]:
+    """What reads a token and refuses what is none; `remedy` is told where there is nothing."""
+
     def read_token() -> str:
         token = read().strip()
         if not token:

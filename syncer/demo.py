@@ -8,16 +8,19 @@ from pathlib import Path
 
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from sqlalchemy import URL, Engine
+from sqlalchemy import URL, Engine, select
 
 from syncer import database, estate, render, report, schema, upstream
 from syncer.decode import Decoder
+from syncer.errors import ConfigurationError, DatabaseFailed
 from syncer.fake_api import DEFAULT_TOKEN, UPSTREAM_ZONE, FakeApi
 from syncer.model import Trigger
 from syncer.scenarios import SCENARIOS, scenario
 from syncer.scrub import Scrubber
 from syncer.sync import Account, RunReport, run_once
+from syncer.tables import accounts
 
+ACCOUNT = "demo"
 QUERIES = (
     "SELECT id_instance, name, transition, occurred_at FROM instance_history ORDER BY id DESC LIMIT 5;",
     "SELECT tariff, count(*) AS live FROM instances WHERE NOT deleted AND missing_since IS NULL GROUP BY tariff;",
@@ -42,10 +45,12 @@ def serve(scenario_name: str, host: str, port: int, now: datetime) -> None:
 
 
 def play(path: Path, now: datetime) -> None:
-    """Poll the demo scenario into a new SQLite file at `path`, then show the estate, its history, runs and report."""
-    for old in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
-        old.unlink(missing_ok=True)
-    engine = database.open_engine(URL.create("sqlite+pysqlite", database=str(path)))
+    """Poll the demo scenario into a new SQLite file at `path`, then show the estate, its history, runs and report.
+
+    An earlier demo's file is replaced; raises `ConfigurationError` for any other.
+    """
+    _make_room(path)
+    engine = _engine_of(path)
     schema.upgrade(engine)
     steps = scenario("demo", _start(now))
     out = render.console()
@@ -72,6 +77,27 @@ def play(path: Path, now: datetime) -> None:
     _show(engine, path, now)
 
 
+def _engine_of(path: Path) -> Engine:
+    return database.open_engine(URL.create("sqlite+pysqlite", database=str(path)))
+
+
+def _make_room(path: Path) -> None:
+    if not path.parent.is_dir():
+        raise ConfigurationError(f"demo: there is no folder {path.parent}; create it, or name another file: --database")
+    if path.exists() and not _is_of_a_demo(path):
+        raise ConfigurationError(f"demo: {path} is there, and no demo made it; name another file: --database FILE")
+    for old in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
+        old.unlink(missing_ok=True)
+
+
+def _is_of_a_demo(path: Path) -> bool:
+    try:
+        with database.reading(_engine_of(path), "reading the earlier demo") as connection:
+            return set(connection.scalars(select(accounts.c.account))) <= {ACCOUNT}
+    except DatabaseFailed:
+        return False
+
+
 def _start(now: datetime) -> datetime:
     """The midnight from which the demo plays, so that its last day is yesterday."""
     return now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=8)
@@ -80,7 +106,7 @@ def _start(now: datetime) -> datetime:
 def _poll(engine: Engine, api: FakeApi, at: datetime) -> RunReport:
     scrub = Scrubber([DEFAULT_TOKEN])
     account = Account(
-        name="demo",
+        name=ACCOUNT,
         decoder=Decoder(UPSTREAM_ZONE.utcoffset(None), scrub),
         expiry_grace=timedelta(minutes=5),
         tolerated_vanished=Fraction(5, 100),

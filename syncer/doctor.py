@@ -75,9 +75,6 @@ def exit_code(findings: Iterable[Finding]) -> int:
     return next((finding.exit_code for finding in findings if finding.level is Level.ERROR), 0)
 
 
-# Configuration
-
-
 def secret_files(
     flags: Mapping[str, str | None], environment: Mapping[str, str], config_file: Path | None, folder: Path
 ) -> list[SecretFile]:

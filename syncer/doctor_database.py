@@ -260,14 +260,14 @@ def _schema_finding(state: SchemaState, revision: str | None, *, may_migrate: bo
             return database_error(
                 check,
                 f"the schema is at {revision}, newer than {schema.head()}, which this syncer works on",
-                "install the syncer that made it; a schema is never taken back",
+                f"install the syncer that made it; the way back is by that one: syncer db downgrade {schema.head()}",
             )
         case SchemaState.EMPTY:
             problem = "there are no syncer tables yet"
         case SchemaState.OLDER:
             problem = f"the schema is at {revision}, older than {schema.head()}, which this syncer works on"
     if may_migrate:
-        return warning(check, f"{problem}; the first run makes them", f"{command} (or let the first run do it)")
+        return warning(check, problem, f"{command} (or let the first run do it)")
     return database_error(check, f"{problem}, and SYNCER_AUTO_MIGRATE is off", command)
 
 

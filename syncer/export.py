@@ -54,6 +54,8 @@ def write(
 @contextmanager
 def opened(path: Path) -> Iterator[IO[bytes]]:
     """A file that takes its name only when it is whole; raises `ConfigurationError` where it cannot be written."""
+    if not path.name:  # as of "" and "."
+        raise ConfigurationError(f"writing {path}: it names no file; choose another one")
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
     problem = None
     try:

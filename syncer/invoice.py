@@ -51,15 +51,17 @@ def read_invoice(path: Path, names: Mapping[str, str | None]) -> Invoice:
     `names` maps id, tariff, days and amount to headings; None looks for usual ones. Raises `ConfigurationError`.
     """
     try:
-        raw = path.read_bytes()
+        return _parse_invoice(path, _decoded(path.read_bytes()), names)
     except OSError as error:
         problem = f"{error.strerror}; correct the path"
-    else:
-        return _parse_invoice(path, _decoded(raw), names)
+    except csv.Error:
+        problem = "it is no CSV file; save it as CSV in UTF-8 first"
     raise ConfigurationError(f"--invoice: reading {path}: {problem}")
 
 
 def _decoded(raw: bytes) -> str:
+    if b"\0" in raw:
+        raise csv.Error("a workbook, or UTF-16")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -80,25 +82,20 @@ def _parse_invoice(path: Path, content: str, names: Mapping[str, str | None]) ->
             "name them with --id-column, --tariff-column, --days-column, --amount-column"
         )
     rows: dict[str, tuple[int | None, Decimal | None]] = {}
-    try:
-        for line, row in enumerate(reader, 2):
-            name = (row[columns[key] or ""] or "").strip()
-            if not name:
-                continue
-            days = _cell(path, line, row, columns["days"])
-            if days is not None and days != int(days):
-                raise ConfigurationError(f"--invoice: {path}, line {line}: {days} is no whole number of days")
-            amount = _cell(path, line, row, columns["amount"])
-            earlier = rows.get(name, (None, None))
-            rows[name] = (
-                earlier[0] if days is None else int(days) + (earlier[0] or 0),
-                earlier[1] if amount is None else amount + (earlier[1] or 0),
-            )
-    except csv.Error as error:
-        problem = str(error)
-    else:
-        return Invoice(key, rows)
-    raise ConfigurationError(f"--invoice: {path} is no CSV file: {problem}")
+    for line, row in enumerate(reader, 2):
+        name = (row[columns[key] or ""] or "").strip()
+        if not name:
+            continue
+        days = _cell(path, line, row, columns["days"])
+        if days is not None and days != int(days):
+            raise ConfigurationError(f"--invoice: {path}, line {line}: {days} is no whole number of days")
+        amount = _cell(path, line, row, columns["amount"])
+        earlier = rows.get(name, (None, None))
+        rows[name] = (
+            earlier[0] if days is None else int(days) + (earlier[0] or 0),
+            earlier[1] if amount is None else amount + (earlier[1] or 0),
+        )
+    return Invoice(key, rows)
 
 
 def _find_column(path: Path, part: str, wanted: str | None, headings: Mapping[str, str]) -> str | None:

@@ -13,13 +13,14 @@ from syncer.views import instance_versions
 COMPARED = ("account", "name", "type_instance", "messenger", "tariff", "is_free", "is_partner", "expiration_date")
 
 _version = instance_versions.c
-_STATUS = case(
+STATUS = case(
     (and_(_version.missing, _version.deleted), "purged"),
     (_version.missing, "vanished"),
     (_version.deleted, "deleted"),
     (_version.is_expired, "expired"),
     else_="active",
 )
+"""A version's status in one word, as `estate.STATUS` is that of a row."""
 
 
 def _held_at(moment: datetime) -> Any:
@@ -33,11 +34,11 @@ def estate_at(connection: Connection, moment: datetime) -> dict[str, Any]:
     """
     query = (
         select(
-            _version.account, _STATUS.label("status"), _version.type_instance, _version.tariff, func.count().label("n")
+            _version.account, STATUS.label("status"), _version.type_instance, _version.tariff, func.count().label("n")
         )
         .where(_held_at(moment))
-        .group_by(_version.account, _STATUS, _version.type_instance, _version.tariff)
-        .order_by(_version.account, _STATUS, _version.type_instance, _version.tariff)
+        .group_by(_version.account, STATUS, _version.type_instance, _version.tariff)
+        .order_by(_version.account, STATUS, _version.type_instance, _version.tariff)
     )
     rows = [dict(row._mapping) for row in connection.execute(query)]
     totals = Counter[str]()
@@ -92,6 +93,6 @@ def difference(connection: Connection, before: datetime, after: datetime) -> dic
 
 
 def _states(connection: Connection, moment: datetime) -> dict[int, dict[str, Any]]:
-    query = select(_version.id_instance, _STATUS.label("status"), *(_version[name] for name in COMPARED))
+    query = select(_version.id_instance, STATUS.label("status"), *(_version[name] for name in COMPARED))
     rows = connection.execute(query.where(_held_at(moment)).execution_options(yield_per=5_000))
     return {row.id_instance: dict(row._mapping) for row in rows}

@@ -52,7 +52,7 @@ NOT_PROVABLE = "not provable"
 
 
 class Point(NamedTuple):
-    """What the answer says of something that UPSTREAM.md leaves unproven."""
+    """What the answer says of something that UPSTREAM leaves unproven."""
 
     point: str
     verdict: str
@@ -109,7 +109,7 @@ def lines(document: Mapping[str, Any]) -> list[str]:
     if document["keys_not_shown"]:
         made.append(f"  {document['keys_not_shown']} more, whose names may be data and are not shown")
     if document["points"]:
-        made += ["", "what UPSTREAM.md leaves open"]
+        made += ["", "what is not certain of the upstream"]
         made += [f"  {one['point']}: {one['verdict']}: {one['evidence']}" for one in document["points"]]
     return made
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, case, func, select
+from sqlalchemy import Connection, Select, case, func, select
 
 from syncer import estate, past
 from syncer.tables import instances, sync_runs
@@ -148,14 +148,7 @@ def _weeks(first: date, today: date) -> list[date]:
 def _statuses_by_week(connection: Connection, account: str | None, today: date) -> list[dict[str, Any]]:
     """How many instances had each status at each week's end, this week's so far."""
     version = instance_versions.c
-    status = case(
-        (and_(version.missing, version.deleted), "purged"),
-        (version.missing, "vanished"),
-        (version.deleted, "deleted"),
-        (version.is_expired, "expired"),
-        else_="active",
-    )
-    query = select(status.label("status"), version.valid_from, version.valid_to)
+    query = select(past.STATUS.label("status"), version.valid_from, version.valid_to)
     steps: dict[date, Counter[str]] = defaultdict(Counter)
     for row in connection.execute(_of(account, instance_versions, query).execution_options(yield_per=5_000)):
         steps[_week(billing_day(row.valid_from))][row.status] += 1

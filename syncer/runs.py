@@ -124,7 +124,7 @@ class Runs:
                 largest_body=self.settings.max_body,
                 scrub=self._scrub,
             )
-            return fetch_into(upstream, read, stop=self.stop, clock=self.clock, on_try=_log_try, on_headers=on_headers)
+            return fetch_into(upstream, read, stop=self.stop, clock=self.clock, on_try=log_try, on_headers=on_headers)
 
         return fetch_answer
 
@@ -135,5 +135,6 @@ def _not_started(account: AccountSettings, error: SyncerError) -> RunReport:
     return RunReport(None, account.name, RunStatus.FAILED, error=error)
 
 
-def _log_try(why: str) -> None:
+def log_try(why: str) -> None:
+    """Tell that a call failed and is tried again."""
     log.warning(why, extra={"fields": {"action": "fetch_retried"}})

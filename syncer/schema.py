@@ -71,7 +71,11 @@ def require_current(engine: Engine) -> None:
     """Raise `DatabaseFailed` with the command to run unless the schema is the one this code works on."""
     state = examine(engine)
     if state is SchemaState.EMPTY:
-        raise DatabaseFailed(f"opening the database: it has no syncer tables yet; run: {UPGRADE_COMMAND}")
+        where, problem = "", "it has no syncer tables yet"
+        if engine.dialect.name == "sqlite":
+            path = sqlite_path(engine.url)
+            where, problem = f" {path}", problem if path.exists() else "there is no such file, so no syncer tables yet"
+        raise DatabaseFailed(f"opening the database{where}: {problem}; run: {UPGRADE_COMMAND}")
     if state is SchemaState.OLDER:
         raise DatabaseFailed(f"opening the database: its schema is older than this syncer; run: {UPGRADE_COMMAND}")
     _refuse_newer(state)

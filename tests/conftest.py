@@ -19,6 +19,8 @@ from canary import PARTNER_TOKEN, find_secrets
 from mirror import Mirror
 from psycopg import sql
 
+from syncer import upstream
+
 CHECKOUT = Path(__file__).parent.parent
 KEPT_VARIABLES = {"PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LC_CTYPE"}
 # SQLAlchemy mutes itself, and every row of every test would fill the disk; one test hears it out, see test_run.
@@ -66,6 +68,12 @@ def database_url(request: pytest.FixtureRequest) -> str:
 def stop() -> threading.Event:
     """An event that tells a fetch to stop; not set."""
     return threading.Event()
+
+
+@pytest.fixture
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test waits as long between two tries as a run does."""
+    monkeypatch.setattr(upstream, "FIRST_PAUSE_SECONDS", 0.001)
 
 
 RunSyncer = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -7,8 +7,8 @@ import ssl
 import struct
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -273,3 +273,17 @@ def endless_body(connection: Connection) -> None:
 def redirect_to(address: str, status: int = 302) -> Behaviour:
     """A redirect, with a body as servers send one."""
     return respond(status, b"<html>moved</html>", {"Location": address}, content_type="text/html")
+
+
+@contextmanager
+def black_hole() -> Iterator[str]:
+    """The address of a listener whose queue is full: nothing answers a connection, not even to refuse it."""
+    with ExitStack() as open_sockets:
+        hole = open_sockets.enter_context(socket.socket())
+        hole.bind(("127.0.0.1", 0))
+        hole.listen(0)
+        for _ in range(4):
+            waiting = open_sockets.enter_context(socket.socket())
+            waiting.settimeout(0)
+            waiting.connect_ex(hole.getsockname())
+        yield f"http://127.0.0.1:{hole.getsockname()[1]}"

@@ -1,6 +1,7 @@
 """The real program against a real server, as its user meets it: results, exit codes, one clear line (CONTRACT 2)."""
 
 import json
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from builders import item, paid
 from canary import WEIRD_PARTNER_TOKEN, find_secrets
 from conftest import RunSyncer
 from fault_server import Behaviour, FaultServer
+from mirror import Mirror
 from sqlalchemy import text
 
 from syncer import database
@@ -32,11 +34,6 @@ def rows(database_url: str, query: str) -> list[tuple[Any, ...]]:
             return [tuple(row) for row in connection.execute(text(query))]
     finally:
         engine.dispose()
-
-
-def last_line(stderr: str) -> dict[str, Any]:
-    made: dict[str, Any] = json.loads(stderr.strip().splitlines()[-1])
-    return made
 
 
 def test_sync_gives_an_empty_database_the_schema_and_the_mirror(run_syncer: RunSyncer, env: dict[str, str]) -> None:
@@ -182,7 +179,7 @@ USAGE: dict[str, tuple[list[str], dict[str, str], int, str]] = {
     "an id beyond all ids": (["history", str(2**63)], {}, 2, "is no instance's id such as"),
     "a time before all time": (["history", "--since", "0001-01-01T00:00:00+03:00"], {}, 2, "is no time such as"),
     "no such transition": (["history", "--transition", "gone"], {}, 2, "'gone' is not one of"),
-    "no database yet": (["status"], {}, 8, "no syncer tables yet; run: syncer db upgrade"),
+    "no database yet": (["status"], {}, 8, "/syncer.db: there is no such file, so no syncer tables yet; run: syncer db upgrade"),
     "migration switched off": (["sync"], {"SYNCER_AUTO_MIGRATE": "false"}, 8, "run: syncer db upgrade"),
     "no such folder": (["db", "upgrade"], {"SYNCER_DATABASE_URL": "sqlite:////nowhere/x.db"}, 8, "create the folder"),
     "no server": (["db", "upgrade"], {"SYNCER_DATABASE_URL": "postgresql://u:pw@127.0.0.1:9/d"}, 8, "is it running"),
@@ -333,3 +330,30 @@ def test_the_demo_shows_estate_history_runs_and_queries_that_work(run_syncer: Ru
     connection.close()
     assert len(queries) == 2
     assert time.monotonic() - began < 60
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("thesis.txt", "demo: thesis.txt is there, and no demo made it; name another file: --database FILE"),
+        ("syncer.db", "demo: syncer.db is there, and no demo made it"),
+        ("folder", "demo: folder is there, and no demo made it"),
+        ("nowhere/x.db", "demo: there is no folder nowhere; create it, or name another file"),
+        ("", "demo: . is there, and no demo made it"),
+    ],
+)
+def test_the_demo_replaces_nothing_but_a_demo(
+    run_syncer: RunSyncer, tmp_path: Path, sqlite_template: Path, place: str, words: str
+) -> None:
+    """A mirror's history cannot be fetched again."""
+    (tmp_path / "thesis.txt").write_text("chapter one")
+    (tmp_path / "folder").mkdir()
+    shutil.copy(sqlite_template, tmp_path / "syncer.db")
+    Mirror(f"sqlite:///{tmp_path}/syncer.db").observe([item(1)])
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+
+    done = run_syncer("demo", "--database", place)
+
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+    assert words in done.stderr
+    assert before == {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}

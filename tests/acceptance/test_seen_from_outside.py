@@ -191,4 +191,13 @@ def test_probe_goes_on_after_an_account_that_fails(run_syncer: RunSyncer, tmp_pa
 
     probes = json.loads(done.stdout)["probes"]
     assert (4, ["one", "two"]) == (done.returncode, [probe["account"] for probe in probes])
+    assert done.stderr.startswith("syncer: one: calling the upstream: it answered HTTP 400")
     assert ("refused", True) == (probes[0]["error_kind"], "keys" in probes[1])
+
+
+def test_doctor_tells_of_each_further_try(run_syncer: RunSyncer) -> None:
+    """Where the upstream is silent, they take minutes."""
+    with FaultServer([fault.respond(503), fault.json_list([item(1)])]) as upstream:
+        done = run_syncer("doctor", env={"SYNCER_API_URL": upstream.url})
+
+    assert ["fetch_retried"] == [json.loads(line)["action"] for line in done.stderr.splitlines()]

@@ -30,17 +30,14 @@ from syncer.finding import Finding, Level
 from syncer.scrub import Scrubber
 from syncer.tables import accounts, leases, sync_runs
 
+pytestmark = pytest.mark.usefixtures("short_pauses")
+
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 LIST = body([item()])
 
 
 def good(date: datetime = NOW) -> Behaviour:
     return fault.respond(200, LIST, {"Date": format_datetime(date, usegmt=True)})
-
-
-@pytest.fixture(autouse=True)
-def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upstream, "FIRST_PAUSE_SECONDS", 0.001)
 
 
 @pytest.fixture
@@ -502,15 +499,18 @@ def test_an_older_schema_is_told_with_the_command(
     monkeypatch.setattr(schema, "revisions", lambda: [head, "9998"])
     findings = consult(api.url, upgraded)
 
-    assert f"the schema is at {head}, older than 9998" in the(findings, "database.schema", Level.WARNING).message
-    assert "syncer db upgrade" in the(findings, "database.schema", Level.WARNING).remedy
+    found = the(findings, "database.schema", Level.WARNING)
+    assert f"the schema is at {head}, older than 9998, which this syncer works on" == found.message
+    assert "run: syncer db upgrade (or let the first run do it)" == found.remedy
 
 
 def test_a_newer_schema_is_refused(consult: Consult, api: FaultServer, upgraded: str) -> None:
     write(upgraded, "UPDATE alembic_version SET version_num = '9999'")
     findings = consult(api.url, upgraded)
 
-    assert "the schema is at 9999, newer than" in the(findings, "database.schema", Level.ERROR).message
+    found = the(findings, "database.schema", Level.ERROR)
+    assert "the schema is at 9999, newer than" in found.message
+    assert f"syncer db downgrade {schema.head()}" in found.remedy
     assert 8 == doctor.exit_code(findings)
 
 

@@ -1,10 +1,8 @@
 """Faults below and around HTTP that `test_upstream.py` does not have: TLS, proxies, a black hole, a wrong length."""
 
-import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import fault_server as fault
@@ -19,10 +17,7 @@ from syncer.errors import AnswerUnusable, UpstreamRefused, UpstreamUnreachable
 from syncer.model import Answer
 from syncer.scrub import Scrubber
 
-
-@pytest.fixture(autouse=True)
-def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upstream, "FIRST_PAUSE_SECONDS", 0.001)
+pytestmark = pytest.mark.usefixtures("short_pauses")
 
 
 def test_a_body_longer_than_its_length_is_no_whole_list() -> None:
@@ -34,17 +29,9 @@ def test_a_body_longer_than_its_length_is_no_whole_list() -> None:
 
 
 def test_a_black_hole_is_left_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A listener whose queue is full: nothing answers a further connection, not even to refuse it."""
     monkeypatch.setattr(upstream, "TRIES", 1)
-    with ExitStack() as open_sockets:
-        hole = open_sockets.enter_context(socket.socket())
-        hole.bind(("127.0.0.1", 0))
-        hole.listen(0)
-        for _ in range(4):
-            waiting = open_sockets.enter_context(socket.socket())
-            waiting.settimeout(0)
-            waiting.connect_ex(hole.getsockname())
-        error = failure(f"http://127.0.0.1:{hole.getsockname()[1]}", UpstreamUnreachable, timeout=0.4)
+    with fault.black_hole() as url:
+        error = failure(url, UpstreamUnreachable, timeout=0.4)
 
     assert error.kind in {"timeout", "network"}
 

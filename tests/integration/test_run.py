@@ -93,7 +93,6 @@ def test_a_stated_time_in_the_future_is_not_believed(mirror: Mirror) -> None:
     ]
 
 
-OLD_DATE = "2026-12-03T18:39:44"
 LATER = "2026-12-04T18:39:44"
 EARLIER = "2026-12-02T18:39:44"
 MOVES: list[tuple[str, dict[str, Any], dict[str, Any], list[str]]] = [

@@ -17,13 +17,10 @@ from syncer.errors import AnswerUnusable, FetchStopped, SyncerError, UpstreamRef
 from syncer.model import Answer
 from syncer.scrub import Scrubber
 
+pytestmark = pytest.mark.usefixtures("short_pauses")
+
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 LIST = body([item()])
-
-
-@pytest.fixture(autouse=True)
-def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upstream, "FIRST_PAUSE_SECONDS", 0.001)
 
 
 def fetch(

@@ -6,13 +6,11 @@ Each row is one run of production in a process, against a real server on loopbac
 import gc
 import json
 import shutil
-import socket
 import ssl
 import subprocess
 import tempfile
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +25,8 @@ from mirror import Mirror
 
 from syncer import upstream
 from syncer.tables import instances, rejected_items
+
+pytestmark = pytest.mark.usefixtures("short_pauses")
 
 IN_MEMORY = Path("/dev/shm")  # noqa: S108 - syncing to a disk tells nothing here
 SHORT = timedelta(seconds=0.25)
@@ -190,11 +190,6 @@ def estate(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> I
         shutil.copy(f"{folder}/syncer.db", kept)  # to be searched for secrets with all the rest
 
 
-@pytest.fixture(autouse=True)
-def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upstream, "FIRST_PAUSE_SECONDS", 0.001)
-
-
 @pytest.mark.parametrize("name", ROWS)
 def test_a_run_that_meets_a_fault_ends_as_it_should_and_the_next_makes_it_good(
     estate: Estate, name: str, monkeypatch: pytest.MonkeyPatch
@@ -230,17 +225,9 @@ def test_a_port_that_refuses_costs_that_run_alone(estate: Estate) -> None:
 
 
 def test_a_black_hole_costs_that_run_alone(estate: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A listener whose queue is full: nothing answers a further connection, not even to refuse it."""
     monkeypatch.setattr(upstream, "TRIES", 1)
-    with ExitStack() as open_sockets:
-        hole = open_sockets.enter_context(socket.socket())
-        hole.bind(("127.0.0.1", 0))
-        hole.listen(0)
-        for _ in range(4):
-            waiting = open_sockets.enter_context(socket.socket())
-            waiting.settimeout(0)
-            waiting.connect_ex(hole.getsockname())
-        estate.assert_unreachable(f"http://127.0.0.1:{hole.getsockname()[1]}")
+    with fault.black_hole() as url:
+        estate.assert_unreachable(url)
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])

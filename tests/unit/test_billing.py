@@ -99,13 +99,16 @@ def test_rows_of_one_instance_are_added_up_and_other_alphabets_read(tmp_path: Pa
         ("id,days\n1,many\n", NO_NAMES, "line 2: 'many' is no number"),
         ("id,days\n1,1.5\n", NO_NAMES, "no whole number"),
         ("id,days\n1,2\n", {"amount": "cost"}, "has no column 'cost'"),
+        ("PK\x03\x04\x00, a workbook", NO_NAMES, "it is no CSV file; save it as CSV in UTF-8 first"),
+        ("a\rb,c\n1,2\n", NO_NAMES, "it is no CSV file"),
+        ("id,days\n1,2\r3,4\n", NO_NAMES, "it is no CSV file"),
     ],
 )
 def test_a_file_that_is_no_invoice_is_told_in_one_line(
     tmp_path: Path, content: str, names: dict[str, str | None], complaint: str
 ) -> None:
     path = tmp_path / "invoice.csv"
-    path.write_text(content)
+    path.write_bytes(content.encode())
 
     with pytest.raises(ConfigurationError, match=complaint):
         read_invoice(path, names)

@@ -185,9 +185,9 @@ def test_a_wrong_file_with_a_database_url_is_named(tmp_path: Path, text: str, mo
 
 
 def test_a_secret_file_that_everybody_may_read_is_refused(tmp_path: Path) -> None:
-    assert "everybody may read it; run: chmod 600" in problem(
-        tmp_path, PARTNER_TOKEN_FILE=token_file(tmp_path, mode=0o644)
-    )
+    path = token_file(tmp_path, mode=0o644)
+
+    assert problem(tmp_path, PARTNER_TOKEN_FILE=path).endswith(f"everybody may read it; run: chmod 600 {path}")
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,11 @@ def test_a_secret_file_that_everybody_may_read_is_refused(tmp_path: Path) -> Non
             "token_fil in [accounts.a]: there is no such setting; did you mean token_file?",
         ),
         ("[accounts.a]\n", "[accounts.a]: it needs either token_file or token_env"),
-        ("[accounts.a]\ntoken_env = 'NOT_SET'", "token_env in [accounts.a]: no partner token is set; set NOT_SET"),
+        ("[accounts.a]\ntoken_file='x'\ntoken_env='X'", "[accounts.a]: it has both token_file and token_env; keep one"),
+        (
+            "[accounts.a]\ntoken_env = 'NOT_SET'",
+            "token_env in [accounts.a]: no partner token is set; set the variable NOT_SET",
+        ),
         ("[accounts.a]\ntoken_env='X'\nschedule='x'", "schedule in [accounts.a]: 'x' is no duration"),
     ],
 )
@@ -210,6 +214,13 @@ def test_a_wrong_file_is_said_in_one_line(tmp_path: Path, document: str, words: 
     (tmp_path / "syncer.toml").write_text(document)
 
     assert words in problem(tmp_path)
+
+
+def test_a_file_without_a_token_is_named_as_the_place_for_it(tmp_path: Path) -> None:
+    path = token_file(tmp_path, "\n")
+    (tmp_path / "syncer.toml").write_text(f"[accounts.a]\ntoken_file = '{path}'\n")
+
+    assert f"token_file in [accounts.a]: no partner token is set; write it into {path}" == problem(tmp_path)
 
 
 def test_two_accounts_with_one_token_are_refused(tmp_path: Path) -> None:
