@@ -19,12 +19,12 @@ from typing import Any
 import run
 from run import CASE_WORDS, CASES, Database, bodies, postgres, syncer_environment
 
-from syncer import bulk, cli, store, stream, sync
+from syncer import apply, bulk, cli, store, stream
 
 STEPS: dict[str, list[tuple[ModuleType, str]]] = {
     "read the answer": [(stream, "read")],
     "read the mirror": [(store, "read_known"), (bulk, "read_rows")],
-    "diff and decide": [(sync, "diff"), (sync, "decide_new"), (sync, "decide_listed"), (sync, "decide_absent")],
+    "diff and decide": [(apply, "diff"), (apply, "decide_new"), (apply, "decide_listed"), (apply, "decide_absent")],
     "form rows": [(store, "_row_values")],
     "write instances": [],
     "write history": [(bulk, "insert_from")],

@@ -24,6 +24,7 @@ FEW_NEW_ROWS = 10  # likewise where no temporary table is needed
 _TOLD = Instance._fields
 _KEPT = MirrorRow._fields[2:]
 _READ_COLUMNS = ("account", *_KEPT, *_TOLD)
+_TOLD_TIMES = [_TOLD.index(name) for name in ("time_created", "time_deleted", "expiration_date")]
 
 
 def moment(value: datetime | None) -> str | None:
@@ -182,7 +183,7 @@ def _row_of_sqlite(row: Sequence[Any]) -> MirrorRow:
 def _row_of_postgresql(row: Sequence[Any]) -> MirrorRow:
     account, first_seen, changed, renewed, missing = row[:5]
     told = list(row[5:])
-    for field in (6, 7, 12):
+    for field in _TOLD_TIMES:
         if told[field] is not None:
             told[field] = told[field].astimezone(UTC)
     return MirrorRow(

@@ -17,10 +17,10 @@ from syncer.model import LARGEST_ID
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from syncer.apply import RunReport
     from syncer.config import AccountSettings, Settings
     from syncer.runs import Runs
     from syncer.scrub import Scrubber
-    from syncer.sync import RunReport
 
 SETTING_FLAGS = {
     "database-url": "Where the mirror is, SQLite or PostgreSQL  [sqlite:///syncer.db]",

@@ -49,7 +49,6 @@ _TIME = re.compile(
 )
 _NO_DATE = "0001-01-01"
 _USUAL_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]")
-_NAME_TOO_LONG = "name is longer than 64 KiB"
 
 Scrub = Callable[[str], str]
 Item = TypeVar("Item")
@@ -158,9 +157,7 @@ def read_told(told: Told, decoder: Decoder, cleaned: dict[Shared, Shared]) -> In
             text = text.replace(token, REMOVED)
         return decoder.scrub(text)
 
-    name = clean(told.name)
-    if name is not None and len(name) * 4 > LONGEST_NAME and len(name.encode()) > LONGEST_NAME:
-        raise BadItem(_NAME_TOO_LONG)
+    name = _short_enough(clean(told.name))
     texts = (told.type_instance, told.type_account, told.messenger, told.partner_user_uiid, told.tariff)
     shared = cleaned.get(texts)
     if shared is None:
@@ -375,9 +372,12 @@ def _string(item: dict[str, Any], key: str, scrub: Scrub) -> str | None:
 
 
 def _name(item: dict[str, Any], scrub: Scrub) -> str | None:
-    name = _string(item, "name", scrub)
+    return _short_enough(_string(item, "name", scrub))
+
+
+def _short_enough(name: str | None) -> str | None:
     if name is not None and len(name) * 4 > LONGEST_NAME and len(name.encode()) > LONGEST_NAME:
-        raise BadItem(_NAME_TOO_LONG)
+        raise BadItem("name is longer than 64 KiB")
     return name
 
 

@@ -11,13 +11,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from sqlalchemy import URL, Engine, select
 
 from syncer import database, estate, render, report, schema, upstream
+from syncer.apply import Account, RunReport
 from syncer.decode import Decoder
 from syncer.errors import ConfigurationError, DatabaseFailed
 from syncer.fake_api import DEFAULT_TOKEN, UPSTREAM_ZONE, FakeApi
 from syncer.model import Trigger
 from syncer.scenarios import SCENARIOS, scenario
 from syncer.scrub import Scrubber
-from syncer.sync import Account, RunReport, run_once
+from syncer.sync import run_once
 from syncer.tables import accounts
 
 ACCOUNT = "demo"

@@ -24,7 +24,7 @@ _UNPACK = msgspec.msgpack.Decoder(list[tuple[Instance, Hashes]])
 
 
 class Packed:
-    """Instances with their hashes, kept small until they are written; given back in the order they came."""
+    """Given back in the order they came."""
 
     def __init__(self) -> None:
         self._rows: list[tuple[Instance, Hashes]] = []

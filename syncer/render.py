@@ -11,10 +11,10 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from syncer.apply import RunReport, Verdict
 from syncer.decode import canonical_json
 from syncer.estate import AccountStatus
 from syncer.model import Instance
-from syncer.sync import RunReport, Verdict
 
 WIDTH_WITHOUT_TERMINAL = 160  # columns of a table in a pipe or a file
 PROSE = {"changes", "error", "meaning", "name"}  # columns that may be folded anywhere; a broken id serves nobody

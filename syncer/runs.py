@@ -10,6 +10,7 @@ from datetime import datetime
 from sqlalchemy import Engine
 
 from syncer import schema
+from syncer.apply import Account, RunReport
 from syncer.config import AccountSettings, Settings
 from syncer.decode import Decoder, fingerprint
 from syncer.errors import RunOvertaken, SyncerError
@@ -17,7 +18,7 @@ from syncer.lease import HeldBy, Keeper, NotDue
 from syncer.model import Answer, Fetch, Read, RunStatus, Trigger
 from syncer.notify import Ping
 from syncer.scrub import Scrubber
-from syncer.sync import Account, RunReport, run_once
+from syncer.sync import run_once
 from syncer.tokens import sealer
 from syncer.upstream import Upstream, fetch_into
 

@@ -1,4 +1,4 @@
-"""What one run reads and writes, as functions over a `Connection`; the caller owns the transaction and the clock."""
+"""What one run reads and writes over a `Connection`; the caller owns the transaction and the clock."""
 
 import json
 from collections import Counter

@@ -9,8 +9,8 @@ from canary import PARTNER_TOKEN, find_secrets
 from mirror import Mirror
 
 from syncer import config, verify
+from syncer.apply import RunReport
 from syncer.runs import Runs
-from syncer.sync import RunReport
 from syncer.tables import instance_history, instance_tokens, instances, rejected_items
 
 TABLES = (instances, instance_history, rejected_items, instance_tokens)

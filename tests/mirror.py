@@ -11,10 +11,11 @@ from canary import PARTNER_TOKEN
 from sqlalchemy import Engine, Table, select
 
 from syncer import database, schema, store
+from syncer.apply import Account, RunReport
 from syncer.decode import Decoder
 from syncer.model import Answer, Fetch, Read, Trigger
 from syncer.scrub import Scrubber
-from syncer.sync import Account, RunReport, run_once
+from syncer.sync import run_once
 from syncer.tables import instance_history, instances, sync_runs
 
 START = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)

@@ -26,9 +26,9 @@ from sqlalchemy import Connection, Engine, event, text
 from test_postgres import own_server  # noqa: F401 - a fixture
 
 from syncer import database, schema, verify
+from syncer.apply import RunReport
 from syncer.errors import DatabaseFailed
 from syncer.model import Answer, Read
-from syncer.sync import RunReport
 from syncer.tables import instance_history, instances
 
 BEFORE = [item(number) for number in range(1, 6)]

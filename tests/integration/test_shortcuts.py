@@ -259,16 +259,16 @@ def test_an_instance_that_another_account_took_meanwhile_is_compared_again(mirro
     """What was seen to be unchanged before the request is not so any more when it is to be applied."""
     mine = account()
     mirror.observe([item(1), item(2)], of=mine)
-    real = sync._apply
+    real = sync.apply
 
     def taken_meanwhile(*arguments: Any) -> Any:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(sync, "_apply", real)
+            patch.setattr(sync, "apply", real)
             mirror.observe([item(1)], of=account("other"))
         return real(*arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sync, "_apply", taken_meanwhile)
+        patch.setattr(sync, "apply", taken_meanwhile)
         patch.setattr(stream, "KEPT_WHOLE_BYTES", 0)
         report = mirror.observe([item(1), item(2)], of=mine)
 
