@@ -60,8 +60,19 @@ def test_only_the_accounts_own_rows_that_were_there_can_be_absent() -> None:
     assert Differences((), (), (row(4),)) == difference(rows, listed(item(5, deleted=None)))
 
 
+def test_a_rejected_item_of_an_unknown_instance_is_neither_new_nor_absent() -> None:
+    assert Differences((), (), (row(2),)) == difference([row(1), row(2)], listed(item(1), item(3, deleted=None)))
+
+
 def test_an_answer_with_an_unreadable_id_proves_no_absence() -> None:
     assert Differences((), (), ()) == difference([row(1), row(2)], listed(item(1), item(None)))
+
+
+def test_what_differs_is_settled_at_the_time_of_the_answer() -> None:
+    young, old = "2026-11-01T14:56:00", "2026-11-01T14:54:00"  # START is 15:00 there
+    answer = listed(*(item(key, timeCreated=created, isExpired=True) for key, created in enumerate([young, old], 1)))
+
+    assert [(1, False), (2, True)] == [(one.id_instance, one.is_expired) for one in difference([], answer).new]
 
 
 @pytest.mark.parametrize(

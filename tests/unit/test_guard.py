@@ -99,6 +99,10 @@ def test_one_known_instance_is_enough_to_be_of_this_account(answer: list[Any]) -
     assert judged([item(1), *(item(one, deleted=True) for one in range(2, 9))], answer) is None
 
 
+def test_the_reasons_are_the_words_that_are_stored() -> None:
+    assert ["empty", "vanished", "foreign"] == [str(reason) for reason in HoldReason]
+
+
 @pytest.mark.parametrize("owner", ["a", "z"])
 def test_the_rows_of_another_account_count_for_nothing(owner: str) -> None:
     mirror = {key: row._replace(account=owner) for key, row in mirror_of(ESTATE[:8]).items()}
@@ -126,6 +130,7 @@ def test_an_approval_lets_the_same_loss_or_less_pass_and_nothing_larger() -> Non
         (Hold(HoldReason.VANISHED, (1, 2, 3, 4), 9, 5), 12, "4 of 9 live instances are missing from the answer (1, 2, 3, 4); if that is right: syncer approve 12"),
         (Hold(HoldReason.VANISHED, (1, 2, 3, 4, 5), 9, 4), 12, "5 of 9 live instances are missing from the answer (1, 2, 3, 4, 5); if that is right: syncer approve 12"),
         (Hold(HoldReason.VANISHED, tuple(range(1, 7)), 9, 3), 12, "6 of 9 live instances are missing from the answer (1, 2, 3, 4, 5 and 1 more); if that is right: syncer approve 12"),
+        (Hold(HoldReason.VANISHED, tuple(range(1, 13)), 20, 8), 12, "12 of 20 live instances are missing from the answer (1, 2, 3, 4, 5 and 7 more); if that is right: syncer approve 12"),
         (Hold(HoldReason.VANISHED, tuple(range(1, 8)), 9, 2), None, "7 of 9 live instances are missing from the answer (1, 2, 3, 4, 5 and 2 more); a run would be held for it"),
         (Hold(HoldReason.FOREIGN, (), 9, 2), None, "the answer shares no instance with the mirror, as if the token were another account's; a run would be held for it"),
     ],
