@@ -16,7 +16,7 @@ from syncer.scrub import REMOVED, SECRET_KEY, SHORTEST_TOKEN
 
 LONGEST_NAME = 64 * 1024  # bytes in UTF-8
 LONGEST_REJECTED_TEXT = 1024  # characters kept of one string of a rejected item
-DEEPEST_NESTING = 64  # levels of an unknown key's value; PostgreSQL and SQLite both read far deeper ones
+DEEPEST_NESTING = 64  # levels of an item, of which it is the first; PostgreSQL and SQLite both read far deeper ones
 TOLERATED_REJECTS = 3
 TOLERATED_REJECT_SHARE = 0.10
 LONGEST_NUMBER = 4000  # digits; Python refuses to convert integers beyond 4,300
