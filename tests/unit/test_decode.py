@@ -352,6 +352,12 @@ def test_a_rejected_item_is_kept_without_its_secrets_and_cut() -> None:
     assert {**item(1), "deleted": None}.keys() | {"note", "list"} == kept.keys()
 
 
+def test_a_text_of_a_rejected_item_is_cut_after_its_secrets_are_removed() -> None:
+    (reject,) = read(item(1, deleted=None, name=f"{'n' * 1010} {PARTNER_TOKEN}")).rejects
+
+    assert f"{'n' * 1010} [removed]" == json.loads(reject.item)["name"]
+
+
 @pytest.mark.parametrize("token", [None, "", 5, ["t"]])
 def test_a_rejected_item_without_a_token_is_kept_too(token: Any) -> None:
     (reject,) = read(item(1, deleted=None, apiTokenInstance=token)).rejects
