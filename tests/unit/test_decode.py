@@ -103,6 +103,14 @@ def test_a_time_is_read(key: str, text: Any, expected: datetime | None) -> None:
     )
 
 
+@pytest.mark.parametrize("text", ["2022-06-03T18:39:44", "2022-06-03T18:39:44Z", "2022-06-03T18:39:44-05:30"])
+def test_a_time_is_kept_in_utc_whatever_the_zone_of_the_machine(text: str) -> None:
+    created = taken(timeCreated=text).time_created
+
+    assert created is not None
+    assert created.tzinfo is UTC
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -163,6 +171,10 @@ def test_identical_items_count_once() -> None:
     assert (listing.listed, len(listing.instances), listing.rejects) == (1, 1, ())
 
 
+def test_what_is_listed_is_counted_without_repetitions() -> None:
+    assert read(item(1), item(2), item(3), item(1)).listed == 3
+
+
 def test_differing_items_of_one_id_are_rejected_each_form_once() -> None:
     listing = read(item(1), item(2), item(1, name="x"), item(1))
 
@@ -185,6 +197,10 @@ def test_more_than_a_tenth_and_more_than_three_bad_items_refuse_the_answer(bad: 
     else:
         with pytest.raises(AnswerUnusable, match="5 of 40 items cannot be taken"):
             read(*items)
+
+
+def test_less_than_a_tenth_of_bad_items_is_tolerated() -> None:
+    assert len(read(*(item(number, deleted=None if number <= 4 else False) for number in range(1, 51))).rejects) == 4
 
 
 def test_three_bad_items_of_three_are_tolerated() -> None:
