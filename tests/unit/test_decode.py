@@ -256,6 +256,7 @@ CUT = "x" * 100
         (f"x{' ' * 3999}y", "it is no JSON but 'x'; check SYNCER_API_URL and any proxy"),
         (f"x{' ' * 3998}y", "it is no JSON but 'x y'; check SYNCER_API_URL and any proxy"),
         (f"x{' ' * 3990}{PARTNER_TOKEN}", "it is no JSON but 'x'; check SYNCER_API_URL and any proxy"),
+        (f"x y {'z' * 4000}", "it is no JSON but 'x y'; check SYNCER_API_URL and any proxy"),
         (f"{' ' * 4000}x", "it is no JSON but 'x'; check SYNCER_API_URL and any proxy"),
         (f"<p>{PARTNER_TOKEN}", "it is no JSON but '<p>[removed]'; check SYNCER_API_URL and any proxy"),
         ('{"code":404,"description":"Not found"}', "it is an error object, code 404 'Not found', not a list; check SYNCER_API_URL"),
