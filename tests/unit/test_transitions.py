@@ -56,6 +56,9 @@ def moved(before: MirrorRow, after: dict[str, Any]) -> dict[Transition, dict[str
         (item(), item(expirationDate=LATER), {}),
         (item(isPartner=None), item(isPartner=None, expirationDate=LATER), {}),
         (item(isPartner=False), item(isPartner=False, expirationDate=LATER), {Transition.EXTENDED: {"expiration_date": (at(DATE), at(LATER))}}),
+        (item(deleted=True), item(deleted=True, tariff="T"), {Transition.CHANGED: {"tariff": ("PARTNER_23", "T")}}),
+        (item(), item(isPartner=False, expirationDate=LATER), {Transition.EXTENDED: {"expiration_date": (at(DATE), at(LATER))}, Transition.CHANGED: {"is_partner": (True, False)}}),
+        (item(isPartner=False), item(expirationDate=LATER), {Transition.CHANGED: {"is_partner": (False, True)}}),
         (item(name="n"), item(), {Transition.CHANGED: {"name": ("n", "client")}}),
         (item(), item(name="n", isFree=None), {Transition.CHANGED: {"name": ("client", "n"), "is_free": (False, None)}}),
         (item(apiTokenInstance="one"), item(apiTokenInstance="other"), {Transition.TOKEN_ROTATED: {"token_fingerprint": (fingerprint("one"), fingerprint("other"))}}),
@@ -115,6 +118,10 @@ def test_each_time_is_that_of_its_own_event() -> None:
 
     assert [at("2026-01-01T00:00:00"), at("2026-02-01T00:00:00"), at("2026-03-01T00:00:00")] == [
         event.occurred_at for event in decide_new(instance, OBSERVATION).events
+    ]
+    assert [at("2026-02-01T00:00:00"), at("2026-03-01T00:00:00")] == [
+        event.occurred_at
+        for event in decide_listed(row_of(item(timeCreated="2026-01-01T00:00:00")), instance, OBSERVATION).events
     ]
 
 
