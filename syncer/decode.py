@@ -16,7 +16,8 @@ from syncer.scrub import REMOVED, SECRET_KEY, SHORTEST_TOKEN
 
 LONGEST_NAME = 64 * 1024  # bytes in UTF-8
 LONGEST_REJECTED_TEXT = 1024  # characters kept of one string of a rejected item
-DEEPEST_NESTING = 64  # levels of an unknown key's value; PostgreSQL and SQLite both read far deeper ones
+LONGEST_BEGINNING = 4000  # characters of what is no JSON that are looked at for an excerpt
+DEEPEST_NESTING = 64  # levels of an item, of which it is the first; PostgreSQL and SQLite both read far deeper ones
 TOLERATED_REJECTS = 3
 TOLERATED_REJECT_SHARE = 0.10
 LONGEST_NUMBER = 4000  # digits; Python refuses to convert integers beyond 4,300
@@ -213,7 +214,10 @@ def _plain_json(text: str, scrub: Scrub) -> list[Any]:
         raise AnswerUnusable(f"reading the answer: it is not whole JSON ({reason}); nothing is inferred from it")
     if not text.strip():
         raise AnswerUnusable("reading the answer: it is empty; nothing is inferred from it, try again later")
-    excerpt = " ".join(scrub(text[:4000]).split())[:80]
+    begun = text.lstrip()
+    if len(begun) > LONGEST_BEGINNING:
+        begun = begun[:LONGEST_BEGINNING].rsplit(maxsplit=1)[0]  # half a token is not known for one
+    excerpt = " ".join(scrub(begun).split())[:80]
     raise AnswerUnusable(f"reading the answer: it is no JSON but {excerpt!r}; check SYNCER_API_URL and any proxy")
 
 

@@ -75,6 +75,7 @@ def test_a_required_flag_that_cannot_be_read_is_never_taken_for_false(key: str, 
         ("2022-06-03T18:39:44Z", datetime(2022, 6, 3, 18, 39, 44, tzinfo=UTC)),
         ("2022-06-03T18:39:44+00:00", datetime(2022, 6, 3, 18, 39, 44, tzinfo=UTC)),
         ("2022-06-03T18:39:44-05:30", datetime(2022, 6, 4, 0, 9, 44, tzinfo=UTC)),
+        ("2022-06-03T18:39:44+14:00", datetime(2022, 6, 3, 4, 39, 44, tzinfo=UTC)),
         ("2022-06-03T18:39:44+0530", datetime(2022, 6, 3, 13, 9, 44, tzinfo=UTC)),
         ("2022-06-03T18:39:44.1", datetime(2022, 6, 3, 15, 39, 44, 100_000, tzinfo=UTC)),
         ("2022-06-03T18:39:44.123456789Z", datetime(2022, 6, 3, 18, 39, 44, 123_456, tzinfo=UTC)),
@@ -103,6 +104,14 @@ def test_a_time_is_read(key: str, text: Any, expected: datetime | None) -> None:
     )
 
 
+@pytest.mark.parametrize("text", ["2022-06-03T18:39:44", "2022-06-03T18:39:44Z", "2022-06-03T18:39:44-05:30"])
+def test_a_time_is_kept_in_utc_whatever_the_zone_of_the_machine(text: str) -> None:
+    created = taken(timeCreated=text).time_created
+
+    assert created is not None
+    assert created.tzinfo is UTC
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -116,7 +125,15 @@ def test_a_time_that_cannot_be_is_rejected(text: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "keys", [{"name": "ж" * 32_768}, {"name": "x" * 65_536}, {"name": ""}, {"name": None}, {"name": ABSENT}]
+    "keys",
+    [
+        {"name": "😀" * 16_384},
+        {"name": "ж" * 32_768},
+        {"name": "x" * 65_536},
+        {"name": ""},
+        {"name": None},
+        {"name": ABSENT},
+    ],
 )
 def test_a_name_of_up_to_64_kibibytes_is_taken(keys: dict[str, Any]) -> None:
     expected = keys["name"] if isinstance(keys["name"], str) else None
@@ -124,7 +141,7 @@ def test_a_name_of_up_to_64_kibibytes_is_taken(keys: dict[str, Any]) -> None:
     assert expected == taken(**keys).name
 
 
-@pytest.mark.parametrize("name", ["ж" * 32_769, "x" * 65_537])
+@pytest.mark.parametrize("name", ["😀" * 16_385, "ж" * 32_769, "x" * 65_537])
 def test_a_longer_name_is_rejected_and_cut(name: str) -> None:
     (reject,) = read(item(name=name)).rejects
 
@@ -155,6 +172,10 @@ def test_identical_items_count_once() -> None:
     assert (listing.listed, len(listing.instances), listing.rejects) == (1, 1, ())
 
 
+def test_what_is_listed_is_counted_without_repetitions() -> None:
+    assert read(item(1), item(2), item(3), item(1)).listed == 3
+
+
 def test_differing_items_of_one_id_are_rejected_each_form_once() -> None:
     listing = read(item(1), item(2), item(1, name="x"), item(1))
 
@@ -177,6 +198,10 @@ def test_more_than_a_tenth_and_more_than_three_bad_items_refuse_the_answer(bad: 
     else:
         with pytest.raises(AnswerUnusable, match="5 of 40 items cannot be taken"):
             read(*items)
+
+
+def test_less_than_a_tenth_of_bad_items_is_tolerated() -> None:
+    assert len(read(*(item(number, deleted=None if number <= 4 else False) for number in range(1, 51))).rejects) == 4
 
 
 def test_three_bad_items_of_three_are_tolerated() -> None:
@@ -205,6 +230,238 @@ def test_what_is_no_list_in_strict_json_is_unusable(document: bytes) -> None:
     with pytest.raises(AnswerUnusable) as raised:
         decode(document, DECODER)
     assert "\n" not in str(raised.value)
+
+
+NOT_A_LIST = "not a list; nothing is inferred from it"
+CUT = "x" * 100
+
+
+@pytest.mark.parametrize(
+    ("document", "told"),
+    [
+        ("", "it is empty; nothing is inferred from it, try again later"),
+        (" \n", "it is empty; nothing is inferred from it, try again later"),
+        ("null", f"it is null, {NOT_A_LIST}"),
+        ("{}", f"it is an object, {NOT_A_LIST}"),
+        ("5", f"it is a number, {NOT_A_LIST}"),
+        ("1.5", f"it is a number, {NOT_A_LIST}"),
+        ('"x"', f"it is a string, {NOT_A_LIST}"),
+        ("true", f"it is a boolean, {NOT_A_LIST}"),
+        ("[", "it is not whole JSON (Expecting value: line 1 column 2 (char 1)); nothing is inferred from it"),
+        ("\n [NaN]", "it is not whole JSON (NaN is not JSON); nothing is inferred from it"),
+        (' {"a":-Infinity}', "it is not whole JSON (-Infinity is not JSON); nothing is inferred from it"),
+        ("[" * 100_000, "it is not whole JSON (it is nested too deeply); nothing is inferred from it"),
+        ("<html>\n\t<p>", "it is no JSON but '<html> <p>'; check SYNCER_API_URL and any proxy"),
+        (f"{CUT}y", f"it is no JSON but {CUT[:80]!r}; check SYNCER_API_URL and any proxy"),
+        (f"x{' ' * 3999}y", "it is no JSON but 'x'; check SYNCER_API_URL and any proxy"),
+        (f"x{' ' * 3998}y", "it is no JSON but 'x y'; check SYNCER_API_URL and any proxy"),
+        (f"x{' ' * 3990}{PARTNER_TOKEN}", "it is no JSON but 'x'; check SYNCER_API_URL and any proxy"),
+        (f"x y {'z' * 4000}", "it is no JSON but 'x y'; check SYNCER_API_URL and any proxy"),
+        (f"{' ' * 4000}x", "it is no JSON but 'x'; check SYNCER_API_URL and any proxy"),
+        (f"<p>{PARTNER_TOKEN}", "it is no JSON but '<p>[removed]'; check SYNCER_API_URL and any proxy"),
+        ('{"code":404,"description":"Not found"}', "it is an error object, code 404 'Not found', not a list; check SYNCER_API_URL"),
+        ('{"statusCode":"E","message":"no"}', "it is an error object, code E 'no', not a list; check SYNCER_API_URL"),
+        (json.dumps({"code": "x" * 30, "message": "x" * 300}), f"it is an error object, code {'x' * 20} {'x' * 200!r}, not a list; check SYNCER_API_URL"),
+        (json.dumps({"code": PARTNER_TOKEN, "message": PARTNER_TOKEN}), "it is an error object, code [removed] '[removed]', not a list; check SYNCER_API_URL"),
+        ('{"code":404}', f"it is an object, {NOT_A_LIST}"),
+        ('{"code":null,"message":"no"}', f"it is an object, {NOT_A_LIST}"),
+        ('{"message":"no"}', f"it is an object, {NOT_A_LIST}"),
+    ],
+    ids=lambda text: text[:30],
+)  # fmt: skip
+def test_a_person_is_told_what_was_there_instead_of_a_list(document: str, told: str) -> None:
+    with pytest.raises(AnswerUnusable) as raised:
+        decode(document.encode(), DECODER)
+
+    assert f"reading the answer: {told}" == str(raised.value)
+    assert (raised.value.kind, raised.value.http_status) == ("not_a_list", None)
+
+
+@pytest.mark.parametrize(("document", "place"), [(b"\xff\xfe[", 0), (b'["\xff"]', 2), (b"\xef\xbb\xbf[\xff]", 1)])
+def test_a_person_is_told_where_the_answer_is_garbled(document: bytes, place: int) -> None:
+    with pytest.raises(AnswerUnusable) as raised:
+        decode(document, DECODER)
+
+    assert str(raised.value) == (
+        f"reading the answer: byte {place} is not UTF-8; a proxy may have garbled it, try again later"
+    )
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ({"code": 401, "description": "Unauthorized"}, "401 'Unauthorized'"),
+        ({"statusCode": 403}, "403 ''"),
+        ({"code": "401", "message": "x" * 300}, f"401 {'x' * 200!r}"),
+        ({"code": 403, "description": PARTNER_TOKEN}, "403 '[removed]'"),
+    ],
+    ids=["code", "statusCode", "cut", "scrubbed"],
+)
+def test_a_person_is_told_of_a_refusal_in_the_upstreams_words(document: dict[str, Any], words: str) -> None:
+    with pytest.raises(UpstreamRefused) as raised:
+        decode(json.dumps(document).encode(), DECODER)
+
+    assert str(raised.value) == (
+        f"calling the upstream: it answered code {words}; check the partner token and SYNCER_API_URL"
+    )
+    assert raised.value.http_status == 200
+
+
+def test_a_person_is_told_of_the_first_of_too_many_bad_items() -> None:
+    with pytest.raises(AnswerUnusable) as raised:
+        read(item(1), item(2, deleted=None), 3, 4, 5)
+
+    assert str(raised.value) == (
+        "reading the answer: 4 of 5 items cannot be taken, the first at position 1 because deleted is missing; "
+        "nothing was applied, `syncer probe` shows the answer's shape"
+    )
+    assert raised.value.kind == "too_many_rejects"
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (5, "it is not an object"),
+        (item(ABSENT), "idInstance is missing"),
+        (item(None), "idInstance is missing"),
+        (item(0), "idInstance is no integer from 1 to 2^63-1"),
+        (item(deleted=None), "deleted is missing"),
+        (item(isExpired=ABSENT), "isExpired is missing"),
+        (item(deleted=2), "deleted is neither true nor false"),
+        (item(isFree="yes"), "isFree is neither true nor false"),
+        (item(isPartner=[]), "isPartner is neither true nor false"),
+        (item(timeCreated="yesterday"), "timeCreated is not a time such as 2022-06-03T18:39:44"),
+        (item(timeDeleted=5), "timeDeleted is not a time such as 2022-06-03T18:39:44"),
+        (item(expirationDate="2022-02-30T00:00:00"), "expirationDate is an impossible time"),
+        (item(expirationDate="2022-02-30T00:00:00Z"), "expirationDate is an impossible time"),
+    ],
+)
+def test_a_bad_item_says_why(bad: Any, reason: str) -> None:
+    assert reason == why_rejected(bad)
+
+
+def test_items_of_one_id_that_differ_say_how_many_they_are() -> None:
+    listing = read(item(1), item(2), item(1, name="x"), item(1, name="y"), item(1))
+
+    assert [(0, "client"), (2, "x"), (3, "y")] == [
+        (reject.position, json.loads(reject.item)["name"]) for reject in listing.rejects
+    ]
+    assert {"idInstance is listed 3 times with differing items"} == {reject.reason for reject in listing.rejects}
+    assert {1} == {reject.id_instance for reject in listing.rejects}
+    assert (listing.listed, listing.proves_absence) == (4, True)
+
+
+def test_a_rejected_item_is_kept_without_its_secrets_and_cut() -> None:
+    token = "short"
+    (reject,) = read(
+        item(
+            1, deleted=None, apiTokenInstance=token, name=f"{'n' * 1020}{token}", note=f"{token} here", list=[token, 5]
+        )
+    ).rejects
+
+    kept = json.loads(reject.item)
+    assert (0, 1) == (reject.position, reject.id_instance)
+    assert ("[removed]", f"{'n' * 1020}[rem", "[removed] here", ["[removed]", 5]) == (
+        kept["apiTokenInstance"],
+        kept["name"],
+        kept["note"],
+        kept["list"],
+    )
+    assert {**item(1), "deleted": None}.keys() | {"note", "list"} == kept.keys()
+
+
+def test_a_text_of_a_rejected_item_is_cut_after_its_secrets_are_removed() -> None:
+    (reject,) = read(item(1, deleted=None, name=f"{'n' * 1010} {PARTNER_TOKEN}")).rejects
+
+    assert f"{'n' * 1010} [removed]" == json.loads(reject.item)["name"]
+
+
+@pytest.mark.parametrize("token", [None, "", 5, ["t"]])
+def test_a_rejected_item_without_a_token_is_kept_too(token: Any) -> None:
+    (reject,) = read(item(1, deleted=None, apiTokenInstance=token)).rejects
+
+    assert ("[removed]" if token else token) == json.loads(reject.item)["apiTokenInstance"]
+
+
+def test_a_rejected_item_that_is_nested_too_deeply_is_kept_in_words() -> None:
+    (reject,) = read(json.loads('{"deleted":false,"a":' + "[" * 65 + "]" * 65 + "}")).rejects
+
+    assert reject.item == '"it is nested deeper than 64 levels"'
+
+
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"b":', "}")], ids=["lists", "objects"])
+def test_a_value_is_taken_down_to_the_level_that_is_allowed(opening: str, closing: str) -> None:
+    """The item itself is the first of the 64 levels."""
+    deepest, deeper = (opening * levels + "[]" + closing * levels for levels in (62, 63))
+
+    assert f'{{"a":{deepest}}}' == taken(a=json.loads(deepest)).extra
+    assert why_rejected(item(a=json.loads(deeper))) == "it is nested deeper than 64 levels"
+
+
+@pytest.mark.parametrize("key", ["token", "Secret", "userPassword", "passwd", "apiKey", "api_key"])
+def test_a_value_is_not_kept_where_its_key_names_a_secret(key: str) -> None:
+    kept = json.loads(taken(a={key: "hush", f"{key}2": "", f"{key}3": 5, f"{key}4": {"x": "open"}}).extra)
+
+    assert {"a": {key: "[removed]", f"{key}2": "", f"{key}3": 5, f"{key}4": {"x": "open"}}} == kept
+
+
+def test_unknown_keys_and_their_values_are_scrubbed() -> None:
+    assert {"[removed]": ["[removed]", {"a\ufffd": "b\ufffd"}]} == json.loads(
+        taken(**{PARTNER_TOKEN: [api_token(1), {"a\x00": "b\x00"}]}).extra
+    )
+
+
+@pytest.mark.parametrize(("digits", "kept"), [("9" * 4000, int), ("9" * 4001, str), ("-" + "9" * 3999, int)])
+def test_a_whole_number_of_up_to_four_thousand_digits_is_kept_as_one(digits: str, kept: type) -> None:
+    document = '[{"idInstance":1,"deleted":false,"isExpired":false,"a":' + digits + ',"b":"\\ud800"}]'
+
+    assert kept(digits) == json.loads(decode(document.encode(), DECODER).instances[1].extra)["a"]
+
+
+def test_a_fingerprint_is_the_beginning_of_a_hash() -> None:
+    assert taken(apiTokenInstance="abc").token_fingerprint == "ba7816bf8f01cfea"
+    assert taken(apiTokenInstance="").token_fingerprint is None
+
+
+def test_only_the_tokens_of_instances_that_are_taken_are_sealed() -> None:
+    decoder = Decoder(timedelta(hours=3), Scrubber(), lambda id_instance, token: f"{id_instance} {token}".encode())
+
+    listing = decode(
+        body(
+            [
+                item(1, apiTokenInstance="t1"),
+                item(2, apiTokenInstance="t2", deleted=None),
+                item(3, apiTokenInstance="t3"),
+                item(3, apiTokenInstance="t4"),
+                item(4, apiTokenInstance=""),
+                item(1, apiTokenInstance="t1"),
+            ]
+        ),
+        decoder,
+    )
+
+    assert {1: b"1 t1"} == dict(listing.sealed_tokens)
+
+
+def test_an_item_by_itself_is_rejected_at_its_position() -> None:
+    assert Reject(7, None, "it is not an object", "5") == read_item(7, 5, DECODER)
+    assert Reject(7, None, "idInstance is missing", "{}") == read_item(7, {}, DECODER)
+    rejected = read_item(7, {"idInstance": 1, "name": 5}, DECODER)
+    assert Reject(7, 1, "name is not a string", '{"idInstance":1,"name":5}') == rejected
+
+
+@pytest.mark.parametrize(("length", "removed"), [(SHORTEST_TOKEN - 1, False), (SHORTEST_TOKEN, True)])
+def test_a_token_is_removed_from_other_texts_unless_it_is_too_short_to_be_one(*, length: int, removed: bool) -> None:
+    token = "z" * length
+
+    instance = taken(apiTokenInstance=token, name=f"a {token}", tariff=f"b {token}", a=f"c {token}", apiUrl=token)
+
+    shown = "[removed]" if removed else token
+    assert (f"a {shown}", f"b {shown}", {"a": f"c {shown}", "apiUrl": shown}) == (
+        instance.name,
+        instance.tariff,
+        json.loads(instance.extra),
+    )
 
 
 def test_a_byte_order_mark_is_allowed() -> None:
@@ -289,6 +546,14 @@ def test_an_item_that_is_bad_twice_in_the_same_way_counts_once() -> None:
     assert [1] == [reject.id_instance for reject in listing.rejects]
 
 
+@pytest.mark.parametrize("names", [("a", "b"), ("b", "a")])
+def test_two_bad_items_of_one_id_that_differ_are_both_kept(names: tuple[str, str]) -> None:
+    listing = read(*(item(1, deleted=None, name=name) for name in names))
+
+    assert list(names) == [json.loads(reject.item)["name"] for reject in listing.rejects]
+    assert listing.listed == 2
+
+
 def test_a_token_that_stands_in_another_field_is_removed_from_it() -> None:
     token = "0123456789abcdef0123456789abcdef"
 
@@ -309,6 +574,9 @@ def test_tokens_are_sealed_when_they_are_kept() -> None:
 
 
 # Beside the keys of every list those that the typed reading knows; an unknown one sends the item the plain way.
+OWN_TOKEN = "0123456789abcdef0123456789abcdef"
+SHORT_TOKEN = "z" * SHORTEST_TOKEN
+BARE = {"idInstance": 1, "deleted": False, "isExpired": True}
 TOO_LONG = "ж" * (LONGEST_NAME // 2 + 1)
 LISTED_TEXTS = st.sampled_from(
     [None, "", "whatsapp", "nul\x00", api_token(1), f"has {api_token(1)}", PARTNER_TOKEN, TOO_LONG]
@@ -318,7 +586,7 @@ USUAL_ITEMS = st.fixed_dictionaries(
         "name": LISTED_TEXTS,
         "typeInstance": LISTED_TEXTS,
         "partnerUserUiid": LISTED_TEXTS,
-        "apiTokenInstance": st.sampled_from([None, "", api_token(1), "0123456789abcdef0123456789abcdef", "short"]),
+        "apiTokenInstance": st.sampled_from([None, "", api_token(1), OWN_TOKEN, "short"]),
         "timeDeleted": st.sampled_from([None, *TIMES, "2026-02-30T00:00:00", "yesterday"]),
         "deleted": st.booleans(),
         "isFree": st.booleans() | st.none(),
@@ -336,7 +604,18 @@ UNUSUAL_ITEMS = st.dictionaries(KEYS, json_values(st.floats(allow_nan=False, all
     [item(name=None), item(typeInstance="t" * SHORTEST_TOKEN), item(apiUrl="https://1101.api.example", mediaUrl=None)]
 )
 @example([item(name=f"has {api_token(1)}", apiTokenInstance=api_token(1)), item(apiTokenInstance=None), item(0)])
-@example([item(name=TOO_LONG), item(timeDeleted="yesterday")])
+@example(
+    [
+        item(name=f"has {OWN_TOKEN}", tariff=f"has {OWN_TOKEN}", apiUrl=f"has {OWN_TOKEN}", apiTokenInstance=OWN_TOKEN),
+        item(apiTokenInstance="nul\x00"),
+        item(name="nul\ufffd" * 9, apiTokenInstance="nul\x00" * 9),
+    ]
+)
+@example([item(name=TOO_LONG), item(name=TOO_LONG[1:]), item(name="x" * 20_000), item(name="😀" * 16_385)])
+@example([item(timeCreated="yesterday"), item(timeDeleted="yesterday"), item(expirationDate="yesterday")])
+@example([BARE, BARE | {"unknown": "x"}, BARE | {"apiTokenInstance": OWN_TOKEN}, BARE | {"mediaUrl": "https://x"}])
+@example([BARE | {"tariff": OWN_TOKEN, "apiTokenInstance": token} for token in (OWN_TOKEN, None, OWN_TOKEN)])
+@example([BARE | {"tariff": SHORT_TOKEN, "apiTokenInstance": token} for token in (SHORT_TOKEN, None, SHORT_TOKEN)])
 def test_an_item_is_read_alike_in_a_list_alone_and_by_type(items: list[dict[str, Any]]) -> None:
     cleaned: dict[str | None, str | None] = {}
     for one in items:

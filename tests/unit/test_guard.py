@@ -35,12 +35,19 @@ def judged(
     mirror = mirror_of(before)
     if missing is not None:
         mirror[missing] = mirror[missing]._replace(missing_since=START)
+    return judged_of(mirror, after, share, approved)
+
+
+def judged_of(
+    mirror: dict[int, MirrorRow], after: list[Any], share: str = "5/100", approved: list[set[int]] | None = None
+) -> Hold | None:
+    owner = " default".strip()  # equal to what the rows say, and another object, as a database gives it
     listing = decode(body(after), ACCOUNT.decoder)
     differences = diff(
-        mirror, listing, account="default", observed_at=START + timedelta(hours=1), expiry_grace=ACCOUNT.expiry_grace
+        mirror, listing, account=owner, observed_at=START + timedelta(hours=1), expiry_grace=ACCOUNT.expiry_grace
     )
     return guard.examine(
-        mirror, listing, differences, account="default", tolerated_share=Fraction(share),
+        mirror, listing, differences, account=owner, tolerated_share=Fraction(share),
         approved=[frozenset(one) for one in approved or []],
     )  # fmt: skip
 
@@ -74,6 +81,36 @@ def test_an_answer_is_held_for_its_reason(before: list[Any], after: list[Any], r
     assert reason == (hold.reason if hold else None)
 
 
+@pytest.mark.parametrize(
+    ("after", "expected"),
+    [
+        ([], Hold(HoldReason.EMPTY, tuple(range(1, 9)), 8, 0)),
+        ([item(1, deleted=None), *ESTATE[1:4], item(9, deleted=True)], Hold(HoldReason.VANISHED, (5, 6, 7, 8), 8, 5)),
+        ([item(1000), item(1001)], Hold(HoldReason.FOREIGN, tuple(range(1, 9)), 8, 2)),
+    ],
+    ids=["empty", "vanished", "foreign"],
+)
+def test_what_is_held_says_what_is_missing_of_how_many(after: list[Any], expected: Hold) -> None:
+    assert expected == judged([*ESTATE[:8], item(9, deleted=True)], after)
+
+
+@pytest.mark.parametrize("answer", [[item(1)], [item(1, deleted=None)]], ids=["taken", "rejected"])
+def test_one_known_instance_is_enough_to_be_of_this_account(answer: list[Any]) -> None:
+    assert judged([item(1), *(item(one, deleted=True) for one in range(2, 9))], answer) is None
+
+
+def test_the_reasons_are_the_words_that_are_stored() -> None:
+    assert ["empty", "vanished", "foreign"] == [str(reason) for reason in HoldReason]
+
+
+@pytest.mark.parametrize("owner", ["a", "z"])
+def test_the_rows_of_another_account_count_for_nothing(owner: str) -> None:
+    mirror = {key: row._replace(account=owner) for key, row in mirror_of(ESTATE[:8]).items()}
+
+    assert judged_of(mirror, []) is None
+    assert judged_of(mirror, [item(1000)]) is None
+
+
 def test_an_instance_that_returns_is_of_this_account_though_nothing_else_is_listed() -> None:
     assert judged(ESTATE[:2], ESTATE[:1], missing=1) is None
 
@@ -91,6 +128,9 @@ def test_an_approval_lets_the_same_loss_or_less_pass_and_nothing_larger() -> Non
     [
         (Hold(HoldReason.EMPTY, (), 7, 0), 12, "the answer is empty while 7 instances are live; if that is right: syncer approve 12"),
         (Hold(HoldReason.VANISHED, (1, 2, 3, 4), 9, 5), 12, "4 of 9 live instances are missing from the answer (1, 2, 3, 4); if that is right: syncer approve 12"),
+        (Hold(HoldReason.VANISHED, (1, 2, 3, 4, 5), 9, 4), 12, "5 of 9 live instances are missing from the answer (1, 2, 3, 4, 5); if that is right: syncer approve 12"),
+        (Hold(HoldReason.VANISHED, tuple(range(1, 7)), 9, 3), 12, "6 of 9 live instances are missing from the answer (1, 2, 3, 4, 5 and 1 more); if that is right: syncer approve 12"),
+        (Hold(HoldReason.VANISHED, tuple(range(1, 13)), 20, 8), 12, "12 of 20 live instances are missing from the answer (1, 2, 3, 4, 5 and 7 more); if that is right: syncer approve 12"),
         (Hold(HoldReason.VANISHED, tuple(range(1, 8)), 9, 2), None, "7 of 9 live instances are missing from the answer (1, 2, 3, 4, 5 and 2 more); a run would be held for it"),
         (Hold(HoldReason.FOREIGN, (), 9, 2), None, "the answer shares no instance with the mirror, as if the token were another account's; a run would be held for it"),
     ],

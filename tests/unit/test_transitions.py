@@ -1,0 +1,205 @@
+"""CONTRACT 4: what a move says, to the column and to the moment."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from builders import body, item, paid
+from canary import api_token
+from mirror import START, account
+
+from syncer.decode import decode, fingerprint
+from syncer.model import Change, Event, Instance, MirrorRow, TimeSource, Transition
+from syncer.transitions import Observation, decide_absent, decide_listed, decide_new, is_auto_renewing
+
+FIRST, NOW = START - timedelta(days=1), START
+DATE, LATER, EARLIER = "2026-12-03T18:39:44", "2026-12-04T18:39:44", "2026-12-02T18:39:44"
+OBSERVATION = Observation("default", NOW, {"default": FIRST, "other": FIRST - timedelta(days=1)})
+
+
+def at(text: str) -> datetime:
+    """A time of the upstream."""
+    return datetime.fromisoformat(f"{text}+03:00")
+
+
+def told(made: dict[str, Any]) -> Instance:
+    (instance,) = decode(body([made]), account().decoder).instances.values()
+    return instance
+
+
+def row_of(made: dict[str, Any], **values: Any) -> MirrorRow:
+    """A row of the first answer."""
+    row = MirrorRow("default", told(made), FIRST, FIRST, None, None)
+    return row._replace(**values)
+
+
+def moved(before: MirrorRow, after: dict[str, Any]) -> dict[Transition, dict[str, Change]]:
+    events = decide_listed(before, told(after), OBSERVATION).events
+    return {event.transition: dict(event.changes) for event in events}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        (item(), item(), {}),
+        (item(), item(deleted=True), {Transition.DELETED: {"deleted": (False, True)}}),
+        (item(), item(deleted=True, timeDeleted=EARLIER), {Transition.DELETED: {"deleted": (False, True), "time_deleted": (None, at(EARLIER))}}),
+        (item(deleted=True, timeDeleted=EARLIER), item(), {Transition.RESTORED: {"deleted": (True, False), "time_deleted": (at(EARLIER), None)}}),
+        (item(timeDeleted=EARLIER), item(), {Transition.CHANGED: {"time_deleted": (at(EARLIER), None)}}),
+        (paid(), paid(isExpired=True), {Transition.EXPIRED: {"is_expired": (False, True)}}),
+        (paid(), paid(isExpired=True, expirationDate=EARLIER), {Transition.EXPIRED: {"is_expired": (False, True), "expiration_date": (at(DATE), at(EARLIER))}}),
+        (paid(isExpired=True), paid(expirationDate=LATER), {Transition.RENEWED: {"is_expired": (True, False), "expiration_date": (at(DATE), at(LATER))}}),
+        (item(isExpired=True), item(expirationDate=LATER), {Transition.RENEWED: {"is_expired": (True, False), "expiration_date": (at(DATE), at(LATER))}}),
+        (paid(), paid(expirationDate=LATER), {Transition.EXTENDED: {"expiration_date": (at(DATE), at(LATER))}}),
+        (paid(isExpired=True), paid(isExpired=True, expirationDate=LATER), {Transition.CHANGED: {"expiration_date": (at(DATE), at(LATER))}}),
+        (item(), item(expirationDate=EARLIER), {Transition.CHANGED: {"expiration_date": (at(DATE), at(EARLIER))}}),
+        (item(), item(expirationDate=LATER), {}),
+        (item(isPartner=None), item(isPartner=None, expirationDate=LATER), {}),
+        (item(isPartner=False), item(isPartner=False, expirationDate=LATER), {Transition.EXTENDED: {"expiration_date": (at(DATE), at(LATER))}}),
+        (item(deleted=True), item(deleted=True, tariff="T"), {Transition.CHANGED: {"tariff": ("PARTNER_23", "T")}}),
+        (item(), item(isPartner=False, expirationDate=LATER), {Transition.EXTENDED: {"expiration_date": (at(DATE), at(LATER))}, Transition.CHANGED: {"is_partner": (True, False)}}),
+        (item(isPartner=False), item(expirationDate=LATER), {Transition.CHANGED: {"is_partner": (False, True)}}),
+        (item(name="n"), item(), {Transition.CHANGED: {"name": ("n", "client")}}),
+        (item(), item(name="n", isFree=None), {Transition.CHANGED: {"name": ("client", "n"), "is_free": (False, None)}}),
+        (item(apiTokenInstance="one"), item(apiTokenInstance="other"), {Transition.TOKEN_ROTATED: {"token_fingerprint": (fingerprint("one"), fingerprint("other"))}}),
+        (item(apiTokenInstance="other"), item(apiTokenInstance="one"), {Transition.TOKEN_ROTATED: {"token_fingerprint": (fingerprint("other"), fingerprint("one"))}}),
+        (item(apiTokenInstance=None), item(apiTokenInstance="one"), {Transition.TOKEN_ROTATED: {"token_fingerprint": (None, fingerprint("one"))}}),
+    ],
+)  # fmt: skip
+def test_a_move_tells_the_columns_that_changed_and_no_other(
+    before: dict[str, Any], after: dict[str, Any], expected: dict[Transition, dict[str, Change]]
+) -> None:
+    assert expected == moved(row_of(before), after)
+
+
+@pytest.mark.parametrize("owner", ["a", "other"])
+def test_a_new_owner_is_a_change(owner: str) -> None:
+    assert {Transition.CHANGED: {"account": (owner, "default")}} == moved(row_of(item(), account=owner), item())
+
+
+def test_what_returns_was_missing_and_is_not_any_more() -> None:
+    assert {Transition.REAPPEARED: {"missing": (True, False)}} == moved(row_of(item(), missing_since=FIRST), item())
+
+
+@pytest.mark.parametrize(("deleted", "transition"), [(False, Transition.VANISHED), (True, Transition.PURGED)])
+def test_what_is_absent_is_missing_from_now_on(*, deleted: bool, transition: Transition) -> None:
+    row = row_of(item(deleted=deleted), renewed_at=FIRST)
+
+    decision = decide_absent(row, OBSERVATION)
+
+    assert (Event(transition, NOW, TimeSource.OBSERVED, {"missing": (False, True)}),) == decision.events
+    assert row._replace(changed_at=NOW, missing_since=NOW) == decision.row
+    assert (row.instance.id_instance, FIRST) == (decision.id_instance, decision.previous_observed_at)
+
+
+@pytest.mark.parametrize(
+    ("late", "source"),
+    [(-1, TimeSource.UPSTREAM), (0, TimeSource.UPSTREAM), (1, TimeSource.OBSERVED), (None, TimeSource.OBSERVED)],
+)
+def test_a_stated_time_is_believed_up_to_the_moment_of_the_answer(late: int | None, source: TimeSource) -> None:
+    stated = None if late is None else NOW + timedelta(seconds=late)
+    instance = told(item(deleted=True, isExpired=True))._replace(
+        time_created=stated, time_deleted=stated, expiration_date=stated
+    )
+    occurred_at = stated if stated is not None and source is TimeSource.UPSTREAM else NOW
+
+    new = decide_new(instance, OBSERVATION).events
+    listed = decide_listed(row_of(item(timeCreated=None))._replace(instance=instance._replace(deleted=False, is_expired=False)), instance, OBSERVATION).events  # fmt: skip
+
+    words = [Transition.CREATED, Transition.EXPIRED, Transition.DELETED]
+    assert [(word, occurred_at, source, {}) for word in words] == list(new)
+    assert [(word, occurred_at, source) for word in words[1:]] == [event[:3] for event in listed]
+
+
+def test_each_time_is_that_of_its_own_event() -> None:
+    instance = told(
+        item(isExpired=True, deleted=True, timeCreated="2026-01-01T00:00:00", expirationDate="2026-02-01T00:00:00", timeDeleted="2026-03-01T00:00:00")
+    )  # fmt: skip
+
+    assert [at("2026-01-01T00:00:00"), at("2026-02-01T00:00:00"), at("2026-03-01T00:00:00")] == [
+        event.occurred_at for event in decide_new(instance, OBSERVATION).events
+    ]
+    assert [at("2026-02-01T00:00:00"), at("2026-03-01T00:00:00")] == [
+        event.occurred_at
+        for event in decide_listed(row_of(item(timeCreated="2026-01-01T00:00:00")), instance, OBSERVATION).events
+    ]
+
+
+def test_what_is_seen_is_the_observations_own_time() -> None:
+    events = decide_listed(
+        row_of(paid(deleted=True, isExpired=True), missing_since=FIRST),
+        told(paid(name="n", apiTokenInstance=api_token(2))),
+        OBSERVATION,
+    ).events
+
+    assert [
+        (word, NOW, TimeSource.OBSERVED)
+        for word in (
+            Transition.REAPPEARED, Transition.RESTORED, Transition.RENEWED, Transition.CHANGED, Transition.TOKEN_ROTATED,
+        )
+    ] == [event[:3] for event in events]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("after", "expected"),
+    [
+        (paid(name="n", deleted=True), [Transition.CHANGED, Transition.DELETED]),
+        (paid(name="n", deleted=True, isExpired=True), [Transition.CHANGED, Transition.EXPIRED, Transition.DELETED]),
+        (
+            paid(name="n", deleted=True, isExpired=True, apiTokenInstance=api_token(2)),
+            [Transition.CHANGED, Transition.TOKEN_ROTATED, Transition.EXPIRED, Transition.DELETED],
+        ),
+    ],
+)
+def test_what_happens_at_once_is_told_in_the_order_of_the_contract(
+    after: dict[str, Any], expected: list[Transition]
+) -> None:
+    assert expected == list(moved(row_of(paid()), after))
+
+
+def test_a_first_sight_is_a_row_that_begins_now() -> None:
+    instance = told(item())
+
+    decision = decide_new(instance, OBSERVATION)
+
+    assert (instance.id_instance, MirrorRow("default", instance, NOW, NOW, None, None), None) == (
+        decision.id_instance,
+        decision.row,
+        decision.previous_observed_at,
+    )
+
+
+@pytest.mark.parametrize(
+    ("date", "renewed_at"), [(LATER, NOW), (DATE, FIRST), (EARLIER, FIRST), (None, FIRST)]
+)  # fmt: skip
+def test_a_row_is_written_as_listed_and_says_when_its_date_last_moved_on(
+    date: str | None, renewed_at: datetime
+) -> None:
+    before = row_of(item(), account="other", renewed_at=FIRST, missing_since=FIRST)
+    instance = told(item(name="n", expirationDate=date))
+
+    decision = decide_listed(before, instance, OBSERVATION)
+
+    assert MirrorRow("default", instance, FIRST, NOW, renewed_at, None) == decision.row
+    assert (instance.id_instance, OBSERVATION.previous_observed_at["other"]) == (
+        decision.id_instance,
+        decision.previous_observed_at,
+    )
+
+
+@pytest.mark.parametrize(
+    ("is_partner", "tariff", "expected"),
+    [
+        (True, None, True),
+        (True, "BUSINESS", True),
+        (False, "PARTNER_23", False),
+        (None, "PARTNER", True),
+        (None, "PARTNER_23", True),
+        (None, "OLD_PARTNER", False),
+        (None, "BUSINESS", False),
+        (None, "", False),
+        (None, None, False),
+    ],
+)
+def test_partners_renew_themselves(*, is_partner: bool | None, tariff: str | None, expected: bool) -> None:
+    assert expected is is_auto_renewing(is_partner, tariff)
