@@ -17,6 +17,7 @@ _REGROUPED = (
 _DATED_AT_CREATION = (
     "(deleted AND time_deleted <= CASE WHEN time_created <= first_seen_at THEN time_created ELSE first_seen_at END)"
 )
+_TOLD_LATE = "(transition = 'deleted' AND occurred_at <= previous_observed_at)"
 
 WORDS = {
     # the moment of the query
@@ -66,6 +67,7 @@ WORDS = {
     "has_key": ("json_type({0}, '$.{1}') IS NOT NULL", "({0} -> '{1}') IS NOT NULL"),
     "irregular": (_IRREGULAR, _IRREGULAR),
     "regrouped": (_REGROUPED, _REGROUPED),
+    "told_late": (_TOLD_LATE, _TOLD_LATE),
     "dated_at_creation": (_DATED_AT_CREATION, _DATED_AT_CREATION),
 }
 

@@ -179,14 +179,62 @@ def test_days_months_cohorts_and_bills_are_those_of_the_answers(recent: Mirror, 
     _check_versions(recent)
 
 
+LATE_DELETIONS: dict[str, list[tuple[str, dict[str, Any] | None]]] = {
+    "with another tariff": [("a", {}), ("a", {"tariff": "PARTNER_24"}), ("a", {"tariff": "PARTNER_24", "deleted": True})],
+    "with another type": [("a", {}), ("a", {"typeInstance": "v3"}), ("a", {"typeInstance": "v3", "deleted": True})],
+    "with two more tariffs": [("a", {}), ("a", {"tariff": "PARTNER_24"}), ("a", {}), ("a", {"deleted": True})],
+    "not at all": [("a", {}), ("a", None), ("a", {"deleted": True})],
+    "not at all, and again": [("a", {}), ("a", None), ("a", {}), ("a", {"deleted": True})],
+    "in another account": [("a", {}), ("b", {}), ("b", {"deleted": True})],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("story", LATE_DELETIONS.values(), ids=LATE_DELETIONS)
+def test_the_days_of_an_instance_end_at_its_deletion_however_it_was_seen_since(
+    recent: Mirror, story: list[tuple[str, dict[str, Any] | None]]
+) -> None:
+    noon = recent.now.replace(hour=9, minute=0, second=0)
+    created, deleted = noon - timedelta(days=5), noon - timedelta(days=3)
+    for of, keys in story:
+        listed = [paid(ord(of))]
+        if keys is not None:
+            told = local(deleted) if "deleted" in keys else "0001-01-01T00:00:00"
+            listed.append(item(1, **{"timeCreated": local(created), "timeDeleted": told} | keys))
+        assert recent.observe(listed, after=timedelta(hours=30), of=account(of, tolerated="100%")).error is None
+    daily = query(recent, "SELECT * FROM bi_daily WHERE tariff <> 'BUSINESS' AND (live <> 0 OR billable <> 0)")
+    figures = {
+        as_day(row["day"]): (row["account"], row["type_instance"], row["tariff"], row["live"], row["billable"])
+        for row in daily
+    }
+    first = (created + timedelta(hours=3)).date()
+    before = ("a", "whatsapp", "PARTNER_23")
+
+    assert {
+        first: (*before, 1, 1),
+        first + timedelta(days=1): (*before, 1, 1),
+        first + timedelta(days=2): (*before, 0, 1),
+    } == figures
+    assert len(figures) == len(daily)
+    assert [3, 3, 3] == [
+        query(recent, "SELECT billable_days AS n FROM bi_instances WHERE id_instance = 1")[0]["n"],
+        query(recent, "SELECT SUM(instance_days) AS n FROM bi_billing_monthly WHERE tariff <> 'BUSINESS'")[0]["n"],
+        sum(charged(recent, month).get(1, 0) for month in {first.replace(day=1), deleted.date().replace(day=1)}),
+    ]
+
+
+def charged(mirror: Mirror, month: date) -> dict[int, int]:
+    """The days of a month that `syncer bill --invoice` counts, by instance."""
+    with mirror.engine.connect() as connection:
+        charges = charges_by_instance(connection, month, real_now(), None)
+    return {id_instance: charge.days for id_instance, charge in charges.items()}
+
+
 def _check_instances_of_a_bill(mirror: Mirror, daily: dict[Any, Counter[str]]) -> None:
     """What `syncer bill --invoice` counts by instance comes to what the view counts by day."""
     month = (today() - timedelta(days=40)).replace(day=1)
     expected = sum(figures["billable"] for (day, _), figures in daily.items() if f"{day:%Y-%m}" == f"{month:%Y-%m}")
-    with mirror.engine.connect() as connection:
-        charges = charges_by_instance(connection, month, real_now(), None)
 
-    assert expected == sum(charge.days for charge in charges.values())
+    assert expected == sum(charged(mirror, month).values())
 
 
 def _check_churn(mirror: Mirror, daily: dict[Any, Counter[str]]) -> None:
