@@ -50,6 +50,11 @@ WORDS = {
         "strftime('%Y-%m-%d %H:%M:%f000', {0}, '{1} days')",
         "({0} + INTERVAL '{1} days')",
     ),
+    # of 24 hours each; the days above have 23 or 25 where PostgreSQL's session is in a zone whose clocks change
+    "whole_days_later": (
+        "strftime('%Y-%m-%d %H:%M:%f000', {0}, '{1} days')",
+        "({0} + {1} * INTERVAL '24 hours')",
+    ),
     # months as numbers that can be subtracted
     "month_number": (
         "(CAST(substr({0}, 1, 4) AS INTEGER) * 12 + CAST(substr({0}, 6, 2) AS INTEGER))",

@@ -396,6 +396,51 @@ def test_attention_names_every_reason(mirror: Mirror) -> None:
     assert now == since[8]
 
 
+def test_the_latest_deletion_and_expiry_count_also_where_they_are_told_to_lie_before_an_earlier_one(
+    mirror: Mirror,
+) -> None:
+    now = real_now().replace(microsecond=0)
+    created, first, latest = (now - timedelta(days=days) for days in (40, 25, 31))
+    mirror.now = now - timedelta(days=20)
+
+    def lived(until: datetime | None) -> dict[str, Any]:
+        over = {"isExpired": True, "expirationDate": local(until)} if until else {}
+        return paid(1, timeCreated=local(created), **{"expirationDate": local(now + timedelta(days=90))} | over)
+
+    def died(at: datetime | None) -> dict[str, Any]:
+        over = {"deleted": True, "timeDeleted": local(at)} if at else {}
+        return paid(2, timeCreated=local(created), **over)
+
+    for moment in (first, None, latest):
+        mirror.observe([lived(moment), died(moment)])
+    attention = query(mirror, "SELECT since FROM bi_attention WHERE reason = 'expired_not_deleted'")
+
+    assert [latest] == [as_moment(row["since"]) for row in attention]
+    assert [9] == [row["age_days"] for row in query(mirror, "SELECT age_days FROM bi_instances WHERE id_instance = 2")]
+
+
+@pytest.mark.parametrize("mirror", ["postgresql"], indirect=True)
+def test_no_view_depends_on_the_time_zone_of_the_readers_session(mirror: Mirror) -> None:
+    """A day of 23 hours: the clocks went forward in New York on 2026-03-08, in Berlin on 2026-03-29."""
+    mirror.now = datetime(2026, 3, 30, tzinfo=UTC)
+    nearly_a_day = [
+        item(7, deleted=True, timeCreated="2026-03-07T15:00:00", timeDeleted="2026-03-08T14:30:00"),
+        item(8, deleted=True, timeCreated="2026-03-28T15:00:00", timeDeleted="2026-03-29T14:30:00"),
+    ]
+    for after, items in random_life(random.Random(0), mirror.now):
+        mirror.observe([*items, *nearly_a_day], after=after, of=account(tolerated="100%"))
+
+    def read_in(zone: str) -> dict[str, set[Any]]:
+        connection.exec_driver_sql(f"SET LOCAL TimeZone = '{zone}'")
+        return {view: set(map(tuple, connection.exec_driver_sql(f"SELECT * FROM {view}"))) for view in COLUMNS}
+
+    with mirror.engine.connect() as connection:  # one transaction, so that now() stands still
+        expected = read_in("UTC")
+
+        assert expected == read_in("Europe/Berlin")
+        assert expected == read_in("America/New_York")
+
+
 def test_sync_status_says_what_the_command_says(mirror: Mirror) -> None:
     """`syncer status` computes it with a clock of its own, so that time can be an argument."""
 
