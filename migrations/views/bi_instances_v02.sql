@@ -88,21 +88,19 @@ FROM (
 ) AS instances
 JOIN accounts ON accounts.account = instances.account
 LEFT JOIN (
-    SELECT
-        irregular_instances.id_instance,
-        COALESCE(
-            SUM(
-                CASE
-                    WHEN live_from IS NULL THEN 0
-                    WHEN live_to IS NULL THEN @days_between(@day(live_from), @today)
-                    WHEN ended_with IN ('deleted', 'vanished') AND @is_midnight(live_to)
-                        THEN @days_between(@day(live_from), @day_before(@day(live_to)))
-                    ELSE @days_between(@day(live_from), @day(live_to))
-                END
-            ),
-            0
-        ) AS midnights
-    FROM irregular_instances
-    LEFT JOIN irregular_lives ON irregular_lives.id_instance = irregular_instances.id_instance
-    GROUP BY irregular_instances.id_instance
+    SELECT id_instance, SUM(midnights) AS midnights
+    FROM (
+        SELECT id_instance, 0 AS midnights FROM irregular_instances
+        UNION ALL
+        SELECT
+            id_instance,
+            CASE
+                WHEN live_to IS NULL THEN @days_between(@day(live_from), @today)
+                WHEN ended_with IN ('deleted', 'vanished') AND @is_midnight(live_to)
+                    THEN @days_between(@day(live_from), @day_before(@day(live_to)))
+                ELSE @days_between(@day(live_from), @day(live_to))
+            END
+        FROM irregular_lives
+    ) AS lived
+    GROUP BY id_instance
 ) AS irregular ON irregular.id_instance = instances.id_instance
