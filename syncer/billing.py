@@ -225,8 +225,8 @@ def _totals(charges: Iterable[Charge]) -> list[dict[str, Any]]:
     return [charge._asdict() for _, charge in sorted(by_currency.items(), key=lambda pair: pair[0] or "~")]
 
 
-def read_steps(connection: Connection, before: date) -> Iterator[Step]:
-    """The steps of every instance until a day begins, in the order of their ids."""
+def read_steps(connection: Connection) -> Iterator[Step]:
+    """The steps of every instance in the order of their ids; a later one may tell of a deletion before an earlier."""
     columns = instance_history.c
     query = (
         select(
@@ -238,7 +238,7 @@ def read_steps(connection: Connection, before: date) -> Iterator[Step]:
             columns.deleted,
             columns.changes,
         )
-        .where(columns.transition.in_(STEPS), columns.occurred_at < _midnight(before))
+        .where(columns.transition.in_(STEPS))
         .order_by(columns.id_instance, columns.id)
         .execution_options(yield_per=5_000)
     )
@@ -256,16 +256,37 @@ def charged_days(steps: Sequence[Step], first: date, end: date) -> Iterator[tupl
     """
     if steps and steps[0].transition is Transition.CREATED and first <= billing_day(steps[0].occurred_at) < end:
         yield steps[0], billing_day(steps[0].occurred_at)
-    edges = [
-        step for step in steps if not (step.deleted and step.transition in {Transition.REAPPEARED, Transition.CHANGED})
-    ]
-    for step, following in zip(edges, [*edges[1:], None], strict=True):
-        if step.transition in {Transition.DELETED, Transition.VANISHED}:
-            continue
+    for step, following in _stretches(steps):
         day = max(first, billing_day(step.occurred_at) + timedelta(days=1))
         while day < end and (following is None or _is_there(_midnight(day), following)):
             yield step, day
             day += timedelta(days=1)
+
+
+def _stretches(steps: Sequence[Step]) -> list[tuple[Step, Step | None]]:
+    """Each step that begins a stretch of life, with the step that ends it: the view `irregular_lives` in Python.
+
+    A deletion, however late it was told, ends every stretch since the deletion before it.
+    """
+    stretches: list[tuple[Step, Step | None]] = []
+    following: Step | None = None
+    deletion: Step | None = None
+    for step in reversed(steps):
+        if step.deleted and step.transition in {Transition.REAPPEARED, Transition.CHANGED}:
+            continue
+        if step.transition is Transition.DELETED:
+            deletion = step
+        elif step.transition is not Transition.VANISHED:
+            stretches.append((step, _earlier(deletion, following)))
+        following = step
+    return stretches[::-1]
+
+
+def _earlier(deletion: Step | None, following: Step | None) -> Step | None:
+    """Which of the two ends a stretch: what was seen next, or the deletion told after it."""
+    if deletion is None or following is None or following.occurred_at < deletion.occurred_at:
+        return following
+    return deletion
 
 
 def _is_there(midnight: datetime, following: Step) -> bool:
@@ -284,7 +305,7 @@ def charges_by_instance(connection: Connection, month: date, now: datetime, acco
     end = min(next_month(month), billing_day(now) + timedelta(days=1))
     rates = read_rates(connection)
     charges: dict[int, Charge] = {}
-    for id_instance, steps in groupby(read_steps(connection, end), key=lambda step: step.id_instance):
+    for id_instance, steps in groupby(read_steps(connection), key=lambda step: step.id_instance):
         for step, day in charged_days(list(steps), month, end):
             if account in {None, step.account}:
                 charges[id_instance] = _plus(charges.get(id_instance), _priced(step.tariff, 1, day, rates))

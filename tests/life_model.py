@@ -27,6 +27,7 @@ class Life:
         self.creation = (self.born, self.group)
         self.deletions: list[tuple[datetime, Group]] = []
         self.stretches: list[list[Any]] = [[self.born, None, self.group]]
+        self.settled = 0  # stretches that an earlier deletion has ended
         self.is_deleted = False
         self.is_missing = False
         self._deletion(item, now)
@@ -56,7 +57,9 @@ class Life:
         if item["deleted"] and not self.is_deleted:
             at = told(item["timeDeleted"], now)
             self.deletions.append((at, group or self.group))
-            self._end(at)
+            for stretch in self.stretches[self.settled :]:
+                stretch[1] = at if stretch[1] is None else min(at, stretch[1])
+            self.settled = len(self.stretches)
             self.is_deleted = True
 
     def _end(self, at: datetime) -> None:

@@ -17,6 +17,7 @@ _REGROUPED = (
 _DATED_AT_CREATION = (
     "(deleted AND time_deleted <= CASE WHEN time_created <= first_seen_at THEN time_created ELSE first_seen_at END)"
 )
+_TOLD_LATE = "(transition = 'deleted' AND occurred_at <= previous_observed_at)"
 
 WORDS = {
     # the moment of the query
@@ -49,6 +50,11 @@ WORDS = {
         "strftime('%Y-%m-%d %H:%M:%f000', {0}, '{1} days')",
         "({0} + INTERVAL '{1} days')",
     ),
+    # of 24 hours each; the days above have 23 or 25 where PostgreSQL's session is in a zone whose clocks change
+    "whole_days_later": (
+        "strftime('%Y-%m-%d %H:%M:%f000', {0}, '{1} days')",
+        "({0} + {1} * INTERVAL '24 hours')",
+    ),
     # months as numbers that can be subtracted
     "month_number": (
         "(CAST(substr({0}, 1, 4) AS INTEGER) * 12 + CAST(substr({0}, 6, 2) AS INTEGER))",
@@ -66,6 +72,7 @@ WORDS = {
     "has_key": ("json_type({0}, '$.{1}') IS NOT NULL", "({0} -> '{1}') IS NOT NULL"),
     "irregular": (_IRREGULAR, _IRREGULAR),
     "regrouped": (_REGROUPED, _REGROUPED),
+    "told_late": (_TOLD_LATE, _TOLD_LATE),
     "dated_at_creation": (_DATED_AT_CREATION, _DATED_AT_CREATION),
 }
 

@@ -179,14 +179,62 @@ def test_days_months_cohorts_and_bills_are_those_of_the_answers(recent: Mirror, 
     _check_versions(recent)
 
 
+LATE_DELETIONS: dict[str, list[tuple[str, dict[str, Any] | None]]] = {
+    "with another tariff": [("a", {}), ("a", {"tariff": "PARTNER_24"}), ("a", {"tariff": "PARTNER_24", "deleted": True})],
+    "with another type": [("a", {}), ("a", {"typeInstance": "v3"}), ("a", {"typeInstance": "v3", "deleted": True})],
+    "with two more tariffs": [("a", {}), ("a", {"tariff": "PARTNER_24"}), ("a", {}), ("a", {"deleted": True})],
+    "not at all": [("a", {}), ("a", None), ("a", {"deleted": True})],
+    "not at all, and again": [("a", {}), ("a", None), ("a", {}), ("a", {"deleted": True})],
+    "in another account": [("a", {}), ("b", {}), ("b", {"deleted": True})],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("story", LATE_DELETIONS.values(), ids=LATE_DELETIONS)
+def test_the_days_of_an_instance_end_at_its_deletion_however_it_was_seen_since(
+    recent: Mirror, story: list[tuple[str, dict[str, Any] | None]]
+) -> None:
+    noon = recent.now.replace(hour=9, minute=0, second=0)
+    created, deleted = noon - timedelta(days=5), noon - timedelta(days=3)
+    for of, keys in story:
+        listed = [paid(ord(of))]
+        if keys is not None:
+            told = local(deleted) if "deleted" in keys else "0001-01-01T00:00:00"
+            listed.append(item(1, **{"timeCreated": local(created), "timeDeleted": told} | keys))
+        assert recent.observe(listed, after=timedelta(hours=30), of=account(of, tolerated="100%")).error is None
+    daily = query(recent, "SELECT * FROM bi_daily WHERE tariff <> 'BUSINESS' AND (live <> 0 OR billable <> 0)")
+    figures = {
+        as_day(row["day"]): (row["account"], row["type_instance"], row["tariff"], row["live"], row["billable"])
+        for row in daily
+    }
+    first = (created + timedelta(hours=3)).date()
+    before = ("a", "whatsapp", "PARTNER_23")
+
+    assert {
+        first: (*before, 1, 1),
+        first + timedelta(days=1): (*before, 1, 1),
+        first + timedelta(days=2): (*before, 0, 1),
+    } == figures
+    assert len(figures) == len(daily)
+    assert [3, 3, 3] == [
+        query(recent, "SELECT billable_days AS n FROM bi_instances WHERE id_instance = 1")[0]["n"],
+        query(recent, "SELECT SUM(instance_days) AS n FROM bi_billing_monthly WHERE tariff <> 'BUSINESS'")[0]["n"],
+        sum(charged(recent, month).get(1, 0) for month in {first.replace(day=1), deleted.date().replace(day=1)}),
+    ]
+
+
+def charged(mirror: Mirror, month: date) -> dict[int, int]:
+    """The days of a month that `syncer bill --invoice` counts, by instance."""
+    with mirror.engine.connect() as connection:
+        charges = charges_by_instance(connection, month, real_now(), None)
+    return {id_instance: charge.days for id_instance, charge in charges.items()}
+
+
 def _check_instances_of_a_bill(mirror: Mirror, daily: dict[Any, Counter[str]]) -> None:
     """What `syncer bill --invoice` counts by instance comes to what the view counts by day."""
     month = (today() - timedelta(days=40)).replace(day=1)
     expected = sum(figures["billable"] for (day, _), figures in daily.items() if f"{day:%Y-%m}" == f"{month:%Y-%m}")
-    with mirror.engine.connect() as connection:
-        charges = charges_by_instance(connection, month, real_now(), None)
 
-    assert expected == sum(charge.days for charge in charges.values())
+    assert expected == sum(charged(mirror, month).values())
 
 
 def _check_churn(mirror: Mirror, daily: dict[Any, Counter[str]]) -> None:
@@ -346,6 +394,51 @@ def test_attention_names_every_reason(mirror: Mirror) -> None:
     assert now - timedelta(days=9) == since[1]
     assert now - timedelta(days=2) == since[4]
     assert now == since[8]
+
+
+def test_the_latest_deletion_and_expiry_count_also_where_they_are_told_to_lie_before_an_earlier_one(
+    mirror: Mirror,
+) -> None:
+    now = real_now().replace(microsecond=0)
+    created, first, latest = (now - timedelta(days=days) for days in (40, 25, 31))
+    mirror.now = now - timedelta(days=20)
+
+    def lived(until: datetime | None) -> dict[str, Any]:
+        over = {"isExpired": True, "expirationDate": local(until)} if until else {}
+        return paid(1, timeCreated=local(created), **{"expirationDate": local(now + timedelta(days=90))} | over)
+
+    def died(at: datetime | None) -> dict[str, Any]:
+        over = {"deleted": True, "timeDeleted": local(at)} if at else {}
+        return paid(2, timeCreated=local(created), **over)
+
+    for moment in (first, None, latest):
+        mirror.observe([lived(moment), died(moment)])
+    attention = query(mirror, "SELECT since FROM bi_attention WHERE reason = 'expired_not_deleted'")
+
+    assert [latest] == [as_moment(row["since"]) for row in attention]
+    assert [9] == [row["age_days"] for row in query(mirror, "SELECT age_days FROM bi_instances WHERE id_instance = 2")]
+
+
+@pytest.mark.parametrize("mirror", ["postgresql"], indirect=True)
+def test_no_view_depends_on_the_time_zone_of_the_readers_session(mirror: Mirror) -> None:
+    """A day of 23 hours: the clocks went forward in New York on 2026-03-08, in Berlin on 2026-03-29."""
+    mirror.now = datetime(2026, 3, 30, tzinfo=UTC)
+    nearly_a_day = [
+        item(7, deleted=True, timeCreated="2026-03-07T15:00:00", timeDeleted="2026-03-08T14:30:00"),
+        item(8, deleted=True, timeCreated="2026-03-28T15:00:00", timeDeleted="2026-03-29T14:30:00"),
+    ]
+    for after, items in random_life(random.Random(0), mirror.now):
+        mirror.observe([*items, *nearly_a_day], after=after, of=account(tolerated="100%"))
+
+    def read_in(zone: str) -> dict[str, set[Any]]:
+        connection.exec_driver_sql(f"SET LOCAL TimeZone = '{zone}'")
+        return {view: set(map(tuple, connection.exec_driver_sql(f"SELECT * FROM {view}"))) for view in COLUMNS}
+
+    with mirror.engine.connect() as connection:  # one transaction, so that now() stands still
+        expected = read_in("UTC")
+
+        assert expected == read_in("Europe/Berlin")
+        assert expected == read_in("America/New_York")
 
 
 def test_sync_status_says_what_the_command_says(mirror: Mirror) -> None:

@@ -51,6 +51,32 @@ def days(*steps: Step) -> list[tuple[str | None, int]]:
             [("A", 7), ("A", 8), ("B", 9), ("B", 10)],
         ),
         ([step("created", "2026-11-07 10:00"), step("deleted", "2026-11-01 10:00", deleted=True)], [("A", 7)]),
+        (
+            [
+                step("created", "2026-11-02 10:00"),
+                step("changed", "2026-11-09 10:00", tariff="B"),
+                step("deleted", "2026-11-04 10:00", tariff="B", deleted=True),
+            ],
+            [("A", 2), ("A", 3), ("A", 4)],
+        ),
+        (
+            [
+                step("created", "2026-11-02 10:00"),
+                step("vanished", "2026-11-06 10:00"),
+                step("reappeared", "2026-11-08 10:00", deleted=True),
+                step("deleted", "2026-11-04 10:00", deleted=True),
+            ],
+            [("A", 2), ("A", 3), ("A", 4)],
+        ),
+        (
+            [
+                step("created", "2026-11-02 10:00"),
+                step("deleted", "2026-11-06 10:00", deleted=True),
+                step("restored", "2026-11-08 10:00"),
+                step("deleted", "2026-11-04 10:00", deleted=True),
+            ],
+            [("A", 2), ("A", 3), ("A", 4), ("A", 5), ("A", 6)],
+        ),
     ],
 )
 def test_an_instance_is_charged_when_created_and_at_each_midnight(
