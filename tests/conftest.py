@@ -16,6 +16,7 @@ import postgres as postgres_server
 import psycopg
 import pytest
 from canary import PARTNER_TOKEN, find_secrets
+from hypothesis import HealthCheck, settings
 from mirror import Mirror
 from psycopg import sql
 
@@ -26,6 +27,10 @@ KEPT_VARIABLES = {"PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LC_CTYPE"}
 # SQLAlchemy mutes itself, and every row of every test would fill the disk; one test hears it out, see test_run.
 SEARCHED_LOGGERS = ("syncer", "httpx", "httpcore.http11", "alembic.runtime.migration")
 EXEMPT = ".secret"  # files that hold a token because a test gives it to syncer that way
+
+# How long an example takes is the machine's affair.
+settings.register_profile("syncer", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("syncer")
 
 _dumps: list[tuple[str, bytes]] = []
 _outputs: list[tuple[str, bytes]] = []

@@ -23,7 +23,6 @@ OUTCOMES = {"ok": "accepted", "unchanged": "accepted", "held": "held", "failed":
 
 @settings(
     max_examples=EXAMPLES,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(answers=histories())

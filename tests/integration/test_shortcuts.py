@@ -108,7 +108,6 @@ def spelt(items: list[dict[str, Any]], chance: random.Random) -> bytes:
 
 @settings(
     max_examples=EXAMPLES,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(answers=histories(), seed=st.integers(0, 2**32), shared=st.booleans())

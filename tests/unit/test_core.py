@@ -7,7 +7,7 @@ from typing import Any
 from builders import item
 from contract_model import ContractModel
 from histories import histories
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from memory import Memory
 
 from syncer.model import Transition
@@ -15,7 +15,7 @@ from syncer.model import Transition
 EXAMPLES = int(os.environ.get("SYNCER_CORE_EXAMPLES", "200"))
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=EXAMPLES)
 @given(histories(longest=12))
 def test_the_core_says_what_the_contract_says(answers: list[tuple[timedelta, list[dict[str, Any]]]]) -> None:
     core, model = Memory(), ContractModel()
@@ -27,7 +27,7 @@ def test_the_core_says_what_the_contract_says(answers: list[tuple[timedelta, lis
     assert sorted(expected, key=lambda event: event[0]) == sorted(core.history, key=lambda event: event[0])
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=EXAMPLES)
 @given(histories(longest=12))
 def test_opposite_transitions_alternate(answers: list[tuple[timedelta, list[dict[str, Any]]]]) -> None:
     core = Memory()
@@ -62,9 +62,7 @@ def test_every_transition_is_reached_by_some_history() -> None:
     """The random histories are worth something only if they visit every move."""
     reached: set[str] = set()
 
-    @settings(
-        max_examples=300, deadline=None, database=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
-    )
+    @settings(max_examples=300, database=None, derandomize=True)
     @given(histories(longest=12))
     def visit(answers: list[tuple[timedelta, list[dict[str, Any]]]]) -> None:
         core = Memory()

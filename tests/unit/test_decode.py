@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from builders import ABSENT, TIMES, body, item
 from canary import PARTNER_TOKEN, api_token, find_secrets
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from syncer.decode import LONGEST_NAME, BadItem, Decoder, Told, decode, read_item, read_plain_json, read_told
@@ -598,7 +598,6 @@ UNUSUAL_ITEMS = st.dictionaries(KEYS, json_values(st.floats(allow_nan=False, all
 )
 
 
-@settings(deadline=None)
 @given(st.lists(USUAL_ITEMS | UNUSUAL_ITEMS, max_size=4))
 @example(
     [item(name=None), item(typeInstance="t" * SHORTEST_TOKEN), item(apiUrl="https://1101.api.example", mediaUrl=None)]
