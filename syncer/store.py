@@ -8,7 +8,7 @@ from hashlib import sha256
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from sqlalchemy import Column, ColumnElement, Connection, Row, bindparam, case, exists, insert, select, update
+from sqlalchemy import Column, ColumnElement, Connection, Row, bindparam, case, exists, insert, literal, select, update
 
 from syncer import bulk
 from syncer.database import insert_if_new
@@ -67,6 +67,8 @@ _HISTORY_COLUMNS = (
     "missing",
 )
 _NO_HASHES = (None, None)
+# In the statement's text: with a parameter SQLite would not take the index of the runs that are not finished.
+_RUNNING = literal(str(RunStatus.RUNNING), literal_execute=True)
 _STATE_COLUMNS = _HISTORY_COLUMNS[_HISTORY_COLUMNS.index("name") : -1]
 _state_of = itemgetter(*map(_ROW_COLUMNS.index, _STATE_COLUMNS))
 _TIME_CREATED = _ROW_COLUMNS.index("time_created")
@@ -120,7 +122,7 @@ def start_run(
         )
     connection.execute(
         update(sync_runs)
-        .where(sync_runs.c.account == account, sync_runs.c.status == RunStatus.RUNNING)
+        .where(sync_runs.c.account == account, sync_runs.c.status == _RUNNING)
         .values(
             status=RunStatus.ABANDONED,
             finished_at=_not_before(sync_runs.c.started_at, now),
@@ -198,10 +200,15 @@ def read_approved(connection: Connection, account: str) -> list[frozenset[int]]:
         select(held_sets.c.missing)
         .join(held_answers, held_answers.c.missing_sha256 == held_sets.c.sha256)
         .join(approvals, approvals.c.run_id == held_answers.c.run_id)
-        .join(sync_runs, sync_runs.c.id == held_answers.c.run_id)
-        .where(sync_runs.c.account == account, approvals.c.closed_by_run_id.is_(None))
+        .where(_is_open(account))
     )
     return [frozenset(json.loads(missing)) for missing in connection.scalars(query)]
+
+
+def _is_open(account: str) -> ColumnElement[bool]:
+    """Of the few approvals; their runs are looked up one by one, so that the many of the account are not read."""
+    is_of_account = exists().where(sync_runs.c.id == approvals.c.run_id, sync_runs.c.account == account)
+    return approvals.c.closed_by_run_id.is_(None) & is_of_account
 
 
 def hold(connection: Connection, run: StartedRun, held: Hold, error: str, now: datetime, **answer: Any) -> None:
@@ -334,14 +341,7 @@ def move_base(
     if quiet_answer != run.base.quiet_answer:  # it may be long
         moved["quiet_answer"] = quiet_answer
     connection.execute(update(accounts).where(accounts.c.account == account).values(moved))
-    connection.execute(
-        update(approvals)
-        .where(
-            approvals.c.closed_by_run_id.is_(None),
-            approvals.c.run_id.in_(select(sync_runs.c.id).where(sync_runs.c.account == account)),
-        )
-        .values(closed_by_run_id=run.id)
-    )
+    connection.execute(update(approvals).where(_is_open(account)).values(closed_by_run_id=run.id))
 
 
 def keep_rejects(connection: Connection, run_id: int, rejects: Iterable[Reject]) -> None:

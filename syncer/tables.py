@@ -150,6 +150,7 @@ sync_runs = Table(
     CheckConstraint("status IN ('ok', 'unchanged', 'running') OR error IS NOT NULL", name="error_when_not_accepted"),
     CheckConstraint("status <> 'unchanged' OR (created = 0 AND updated = 0)", name="unchanged_writes_nothing"),
     Index("ix_sync_runs_account_id", "account", "id"),
+    Index("ix_sync_runs_running", "account", info={"where": "status = 'running'"}),  # see `created_once` below
     sqlite_autoincrement=True,
 )
 
@@ -237,7 +238,7 @@ instance_history = Table(
         "uq_instance_history_created_once",
         "id_instance",
         unique=True,
-        # As options of the dialects it would load both into every cold start; only the migration needs it.
+        # As an option of the dialects it would load both into every cold start; only the migration needs it.
         info={"where": "transition = 'created'"},
     ),
     sqlite_autoincrement=True,

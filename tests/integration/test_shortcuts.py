@@ -3,7 +3,8 @@
 import json
 import os
 import random
-from collections.abc import Iterable, Iterator
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from hashlib import sha256
@@ -361,3 +362,45 @@ def statements(engine: Engine) -> Iterator[list[str]]:
     event.listen(engine, "before_cursor_execute", note)
     yield seen
     event.remove(engine, "before_cursor_execute", note)
+
+
+def test_a_poll_costs_the_same_after_a_thousand_others(tmp_path: Path) -> None:
+    """Counted in steps of SQLite's machine, also where approvals were given and used."""
+    mirror = Mirror(f"sqlite:///{tmp_path}/syncer.db")
+    rows = [item(number) for number in range(1, 11)]
+    mirror.observe(rows)
+    mirror.approve(mirror.observe(rows[5:]).id)
+    mirror.observe(rows)
+    steps = []
+    for _ in range(2):
+        with counted_steps(mirror.engine) as counted:
+            assert "unchanged" == mirror.observe(rows).status
+        steps.append(counted())
+        with mirror.engine.begin() as connection:
+            runs = [{"n": number} for number in range(1000)]
+            connection.exec_driver_sql(
+                'INSERT INTO sync_runs (account, "trigger", status, started_at, finished_at) SELECT '
+                "account, 'schedule', 'unchanged', started_at, finished_at FROM sync_runs WHERE id = 1 AND :n >= 0",
+                runs,
+            )
+    mirror.engine.dispose()
+
+    assert steps[1] < 1.2 * steps[0]
+
+
+@contextmanager
+def counted_steps(engine: Engine) -> Iterator[Callable[[], int]]:
+    """How many dozens of steps the machine of SQLite took meanwhile."""
+    taken = 0
+
+    def count() -> int:
+        nonlocal taken
+        taken += 1
+        return 0
+
+    def listen(connection: sqlite3.Connection, _record: Any) -> None:
+        connection.set_progress_handler(count, 12)
+
+    event.listen(engine, "connect", listen)
+    yield lambda: taken
+    event.remove(engine, "connect", listen)

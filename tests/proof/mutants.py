@@ -154,7 +154,8 @@ MUTANTS = [
     Mutant("a lost COMMIT is taken for a failure", "apply", "if report is None or _read_status_after_failure(engine, run) is not report.status:", "if True:"),
     Mutant("a lost COMMIT is taken for success", "apply", "if report is None or _read_status_after_failure(engine, run) is not report.status:", "if report is None:"),
     Mutant("an approval can be used twice", "store", ".values(closed_by_run_id=run.id)", ".values(closed_by_run_id=None)"),
-    Mutant("unfinished runs stay open", "store", ".where(sync_runs.c.account == account, sync_runs.c.status == RunStatus.RUNNING)", ".where(sync_runs.c.account == account, sync_runs.c.status == 'nothing')"),
+    Mutant("an approval serves any account", "store", "closed_by_run_id.is_(None) & is_of_account", "closed_by_run_id.is_(None)"),
+    Mutant("unfinished runs stay open", "store", "sync_runs.c.status == _RUNNING)", "sync_runs.c.status == 'nothing')"),
     Mutant("a closed run is closed again", "store", ".where(sync_runs.c.id == run.id, sync_runs.c.status.in_([RunStatus.RUNNING, RunStatus.ABANDONED]))", ".where(sync_runs.c.id == run.id)"),
     Mutant("an old blind gap goes by", "store", "run.base.accepted_at is not None and observed_at - run.base.accepted_at > BLIND_GAP", "False"),
     # shortcuts
