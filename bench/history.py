@@ -1,7 +1,7 @@
 """Whether a run costs more when the history is long: whole `syncer sync` processes before and after it has grown.
 
-The history grows by rows made inside the database, a `changed` of every instance in every one of many runs.
-`make bench-history` runs it.
+The history grows by rows made inside the database, a `changed` of every instance in every one of many runs, and by as
+many runs that changed nothing as a year of five-minute polls has. `make bench-history` runs it.
 """
 
 import argparse
@@ -22,8 +22,8 @@ CASES = (("same", "nothing changed"), ("1%", "1 % changed"), ("same", "1 % chang
 PER_STATEMENT = 50  # runs whose rows one statement makes
 
 
-def lengthen(url: str, rows: int, instances: int) -> None:
-    """Add `changed` rows of all instances, as of runs between the first answer and now."""
+def lengthen(url: str, rows: int, instances: int, quiet_runs: int) -> None:
+    """Add `changed` rows of all instances, as of runs since the first answer, and runs that changed nothing."""
     engine = database.open_engine(database.parse_database_url(url))
     is_sqlite = engine.dialect.name == "sqlite"
     later = "strftime('%Y-%m-%d %H:%M:%f000', started_at, '+0.001 seconds')" if is_sqlite else "started_at"
@@ -42,6 +42,13 @@ def lengthen(url: str, rows: int, instances: int) -> None:
                 "WHERE sync_runs.id > (SELECT max(run_id) FROM instance_history)"
             )
         print(f"{min(rows, (at + PER_STATEMENT) * instances):,} rows", end="\r", file=sys.stderr, flush=True)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            f"WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {quiet_runs}) "
+            'INSERT INTO sync_runs (account, "trigger", status, started_at, finished_at, listed, created, updated) '
+            f"SELECT account, 'schedule', 'unchanged', {later}, {later}, listed, 0, 0 "
+            "FROM sync_runs CROSS JOIN numbers WHERE id = 1"
+        )
     engine.dispose()
 
 
@@ -49,6 +56,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--instances", type=int, default=10_000)
     parser.add_argument("--rows", type=int, default=10_000_000)
+    parser.add_argument("--quiet-runs", type=int, default=105_120)
     wanted = parser.parse_args()
     server, pg = estate.Server(), postgres.start()
     print("| database | history rows | case | seconds | CPU | kB written |\n|---|---|---|---|---|---|")
@@ -71,7 +79,7 @@ def main() -> None:
             poll("same")
             for rows in (wanted.instances, wanted.rows):
                 if rows > wanted.instances:
-                    lengthen(base.url, rows, wanted.instances)
+                    lengthen(base.url, rows, wanted.instances, wanted.quiet_runs)
                     if kind == "postgresql":
                         with psycopg.connect(base.url, autocommit=True) as connection:
                             connection.execute("VACUUM ANALYZE")
