@@ -310,6 +310,17 @@ def test_an_approval_is_good_for_the_next_accepted_answer_only(mirror: Mirror) -
     assert RunStatus.HELD is mirror.observe([item(number) for number in range(6, 11)]).status
 
 
+def test_an_approval_is_not_used_up_by_another_account(mirror: Mirror) -> None:
+    of_one = [item(number) for number in range(1, 11)]
+    of_two = [item(number) for number in range(101, 111)]
+    mirror.observe(of_one, of=account("one"))
+    mirror.observe(of_two, of=account("two"))
+    mirror.approve(mirror.observe(of_one[5:], of=account("one")).id)
+    mirror.observe(of_two, of=account("two"))
+
+    assert RunStatus.OK is mirror.observe(of_one[5:], of=account("one")).status
+
+
 def test_a_set_that_is_held_again_and_again_is_stored_once(mirror: Mirror) -> None:
     mirror.observe([item(number) for number in range(1, 11)])
     for _ in range(3):
