@@ -158,10 +158,11 @@ def main() -> int:
     if server.server:
         server.server.remove()
     budget.done = sum(statuses.values())
-    print(f"runs by status: {statuses}; {upstream.faults} faulty answers of {upstream.faults + upstream.version}")
-    tell_slopes([sample for sample in samples if sample[0] > WARMED_UP_AFTER_SECONDS] or samples)
+    print(f"runs by status: {statuses}")
+    slopes = tell_slopes([sample for sample in samples if sample[0] > WARMED_UP_AFTER_SECONDS] or samples)
     print("\n".join(broken) if broken else "every promise held: in order, nothing lost, nothing doubled")
-    budget.report(kills=kills, verified=f"{verified + 1} times")
+    faulty = f"{upstream.faults} of {upstream.faults + upstream.version}"
+    budget.report(kills=kills, verified=f"{verified + 1} times", faulty_answers=faulty, **slopes)
     return 1 if broken else 0
 
 
@@ -180,14 +181,17 @@ def answers_out_of_order(url: str) -> list[str]:
     return [f"version {later} after {earlier}" for earlier, later in pairwise(versions) if later <= earlier]
 
 
-def tell_slopes(samples: list[tuple[float, int, int]]) -> None:
+def tell_slopes(samples: list[tuple[float, int, int]]) -> dict[str, str]:
+    """How memory and descriptors of the steady daemon went; a line of least squares through them."""
+    told = {}
     hours = [seconds / 3600 for seconds, _, _ in samples]
     for what, unit, values in (
         ("memory", "kB", [kilobytes for _, kilobytes, _ in samples]),
         ("descriptors", "", [count for _, _, count in samples]),
     ):
         slope = linear_regression(hours, values).slope if len(set(hours)) > 1 else 0.0
-        print(f"{what}: {values[0]} to {values[-1]} {unit}, at most {max(values)}, slope {slope:+.1f} {unit} an hour")
+        told[what] = f"{values[0]} to {values[-1]} {unit}, at most {max(values)}, slope {slope:+.1f} {unit} an hour"
+    return told
 
 
 if __name__ == "__main__":

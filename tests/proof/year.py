@@ -139,10 +139,10 @@ def main() -> None:
             words = dict(connection.execute(text("SELECT transition, count(*) FROM instance_history GROUP BY 1")).all())
         assert gaps == (1 if mirror.now > OUTAGE[1] else 0), "the outage was not noted as a blind gap"
         mirror.engine.dispose()
-    if len(memory) > 8:
-        print(f"resident after week 4: {memory[3]} kB, at the end: {memory[-1]} kB, over {len(memory)} weeks")
+    resident = {"resident_after_week_4": f"{memory[3]} kB", "at_the_end": f"{memory[-1]} kB"} if len(memory) > 8 else {}
     print(f"transitions: {words}")
-    budget.report(simulated_days=simulated.days, **{name.replace(" ", "_"): count for name, count in counted.items()})
+    told = {name.replace(" ", "_"): count for name, count in counted.items()}
+    budget.report(simulated_days=simulated.days, **told, **resident)
 
 
 if __name__ == "__main__":
