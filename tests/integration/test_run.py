@@ -338,6 +338,18 @@ def test_only_a_held_run_can_be_approved(mirror: Mirror) -> None:
         mirror.approve(99)
 
 
+def test_a_run_that_was_accepted_stays_so_whatever_its_process_says_later(mirror: Mirror) -> None:
+    """Its COMMIT arrived, and the process never learnt of it."""
+    report = mirror.observe([item()])
+    assert report.id is not None
+    run = store.StartedRun(report.id, store.Base(None, None), mirror.now)
+
+    with database.writing(mirror.engine, "noting the failure") as connection:
+        store.finish_run(connection, run, RunStatus.FAILED, mirror.now, error_kind="database", error="lost")
+
+    assert ("ok", None) == (mirror.runs()[0]["status"], mirror.runs()[0]["error"])
+
+
 def test_a_failed_run_is_a_row_and_nothing_else(mirror: Mirror) -> None:
     mirror.observe([item()])
     before = mirror.rows(instances), mirror.rows(accounts)
