@@ -10,7 +10,7 @@ SEED ?= 1
 # Options of the bench, for one: make bench BENCH="--sizes 1000 100000 1000000 --repeat 1"
 BENCH ?=
 
-.PHONY: help demo test check coverage audit sbom docs proof soak mutants replicas replicas-1000 bench bench-phases bench-daemon bench-history bench-views format wheel clean
+.PHONY: help demo test check coverage audit sbom docs proof soak mutants replicas replicas-1000 bench bench-phases bench-imports bench-daemon bench-history bench-views format wheel clean
 
 demo: .venv/installed  ## the product in one command, no token needed
 	$(BIN)/syncer demo
@@ -56,6 +56,9 @@ bench: .venv/installed  ## floor, syncer and peers beside one another, as a Mark
 
 bench-phases: .venv/installed  ## where the seconds of a run go, phase by phase
 	$(BIN)/python bench/phases.py
+
+bench-imports: .venv/installed  ## what a cold start imports, by package
+	$(BIN)/python bench/imports.py
 
 bench-daemon: .venv/installed  ## CPU and bytes of a poll that changes nothing, in the running daemon
 	$(BIN)/python bench/daemon.py --polls 1000
