@@ -2,6 +2,7 @@
 
 import copy
 import os
+import re
 import shutil
 import socket
 import sqlite3
@@ -92,7 +93,11 @@ def assert_told(report: RunReport, words: str) -> None:
 
 RAISED = {
     "disk full": ("RAISE EXCEPTION USING ERRCODE = '53100'", "the server is out of a resource"),
-    "connection dropped amid the transaction": ("PERFORM pg_terminate_backend(pg_backend_pid())", "PostgreSQL cannot be reached"),
+    # Whether the server's last words arrive before the connection ends is a matter of chance.
+    "connection dropped amid the transaction": (
+        "PERFORM pg_terminate_backend(pg_backend_pid())",
+        "PostgreSQL cannot be reached|PostgreSQL refused with 57P01: .*; the server ended the work",
+    ),
 }  # fmt: skip
 
 
@@ -118,7 +123,9 @@ def test_a_write_that_the_server_breaks_off_changes_nothing(
     with admin.connect() as connection:
         connection.execute(text("DROP FUNCTION fail CASCADE"))
 
-    assert_told(report, words)
+    told = re.search(words, str(report.error))
+    assert told
+    assert_told(report, told[0])
     assert mirror.runs()[-1]["status"] == "failed"
     assert_made_good(mirror, before)
 
