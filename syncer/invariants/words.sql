@@ -22,24 +22,35 @@ placed AS MATERIALIZED (
 
 neighbours AS MATERIALIZED (
     SELECT id, place, lag(place) OVER (PARTITION BY id_instance, run_id ORDER BY id) AS place_before FROM placed
+),
+
+judged AS (
+    SELECT
+        id,
+        occurred_at > observed_at AS is_ahead,
+        time_source = 'observed' AND occurred_at <> observed_at AS is_not_observed,
+        time_source = 'upstream' AND occurred_at IS DISTINCT FROM CASE transition
+            WHEN 'deleted' THEN time_deleted WHEN 'expired' THEN expiration_date WHEN 'created' THEN occurred_at
+        END AS is_not_stated,
+        transition NOT IN (
+            'created', 'reappeared', 'restored', 'renewed', 'extended', 'changed', 'token_rotated', 'expired',
+            'deleted', 'vanished', 'purged'
+        ) AS is_unknown
+    FROM instance_history
+),
+
+suspects AS MATERIALIZED (
+    SELECT * FROM judged WHERE is_ahead OR is_not_observed OR is_not_stated OR is_unknown
 )
 
 SELECT 'one_answer_once', id FROM neighbours WHERE place = place_before
 UNION ALL
 SELECT 'words_in_order', id FROM neighbours WHERE place < place_before
 UNION ALL
-SELECT 'nothing_occurs_after_it_is_seen', id FROM instance_history WHERE occurred_at > observed_at
+SELECT 'nothing_occurs_after_it_is_seen', id FROM suspects WHERE is_ahead
 UNION ALL
-SELECT 'observed_times_are_observed', id FROM instance_history
-WHERE time_source = 'observed' AND occurred_at <> observed_at
+SELECT 'observed_times_are_observed', id FROM suspects WHERE is_not_observed
 UNION ALL
-SELECT 'stated_times_are_the_states', id FROM instance_history
-WHERE time_source = 'upstream' AND occurred_at IS DISTINCT FROM CASE transition
-    WHEN 'deleted' THEN time_deleted WHEN 'expired' THEN expiration_date WHEN 'created' THEN occurred_at
-END
+SELECT 'stated_times_are_the_states', id FROM suspects WHERE is_not_stated
 UNION ALL
-SELECT 'transitions_are_known', id FROM instance_history
-WHERE transition NOT IN (
-    'created', 'reappeared', 'restored', 'renewed', 'extended', 'changed', 'token_rotated', 'expired', 'deleted',
-    'vanished', 'purged'
-)
+SELECT 'transitions_are_known', id FROM suspects WHERE is_unknown
