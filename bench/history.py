@@ -1,5 +1,7 @@
 """Whether a run costs more when the history is long: whole `syncer sync` processes before and after it has grown.
 
+`syncer verify` reads all of the history, and is timed on the long one.
+
 The history grows by rows made inside the database, a `changed` of every instance in every one of many runs, and by as
 many runs that changed nothing as a year of five-minute polls has. `make bench-history` runs it.
 """
@@ -18,7 +20,12 @@ from syncer import database
 STATE = (
     "name, type_instance, messenger, tariff, is_free, is_partner, time_deleted, deleted, expiration_date, is_expired"
 )
-CASES = (("same", "nothing changed"), ("1%", "1 % changed"), ("same", "1 % changed back"))
+CASES = (
+    ("same", "sync", "nothing changed"),
+    ("1%", "sync", "1 % changed"),
+    ("same", "sync", "1 % changed back"),
+    ("same", "verify", "`syncer verify`"),
+)
 PER_STATEMENT = 50  # runs whose rows one statement makes
 
 
@@ -27,28 +34,32 @@ def lengthen(url: str, rows: int, instances: int, quiet_runs: int) -> None:
     engine = database.open_engine(database.parse_database_url(url))
     is_sqlite = engine.dialect.name == "sqlite"
     later = "strftime('%Y-%m-%d %H:%M:%f000', started_at, '+0.001 seconds')" if is_sqlite else "started_at"
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE instances SET changed_at = (SELECT last_accepted_at FROM accounts)")
     for at in range(0, max(1, rows // instances), PER_STATEMENT):
         with engine.begin() as connection:
             for _ in range(min(PER_STATEMENT, rows // instances - at)):
                 connection.exec_driver_sql(
-                    'INSERT INTO sync_runs (account, "trigger", status, started_at, finished_at, listed) '
-                    f"SELECT account, 'manual', 'ok', {later}, {later}, listed FROM sync_runs WHERE id = 1"
+                    'INSERT INTO sync_runs (account, "trigger", status, started_at, finished_at, listed, created, '
+                    f"updated, transitions, rejected) SELECT account, 'manual', 'ok', {later}, {later}, listed, 0, "
+                    "listed, listed, 0 FROM sync_runs WHERE id = 1"
                 )
             connection.exec_driver_sql(
                 "INSERT INTO instance_history (id_instance, account, run_id, transition, occurred_at, time_source, "
                 f"observed_at, previous_observed_at, changes, missing, {STATE}) SELECT id_instance, "
-                "instances.account, sync_runs.id, 'changed', first_seen_at, 'observed', first_seen_at, first_seen_at, "
+                "instances.account, sync_runs.id, 'changed', changed_at, 'observed', changed_at, changed_at, "
                 f"'{{}}', {'0' if is_sqlite else 'false'}, {STATE} FROM instances CROSS JOIN sync_runs "
-                "WHERE sync_runs.id > (SELECT max(run_id) FROM instance_history)"
+                "WHERE sync_runs.id > (SELECT max(run_id) FROM instance_history) ORDER BY sync_runs.id, id_instance"
             )
         print(f"{min(rows, (at + PER_STATEMENT) * instances):,} rows", end="\r", file=sys.stderr, flush=True)
     with engine.begin() as connection:
         connection.exec_driver_sql(
             f"WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {quiet_runs}) "
-            'INSERT INTO sync_runs (account, "trigger", status, started_at, finished_at, listed, created, updated) '
-            f"SELECT account, 'schedule', 'unchanged', {later}, {later}, listed, 0, 0 "
+            'INSERT INTO sync_runs (account, "trigger", status, started_at, finished_at, listed, created, updated, '
+            f"transitions, rejected) SELECT account, 'schedule', 'unchanged', {later}, {later}, listed, 0, 0, 0, 0 "
             "FROM sync_runs CROSS JOIN numbers WHERE id = 1"
         )
+        connection.exec_driver_sql("UPDATE accounts SET last_accepted_run_id = (SELECT max(id) FROM sync_runs)")
     engine.dispose()
 
 
@@ -69,22 +80,23 @@ def main() -> None:
             base = Database(kind, folder, pg if kind == "postgresql" else None)
             environment = syncer_environment(server.url, base.url)
 
-            def poll(case: str, base: Database = base, environment: dict[str, str] = environment) -> Cost:
-                server.show(str(folder / case))
-                cost = measure([sys.executable, "-m", "syncer", "sync"], environment, base)
+            def cost_of(command: str, base: Database = base, environment: dict[str, str] = environment) -> Cost:
+                cost = measure([sys.executable, "-m", "syncer", command], environment, base)
                 if cost is None:
-                    raise SystemExit("the run did not end")
+                    raise SystemExit(f"{command} did not end well")
                 return cost
 
-            poll("same")
+            server.show(str(folder / "same"))
+            cost_of("sync")
             for rows in (wanted.instances, wanted.rows):
                 if rows > wanted.instances:
                     lengthen(base.url, rows, wanted.instances, wanted.quiet_runs)
                     if kind == "postgresql":
                         with psycopg.connect(base.url, autocommit=True) as connection:
                             connection.execute("VACUUM ANALYZE")
-                for case, words in CASES:
-                    cost = poll(case)
+                for case, command, words in CASES:
+                    server.show(str(folder / case))
+                    cost = cost_of(command)
                     print(
                         f"| {kind} | {rows:,} | {words} | {cost.seconds:.2f} | {cost.cpu:.2f} "
                         f"| {cost.written_kb:,.0f} |",
