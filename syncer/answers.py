@@ -21,7 +21,7 @@ SHOWN = 200  # lines of a list for people; --json shows all
 @json_flag
 def explain(context: Context, id_instance: int, as_json: bool) -> None:
     """Tell one instance's life in plain words. Each step names the run that saw it."""
-    from syncer import database, render, schema, story
+    from syncer import database, printing, schema, story
 
     schema.require_current(context.engine)
     with database.reading(context.engine, "reading the instance") as connection:
@@ -31,10 +31,10 @@ def explain(context: Context, id_instance: int, as_json: bool) -> None:
         raise ConfigurationError(f"explain: {story.unknown(id_instance, near)}")
     lines = story.tell(life)
     if as_json:
-        render.print_json(story.document(life, lines))
+        printing.print_json(story.document(life, lines))
     else:
         for text in lines:
-            render.line(text)
+            printing.line(text)
 
 
 @click.group(cls=Group)
@@ -75,7 +75,7 @@ def set_rate(context: Context, tariff: str, rate: str, currency: str, valid_from
 @json_flag
 def list_rates(context: Context, as_json: bool) -> None:
     """Show every price, and the tariffs in use that have none."""
-    from syncer import billing, database, render, schema
+    from syncer import billing, database, printing, render, schema
 
     schema.require_current(context.engine)
     with database.reading(context.engine, "reading the rates") as connection:
@@ -83,7 +83,7 @@ def list_rates(context: Context, as_json: bool) -> None:
         priced = {rate.tariff for rate in known}
         unpriced = [tariff for tariff in billing.tariffs_in_use(connection) if tariff not in priced]
     if as_json:
-        render.print_json({"rates": [rate._asdict() for rate in known], "without_rate": unpriced})
+        printing.print_json({"rates": [rate._asdict() for rate in known], "without_rate": unpriced})
         return
     if known:
         rows = [
@@ -93,7 +93,7 @@ def list_rates(context: Context, as_json: bool) -> None:
     else:
         click.echo("no prices are known")
     for tariff in unpriced:
-        render.line(f"no price for {tariff}; set it: syncer rates set {tariff} RATE CURRENCY --from DATE")
+        printing.line(f"no price for {tariff}; set it: syncer rates set {tariff} RATE CURRENCY --from DATE")
 
 
 @click.command()
@@ -120,7 +120,7 @@ def bill(
     as_json: bool,
 ) -> int:
     """Show what a month costs by the upstream's rule. MONTH is such as 2026-11; exit code 1 if an invoice differs."""
-    from syncer import billing, database, estate, render, schema
+    from syncer import billing, database, estate, printing, render, schema
     from syncer.invoice import compare_invoice, read_invoice
     from syncer.views import billing_day
 
@@ -148,12 +148,12 @@ def bill(
             document["invoice"] = {"key": invoice.key, "differences": [one._asdict() for one in differences]}
     document["data_as_of"] = {status.account: status.data_as_of for status in statuses}
     if as_json:
-        render.print_json(document)
+        printing.print_json(document)
     else:
         render.print_bill(document)
         for status in statuses:
             if not status.is_fresh:
-                render.line(f"careful: the data of {status.account} is {status.state}; later days assume no change")
+                printing.line(f"careful: the data of {status.account} is {status.state}; later days assume no change")
     return 1 if invoice is not None and differences else 0
 
 
@@ -177,7 +177,7 @@ def known_accounts(statuses: list[Any], account_name: str | None) -> list[Any]:
 @json_flag
 def diff(context: Context, before: str, after: str, as_json: bool) -> None:
     """Show what changed between two moments. For example: diff 2026-10-01 now."""
-    from syncer import database, past, render, schema
+    from syncer import database, past, printing, render, schema
 
     first, second = _moment_or_now("A", before), _moment_or_now("B", after)
     if first > second:
@@ -186,7 +186,7 @@ def diff(context: Context, before: str, after: str, as_json: bool) -> None:
     with database.reading(context.engine, "reading the past") as connection:
         found = past.difference(connection, first, second)
     if as_json:
-        render.print_json(found)
+        printing.print_json(found)
     else:
         render.print_difference(found, SHOWN)
 
@@ -207,7 +207,7 @@ def export(context: Context, view: str, format_: str | None, output: Path | None
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    from syncer import database, render, schema
+    from syncer import database, printing, schema
     from syncer import export as files
     from syncer.views import VIEWS
 
@@ -242,7 +242,7 @@ def export(context: Context, view: str, format_: str | None, output: Path | None
             return
         with files.opened(output) as out:
             written = files.write(chosen_format, VIEWS[view], rows, out, told)
-    render.line(f"{written} rows of {view} are in {output}")
+    printing.line(f"{written} rows of {view} are in {output}")
 
 
 @click.command("grant-reader")
@@ -266,7 +266,7 @@ def grant_reader(context: Context, role: str) -> None:
 @json_flag
 def report(context: Context, account_name: str | None, html_file: Path | None, as_json: bool) -> None:
     """Show the estate in figures; --html FILE writes them with charts."""
-    from syncer import database, estate, export, render, schema
+    from syncer import database, estate, export, printing, render, schema
     from syncer import report as figures
 
     moment = now()
@@ -279,9 +279,9 @@ def report(context: Context, account_name: str | None, html_file: Path | None, a
 
         with export.opened(html_file) as out:
             out.write(page(found).encode())
-        render.line(f"the report is in {html_file}")
+        printing.line(f"the report is in {html_file}")
     elif as_json:
-        render.print_json(found)
+        printing.print_json(found)
     else:
         render.print_report(found)
 

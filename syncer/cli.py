@@ -1,6 +1,7 @@
 """The commands that keep the mirror, and the last resort for what any command may raise."""
 
 import errno
+import gc
 import logging
 import os
 import sys
@@ -61,7 +62,7 @@ def cli() -> None:
 @json_flag
 def sync(context: Context, account_name: str | None, as_json: bool) -> int:
     """One run of every account, then exit."""
-    from syncer import render
+    from syncer import printing
 
     accounts = chosen(context, account_name)
     runs = runs_of(context)
@@ -69,9 +70,9 @@ def sync(context: Context, account_name: str | None, as_json: bool) -> int:
     for account in accounts:
         reports.append(runs.run_now(account))
         if not as_json:
-            render.print_run(reports[-1])
+            printing.print_run(reports[-1])
     if as_json:
-        render.print_json({"runs": [render.run_document(report) for report in reports]})
+        printing.print_json({"runs": [printing.run_document(report) for report in reports]})
     return next((report.exit_code for report in reports if report.exit_code), 0)
 
 
@@ -81,7 +82,7 @@ def sync(context: Context, account_name: str | None, as_json: bool) -> int:
 @json_flag
 def plan(context: Context, account_name: str | None, as_json: bool) -> int:
     """Show what a run would change, field by field; write nothing."""
-    from syncer import guard, render, schema
+    from syncer import guard, printing, schema
     from syncer.errors import AnswerHeld
     from syncer.sync import plan as plan_run
 
@@ -97,7 +98,7 @@ def plan(context: Context, account_name: str | None, as_json: bool) -> int:
         try:
             answer = runs.fetcher(account)(b"".join)
             verdict, listing = plan_run(engine, runs.account(account), answer, now())
-            made = render.plan_document(account.name, verdict, listing.listed, len(listing.rejects))
+            made = printing.plan_document(account.name, verdict, listing.listed, len(listing.rejects))
             held: SyncerError | None = (
                 AnswerHeld(guard.describe(verdict.hold, None)) if verdict.hold is not None else None
             )
@@ -108,9 +109,9 @@ def plan(context: Context, account_name: str | None, as_json: bool) -> int:
         exit_codes.append(held.exit_code if held else 0)
         plans.append(made)
         if not as_json:
-            render.print_plan(made)
+            printing.print_plan(made)
     if as_json:
-        render.print_json({"plans": plans})
+        printing.print_json({"plans": plans})
     return next((code for code in exit_codes if code), 0)
 
 
@@ -151,7 +152,7 @@ def approve(context: Context, run_id: int) -> None:
 @json_flag
 def status(context: Context, as_of: str | None, as_json: bool) -> int:
     """Show freshness, counts and the last runs. Exit code 0 only when every account is fresh."""
-    from syncer import database, estate, past, render, schema
+    from syncer import database, estate, past, printing, render, schema
 
     moment = moment_of("--as-of", as_of)
     if moment is not None and moment > now():
@@ -161,7 +162,7 @@ def status(context: Context, as_of: str | None, as_json: bool) -> int:
         with database.reading(context.engine, "reading the past") as connection:
             found = past.estate_at(connection, moment)
         if as_json:
-            render.print_json(found)
+            printing.print_json(found)
         else:
             render.print_estate_at(found)
         return 0
@@ -175,7 +176,7 @@ def status(context: Context, as_of: str | None, as_json: bool) -> int:
         schedule = schedules.get(lease["account"])
         lease["next_run_at"] = schedule.due(lease["started_at"]) if schedule and lease["started_at"] else None
     if as_json:
-        render.print_json(render.status_document(accounts, runs, held, leases))
+        printing.print_json(render.status_document(accounts, runs, held, leases))
     else:
         render.print_status(accounts, runs, held, leases)
     return 0 if accounts and all(account.is_fresh for account in accounts) else 3
@@ -201,7 +202,7 @@ def history(
     as_json: bool,
 ) -> None:
     """Show transitions, newest last."""
-    from syncer import database, estate, render, schema, story
+    from syncer import database, estate, printing, render, schema, story
 
     wanted = estate.HistoryFilter(
         id_instance=id_instance,
@@ -219,7 +220,7 @@ def history(
         if not events and id_instance is not None and story.read_life(connection, id_instance) is None:
             raise ConfigurationError(f"history: {story.unknown(id_instance, story.near_ids(connection, id_instance))}")
     if as_json:
-        render.print_json({"history": events})
+        printing.print_json({"history": events})
     elif events:
         render.console().print(render.history_table(events))
     else:
@@ -232,7 +233,7 @@ def history(
 @json_flag
 def doctor(context: Context, account_name: str | None, as_json: bool) -> int:
     """Check settings, upstream, database, schema and clock. Each finding has its remedy."""
-    from syncer import config, render
+    from syncer import config, printing
     from syncer import doctor as examination
     from syncer.runs import log_try
 
@@ -251,9 +252,9 @@ def doctor(context: Context, account_name: str | None, as_json: bool) -> int:
         found.append(finding)
         if not as_json:
             for text in examination.lines(finding):
-                render.line(text)
+                printing.line(text)
     if as_json:
-        render.print_json(examination.document(found))
+        printing.print_json(examination.document(found))
     return examination.exit_code(found)
 
 
@@ -263,8 +264,8 @@ def doctor(context: Context, account_name: str | None, as_json: bool) -> int:
 @json_flag
 def probe(context: Context, account_name: str | None, as_json: bool) -> int:
     """Show the shape of an answer, never a name or a secret. Calls the upstream once."""
+    from syncer import printing
     from syncer import probe as shape
-    from syncer import render
     from syncer.decode import decode
 
     accounts = chosen(context, account_name)
@@ -295,15 +296,15 @@ def probe(context: Context, account_name: str | None, as_json: bool) -> int:
         )
         documents.append({"account": account.name, **document})
         if not as_json:
-            render.line(f"account {account.name}")
+            printing.line(f"account {account.name}")
             for text in shape.lines(document):
-                render.line(text)
+                printing.line(text)
         try:
             decode(answer.body, runs.account(account).decoder)
         except SyncerError as error:
             exit_codes.append(_complain(f"{account.name}: {error}", error.exit_code))
     if as_json:
-        render.print_json({"probes": documents})
+        printing.print_json({"probes": documents})
     return next(iter(exit_codes), 0)
 
 
@@ -312,16 +313,16 @@ def probe(context: Context, account_name: str | None, as_json: bool) -> int:
 @json_flag
 def verify(context: Context, as_json: bool) -> int:
     """Check the promises of the tables on this database. Exit code 1 when one is broken."""
-    from syncer import render, schema
+    from syncer import printing, schema
     from syncer import verify as promises
 
     schema.require_current(context.engine)
     verification = promises.verify(context.engine)
     if as_json:
-        render.print_json(promises.document(verification))
+        printing.print_json(promises.document(verification))
     else:
         for text in promises.lines(verification):
-            render.line(text)
+            printing.line(text)
     return 0 if verification.holds else 1
 
 
@@ -407,6 +408,7 @@ def demo_command(database: Path) -> None:
 
 def main() -> NoReturn:
     """Run a command and exit with its code; what no command foresaw ends here."""
+    _start_lightly()
     _open_missing_channels()
     standard_output = sys.stdout
     for stream in (sys.stdout, sys.stderr):
@@ -436,6 +438,12 @@ def main() -> NoReturn:
     except OSError:  # a log that is lost costs no run; the interpreter must not fail by it at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _start_lightly() -> None:
+    """Spare a cold start what it has no use for: it is most of what a poll by cron costs."""
+    gc.set_threshold(50_000)  # what is imported stays; to look through it for garbage finds none
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # httpx's own command line, with rich
 
 
 def _open_missing_channels() -> None:

@@ -10,7 +10,7 @@ import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from sqlalchemy import URL, Engine, select
 
-from syncer import database, estate, render, report, schema, upstream
+from syncer import database, estate, printing, render, report, schema, upstream
 from syncer.apply import Account, RunReport
 from syncer.decode import Decoder
 from syncer.errors import ConfigurationError, DatabaseFailed
@@ -72,7 +72,7 @@ def play(path: Path, now: datetime) -> None:
             run = _poll(engine, api, step.at)
             outcome = str(run.error) if run.error else _in_words(run)
             progress.console.print(
-                f"{render.moment(step.at)}  {step.title}\n    {run.status}: {outcome}", soft_wrap=True
+                f"{printing.moment(step.at)}  {step.title}\n    {run.status}: {outcome}", soft_wrap=True
             )
             progress.advance(task)
     _show(engine, path, now)

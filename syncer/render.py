@@ -1,9 +1,7 @@
-"""Results for standard output: tables for people, one JSON document for machines."""
+"""Tables for people on standard output; `printing` has lines and JSON."""
 
-import json
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -11,15 +9,13 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from syncer.apply import RunReport, Verdict
 from syncer.decode import canonical_json
 from syncer.estate import AccountStatus
-from syncer.model import Instance
+from syncer.printing import line, moment, one_line, value_text
 
 WIDTH_WITHOUT_TERMINAL = 160  # columns of a table in a pipe or a file
 PROSE = {"changes", "error", "meaning", "name"}  # columns that may be folded anywhere; a broken id serves nobody
 NARROWEST_PROSE = 12  # columns
-SHOWN_CHANGES = 200  # lines of a plan for people; --json shows all
 
 
 class _Console(Console):
@@ -34,125 +30,6 @@ def console() -> Console:
     return _Console(markup=False, highlight=False, emoji=False, soft_wrap=False, width=width)
 
 
-def print_json(document: object) -> None:
-    """One JSON document, with times as ISO 8601 in UTC; in ASCII where standard output cannot take all of Unicode."""
-    takes_all = (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
-    print(json.dumps(document, ensure_ascii=not takes_all, default=_plain, indent=2))  # noqa: T201 - results go to standard output
-
-
-def _plain(value: object) -> object:
-    return moment(value) if isinstance(value, datetime) else str(value)
-
-
-def moment(value: datetime | None) -> str:
-    """A moment as `2026-11-23T07:00:00Z`; whole seconds are enough for people."""
-    return "" if value is None else value.isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def run_document(report: RunReport) -> dict[str, Any]:
-    """A run as `syncer sync --json` shows it (CONTRACT 2)."""
-    return {
-        "id": report.id,
-        "account": report.account,
-        "status": str(report.status),
-        "listed": report.listed,
-        "created": report.created,
-        "updated": report.updated,
-        "transitions": dict(report.transitions),
-        "rejected": report.rejected,
-        "error_kind": report.error.kind if report.error else None,
-        "error": str(report.error) if report.error else None,
-    }
-
-
-def print_run(report: RunReport) -> None:
-    """A run in one line."""
-    if report.error:
-        line(f"{report.account}: {report.status}: {report.error}")
-        return
-    happened = ", ".join(f"{n} {word}" for word, n in report.transitions.items()) or "no transitions"
-    rejected = f", {report.rejected} items could not be taken (see rejected_items)" if report.rejected else ""
-    line(
-        f"{report.account}: {report.status}: {report.listed} listed, {report.created} new, "
-        f"{report.updated} updated; {happened}{rejected}"
-    )
-
-
-def plan_document(account: str, verdict: Verdict, listed: int, rejected: int) -> dict[str, Any]:
-    """What would change, field by field."""
-    created = sum(1 for decision in verdict.decisions if decision.id_instance not in verdict.mirror)
-    changes = []
-    for decision in verdict.decisions:
-        before = verdict.mirror.get(decision.id_instance)
-        after = decision.row
-        fields: dict[str, Any] = {}
-        if before is not None:
-            fields = {
-                name: [getattr(before.instance, name), getattr(after.instance, name)]
-                for name in Instance._fields
-                if getattr(before.instance, name) != getattr(after.instance, name)
-            }
-            fields |= {
-                name: [getattr(before, name), getattr(after, name)]
-                for name in ("account", "missing_since")
-                if getattr(before, name) != getattr(after, name)
-            }
-        changes.append(
-            {
-                "id_instance": decision.id_instance,
-                "name": after.instance.name,
-                "transitions": [str(event.transition) for event in decision.events],
-                "fields": fields,
-            }
-        )
-    status = "held" if verdict.hold else "ok" if changes else "unchanged"
-    return {
-        "account": account,
-        "status": status,
-        "listed": listed,
-        "created": created,
-        "updated": len(changes) - created,
-        "rejected": rejected,
-        "changes": changes,
-        "error_kind": None,
-        "error": None,
-    }
-
-
-def print_plan(plan: dict[str, Any]) -> None:
-    """A plan for a person."""
-    if plan["error"]:
-        line(f"{plan['account']}: {plan['error']}")
-    for change in plan["changes"][:SHOWN_CHANGES]:
-        words = ", ".join(change["transitions"]) or "no transition"
-        line(f"{change['id_instance']}  {words}  {_one_line(change['name'])}")
-        for name, (old, new) in change["fields"].items():
-            line(f"    {name}: {_value(old)} -> {_value(new)}")
-    if len(plan["changes"]) > SHOWN_CHANGES:
-        line(f"… and {len(plan['changes']) - SHOWN_CHANGES} more; --json shows all")
-    if plan["status"] in {"ok", "unchanged", "held"}:
-        line(
-            f"{plan['account']}: {plan['listed']} listed, {plan['created']} new, {plan['updated']} updated, "
-            f"{plan['rejected']} not readable; nothing was written"
-        )
-
-
-def line(text: str) -> None:
-    """One line of text, however long; only tables are folded."""
-    console().print(text, soft_wrap=True)
-
-
-def _value(value: object) -> str:
-    if isinstance(value, datetime):
-        return moment(value)
-    return "none" if value is None else _one_line(str(value))
-
-
-def _one_line(text: str | None) -> str:
-    """Upstream's text on a terminal: no control characters, so that a name cannot move the cursor."""
-    return "".join(character if character.isprintable() else "�" for character in text or "")
-
-
 class FittedTable:
     """A plain table; numbers stand right. Where it is too wide for a terminal, each row is a line of named values."""
 
@@ -160,7 +37,7 @@ class FittedTable:
         self._title = title
         self._columns = columns
         self._rows = [list(row) for row in rows]
-        self._cells = [[_value(cell) if cell is not None else "" for cell in row] for row in self._rows]
+        self._cells = [[value_text(cell) if cell is not None else "" for cell in row] for row in self._rows]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         widest = options.update(max_width=10_000)
@@ -335,9 +212,9 @@ def print_difference(found: dict[str, Any], shown: int) -> None:
     out.print(table(title, ("status", "before", "after", "net"), rows))
     line(", ".join(f"{n} {word}" for word, n in found["transitions"].items()) or "no transitions")
     for change in found["changes"][:shown]:
-        line(f"{change['id_instance']}  {_one_line(change['name'])}")
+        line(f"{change['id_instance']}  {one_line(change['name'])}")
         for name, (old, new) in change["fields"].items():
-            line(f"    {name}: {_value(old)} -> {_value(new)}")
+            line(f"    {name}: {value_text(old)} -> {value_text(new)}")
     if len(found["changes"]) > shown:
         line(f"… and {len(found['changes']) - shown} more; --json shows all")
 

@@ -308,6 +308,17 @@ def test_the_fake_api_serves_what_sync_reads(run_syncer: RunSyncer, fake_api: di
     assert (done.returncode, json.loads(done.stdout)["runs"][0]["status"]) == (0, "ok")
 
 
+def test_a_poll_loads_nothing_that_it_has_no_use_for(run_syncer: RunSyncer, fake_api: dict[str, str]) -> None:
+    """httpx's own command line alone would load rich and pygments into every poll by cron."""
+    run_syncer("sync", env=fake_api)
+
+    done = run_syncer("sync", env=fake_api | {"PYTHONPROFILEIMPORTTIME": "1"})
+
+    loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
+    assert {"httpx", "sqlalchemy"} <= loaded
+    assert set() == loaded & {"alembic", "apscheduler", "cryptography", "prometheus_client", "pygments", "rich"}
+
+
 def test_the_demo_shows_estate_history_runs_and_queries_that_work(run_syncer: RunSyncer, tmp_path: Path) -> None:
     began = time.monotonic()
     for _twice in range(2):

@@ -1,0 +1,135 @@
+"""Results for standard output: lines for people, one JSON document for machines; `render` has the tables.
+
+Nothing here needs a library: a poll that cron starts shall not wait for one.
+"""
+
+import json
+import sys
+from datetime import datetime
+from typing import Any
+
+from syncer.apply import RunReport, Verdict
+from syncer.model import Instance
+
+SHOWN_CHANGES = 200  # lines of a plan for people; --json shows all
+_CONTROLS = {code: "\ufffd" for code in (*range(32), *range(127, 160)) if code != ord("\n")}
+
+
+def print_json(document: object) -> None:
+    """One JSON document, with times as ISO 8601 in UTC; in ASCII where standard output cannot take all of Unicode."""
+    takes_all = (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
+    print(json.dumps(document, ensure_ascii=not takes_all, default=_plain, indent=2))  # noqa: T201 - results go to standard output
+
+
+def _plain(value: object) -> object:
+    return moment(value) if isinstance(value, datetime) else str(value)
+
+
+def moment(value: datetime | None) -> str:
+    """A moment as `2026-11-23T07:00:00Z`; whole seconds are enough for people."""
+    return "" if value is None else value.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def run_document(report: RunReport) -> dict[str, Any]:
+    """A run as `syncer sync --json` shows it (CONTRACT 2)."""
+    return {
+        "id": report.id,
+        "account": report.account,
+        "status": str(report.status),
+        "listed": report.listed,
+        "created": report.created,
+        "updated": report.updated,
+        "transitions": dict(report.transitions),
+        "rejected": report.rejected,
+        "error_kind": report.error.kind if report.error else None,
+        "error": str(report.error) if report.error else None,
+    }
+
+
+def print_run(report: RunReport) -> None:
+    """A run in one line."""
+    if report.error:
+        line(f"{report.account}: {report.status}: {report.error}")
+        return
+    happened = ", ".join(f"{n} {word}" for word, n in report.transitions.items()) or "no transitions"
+    rejected = f", {report.rejected} items could not be taken (see rejected_items)" if report.rejected else ""
+    line(
+        f"{report.account}: {report.status}: {report.listed} listed, {report.created} new, "
+        f"{report.updated} updated; {happened}{rejected}"
+    )
+
+
+def plan_document(account: str, verdict: Verdict, listed: int, rejected: int) -> dict[str, Any]:
+    """What would change, field by field."""
+    created = sum(1 for decision in verdict.decisions if decision.id_instance not in verdict.mirror)
+    changes = []
+    for decision in verdict.decisions:
+        before = verdict.mirror.get(decision.id_instance)
+        after = decision.row
+        fields: dict[str, Any] = {}
+        if before is not None:
+            fields = {
+                name: [getattr(before.instance, name), getattr(after.instance, name)]
+                for name in Instance._fields
+                if getattr(before.instance, name) != getattr(after.instance, name)
+            }
+            fields |= {
+                name: [getattr(before, name), getattr(after, name)]
+                for name in ("account", "missing_since")
+                if getattr(before, name) != getattr(after, name)
+            }
+        changes.append(
+            {
+                "id_instance": decision.id_instance,
+                "name": after.instance.name,
+                "transitions": [str(event.transition) for event in decision.events],
+                "fields": fields,
+            }
+        )
+    status = "held" if verdict.hold else "ok" if changes else "unchanged"
+    return {
+        "account": account,
+        "status": status,
+        "listed": listed,
+        "created": created,
+        "updated": len(changes) - created,
+        "rejected": rejected,
+        "changes": changes,
+        "error_kind": None,
+        "error": None,
+    }
+
+
+def print_plan(plan: dict[str, Any]) -> None:
+    """A plan for a person."""
+    if plan["error"]:
+        line(f"{plan['account']}: {plan['error']}")
+    for change in plan["changes"][:SHOWN_CHANGES]:
+        words = ", ".join(change["transitions"]) or "no transition"
+        line(f"{change['id_instance']}  {words}  {one_line(change['name'])}")
+        for name, (old, new) in change["fields"].items():
+            line(f"    {name}: {value_text(old)} -> {value_text(new)}")
+    if len(plan["changes"]) > SHOWN_CHANGES:
+        line(f"… and {len(plan['changes']) - SHOWN_CHANGES} more; --json shows all")
+    if plan["status"] in {"ok", "unchanged", "held"}:
+        line(
+            f"{plan['account']}: {plan['listed']} listed, {plan['created']} new, {plan['updated']} updated, "
+            f"{plan['rejected']} not readable; nothing was written"
+        )
+
+
+def line(text: str) -> None:
+    """A line of text, however long, that cannot move a terminal's cursor; only tables are folded."""
+    print(text.translate(_CONTROLS))  # noqa: T201 - results go to standard output
+
+
+def value_text(value: object) -> str:
+    """A value of a row for people, on one line."""
+    if isinstance(value, datetime):
+        return moment(value)
+    return "none" if value is None else one_line(str(value))
+
+
+def one_line(text: str | None) -> str:
+    """Upstream's text on a terminal: no control characters, so that a name cannot move the cursor."""
+    return "".join(character if character.isprintable() else "�" for character in text or "")
