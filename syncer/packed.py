@@ -8,7 +8,7 @@ import msgspec
 
 from syncer.model import Instance
 
-PACKED_ROWS = 2_000
+PACKED_ROWS = 1_000
 PLAIN_PACKED_BYTES = 16 * 1024 * 1024  # what is packed beyond this is compressed too
 
 
