@@ -12,12 +12,13 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine
 
-from syncer import bulk, database, guard, store
+from syncer import bulk, database, guard, run_record, store
 from syncer.decode import Decoder
 from syncer.diff import diff, settle
 from syncer.errors import AnswerHeld, DatabaseFailed, RunOvertaken, SyncerError
 from syncer.matcher import DELETED
 from syncer.model import Decision, Listing, MirrorRow, RunStatus
+from syncer.run_record import StartedRun
 from syncer.stream import Reading
 from syncer.transitions import Observation, decide_absent, decide_listed, decide_new
 
@@ -74,7 +75,7 @@ class Verdict(NamedTuple):
     decisions: tuple[Decision, ...]
 
 
-def apply(engine: Engine, account: Account, run: store.StartedRun, arrived: Arrived, clock: Clock) -> RunReport | None:
+def apply(engine: Engine, account: Account, run: StartedRun, arrived: Arrived, clock: Clock) -> RunReport | None:
     """The one transaction of an answer; None if it must be read whole to be applied.
 
     A COMMIT that was not acknowledged is looked up, never repeated.
@@ -90,15 +91,15 @@ def apply(engine: Engine, account: Account, run: store.StartedRun, arrived: Arri
 
 
 def _apply_in_transaction(
-    connection: Connection, account: Account, run: store.StartedRun, arrived: Arrived, clock: Clock
+    connection: Connection, account: Account, run: StartedRun, arrived: Arrived, clock: Clock
 ) -> RunReport | None:
     listing = arrived.listing
     if not isinstance(listing, Reading) or _differs(listing):
         database.become_sole_writer(connection)
-    base = store.read_base(connection, account.name, lock=True)
+    base = run_record.read_base(connection, account.name, lock=True)
     if base.run_id != run.base.run_id:
         overtaken = RunOvertaken("applying the answer: another run applied a later one first; nothing was written")
-        store.finish_run(
+        run_record.finish_run(
             connection,
             run,
             RunStatus.SUPERSEDED,
@@ -117,7 +118,7 @@ def _apply_in_transaction(
 
 
 def _apply_whole(
-    connection: Connection, account: Account, run: store.StartedRun, listing: Listing, arrived: Arrived, clock: Clock
+    connection: Connection, account: Account, run: StartedRun, listing: Listing, arrived: Arrived, clock: Clock
 ) -> RunReport:
     """The plain path: everything that is listed is compared with everything that is known."""
     verdict = judge(connection, account, listing, arrived.at)
@@ -130,7 +131,7 @@ def _apply_whole(
 
 
 def _apply_differences(
-    connection: Connection, account: Account, run: store.StartedRun, reading: Reading, arrived: Arrived, clock: Clock
+    connection: Connection, account: Account, run: StartedRun, reading: Reading, arrived: Arrived, clock: Clock
 ) -> RunReport:
     """The same for what differs alone: the rest of the answer was seen to be as it was when it was applied."""
     known = reading.known
@@ -146,11 +147,11 @@ def _apply_differences(
             missing=tuple(known.ids[index] for index in reading.unseen if not known.flags[index]) if absent else (),
         ),
         tolerated_share=account.tolerated_vanished,
-        approved=store.read_approved(connection, account.name),
+        approved=run_record.read_approved(connection, account.name),
     )
     if hold is not None:
         return _hold(connection, account, run, hold, arrived, clock)
-    accepted = store.last_accepted_by_account(connection)
+    accepted = run_record.last_accepted_by_account(connection)
     shared = bool(reading.differing) and store.has_other_accounts(connection, account.name)
     owners = {account.name}
     if shared:
@@ -207,20 +208,20 @@ def _differs(reading: Reading) -> bool:
 def _hold(
     connection: Connection,
     account: Account,
-    run: store.StartedRun,
+    run: StartedRun,
     hold: guard.Hold,
     arrived: Arrived,
     clock: Clock,
 ) -> RunReport:
     held = AnswerHeld(guard.describe(hold, run.id))
-    store.hold(connection, run, hold, str(held), clock(), **arrived.columns)
+    run_record.hold(connection, run, hold, str(held), clock(), **arrived.columns)
     return RunReport(run.id, account.name, RunStatus.HELD, hold.listed, error=held)
 
 
 def _accept(
     connection: Connection,
     account: Account,
-    run: store.StartedRun,
+    run: StartedRun,
     writer: store.Writer,
     observed_at: datetime,
     arrived: Arrived,
@@ -234,9 +235,9 @@ def _accept(
     store.keep_rejects(connection, run.id, listing.rejects)
     if account.key_fingerprint:
         store.keep_tokens(connection, listing.sealed_tokens, fingerprints, account.key_fingerprint)
-    store.move_base(connection, account.name, run, observed_at, hash_seed=hash_seed, quiet_answer=quiet_answer)
-    counts = store.Counts(listing.listed, writer.created, writer.updated, writer.transitions, len(listing.rejects))
-    status = store.accept_run(connection, run, counts, observed_at, clock(), **arrived.columns)
+    run_record.move_base(connection, account.name, run, observed_at, hash_seed=hash_seed, quiet_answer=quiet_answer)
+    counts = run_record.Counts(listing.listed, writer.created, writer.updated, writer.transitions, len(listing.rejects))
+    status = run_record.accept_run(connection, run, counts, observed_at, clock(), **arrived.columns)
     return RunReport(run.id, account.name, status, **counts._asdict())
 
 
@@ -246,9 +247,9 @@ def judge(connection: Connection | None, account: Account, listing: Listing, fet
     mirror: dict[int, MirrorRow] = {}
     approved: list[frozenset[int]] = []
     if connection is not None:
-        accepted = store.last_accepted_by_account(connection)
+        accepted = run_record.last_accepted_by_account(connection)
         mirror = store.read_mirror(connection, account.name, [*listing.instances, *listing.rejected_ids])
-        approved = store.read_approved(connection, account.name)
+        approved = run_record.read_approved(connection, account.name)
     owners = {account.name, *(row.account for row in mirror.values())}
     observed_at = _observed_at(fetched_at, owners, accepted)
     differences = diff(
@@ -276,14 +277,14 @@ def _observed_at(at: datetime, owners: Iterable[str], accepted: Mapping[str, dat
     return max([at, *(moment for owner in owners if (moment := accepted.get(owner)) is not None)])
 
 
-def _read_status_after_failure(engine: Engine, run: store.StartedRun) -> RunStatus | None:
+def _read_status_after_failure(engine: Engine, run: StartedRun) -> RunStatus | None:
     """The run's status in the database after its transaction broke off; None when the database does not say."""
     for attempt in range(COMMIT_LOOKUPS):
         if attempt:
             time.sleep(COMMIT_LOOKUP_PAUSE_SECONDS)
         try:
             with database.writing(engine, "looking up the run") as connection:
-                return store.read_run_status(connection, run.id)
+                return run_record.read_run_status(connection, run.id)
         except DatabaseFailed:
             continue
     return None

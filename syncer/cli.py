@@ -134,11 +134,11 @@ def run(context: Context) -> None:
 @click.argument("run_id", metavar="RUN", type=RUN_ID)
 def approve(context: Context, run_id: int) -> None:
     """Let through what run RUN was held for, and nothing larger."""
-    from syncer import database, schema, store
+    from syncer import database, run_record, schema
 
     schema.require_current(context.engine)
     with database.writing(context.engine, "approving the run") as connection:
-        is_new = store.approve(connection, run_id, now())
+        is_new = run_record.approve(connection, run_id, now())
     click.echo(
         f"run {run_id} is approved: the next answer passes if it lacks nothing more"
         if is_new

@@ -1,45 +1,19 @@
-"""What one run reads and writes over a `Connection`; the caller owns the transaction and the clock."""
+"""What one run reads of the mirror and writes into it, over a `Connection`; the caller owns the transaction."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
-from hashlib import sha256
+from datetime import datetime
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Row, bindparam, case, exists, insert, literal, select, update
+from sqlalchemy import Connection, Row, bindparam, exists, insert, select, update
 
 from syncer import bulk
-from syncer.database import insert_if_new
 from syncer.decode import canonical_json
-from syncer.errors import ConfigurationError
-from syncer.guard import Hold
 from syncer.matcher import Known
-from syncer.model import (
-    Decision,
-    Event,
-    Instance,
-    MirrorRow,
-    Reject,
-    RunStatus,
-    TimeSource,
-    Transition,
-    Trigger,
-)
-from syncer.tables import (
-    accounts,
-    approvals,
-    held_answers,
-    held_sets,
-    instance_history,
-    instance_tokens,
-    instances,
-    rejected_items,
-    sync_runs,
-)
-
-BLIND_GAP = timedelta(days=80)  # the upstream forgets deleted instances after about 3 months (UPSTREAM, Life)
+from syncer.model import Decision, Event, Instance, MirrorRow, Reject, TimeSource, Transition
+from syncer.run_record import StartedRun
+from syncer.tables import accounts, instance_history, instance_tokens, instances, rejected_items
 
 _INSTANCE_COLUMNS = [instances.c[name] for name in Instance._fields]
 _MIRROR_COLUMNS = [instances.c[name] for name in ("account", *MirrorRow._fields[2:])]
@@ -67,8 +41,6 @@ _HISTORY_COLUMNS = (
     "missing",
 )
 _NO_HASHES = (None, None)
-# In the statement's text: with a parameter SQLite would not take the index of the runs that are not finished.
-_RUNNING = literal(str(RunStatus.RUNNING), literal_execute=True)
 _STATE_COLUMNS = _HISTORY_COLUMNS[_HISTORY_COLUMNS.index("name") : -1]
 _state_of = itemgetter(*map(_ROW_COLUMNS.index, _STATE_COLUMNS))
 _TIME_CREATED = _ROW_COLUMNS.index("time_created")
@@ -78,88 +50,9 @@ _AS_NEW_ROW_TELLS = {
 }
 
 
-class Base(NamedTuple):
-    """The last accepted run of an account: the state that an answer is compared with."""
-
-    run_id: int | None
-    accepted_at: datetime | None
-    hash_seed: int | None = None
-    quiet_answer: bytes | None = None
-    taken_by_run_id: int | None = None
-
-
-class StartedRun(NamedTuple):
-    """A run's id, and the base it was started on."""
-
-    id: int
-    base: Base
-    started_at: datetime
-
-
-class Counts(NamedTuple):
-    """What an accepted answer came to; the numbers of its row in `sync_runs`."""
-
-    listed: int
-    created: int
-    updated: int
-    transitions: Mapping[str, int]
-    rejected: int
-
-
-def start_run(
-    connection: Connection, account: str, trigger: Trigger, now: datetime, interval_seconds: int | None
-) -> StartedRun:
-    """Note that a run begins, and close those that were never finished.
-
-    A run that is closed here while it is alive after all still ends by its own word, see `finish_run`.
-    """
-    insert_if_new(connection, accounts, {"account": account})
-    if interval_seconds is not None:
-        connection.execute(
-            update(accounts)
-            .where(accounts.c.account == account, accounts.c.interval_seconds.is_distinct_from(interval_seconds))
-            .values(interval_seconds=interval_seconds)
-        )
-    connection.execute(
-        update(sync_runs)
-        .where(sync_runs.c.account == account, sync_runs.c.status == _RUNNING)
-        .values(
-            status=RunStatus.ABANDONED,
-            finished_at=_not_before(sync_runs.c.started_at, now),
-            error_kind="abandoned",
-            error="the run was found unfinished by a later one; its process was stopped or killed",
-        )
-    )
-    run_id = connection.execute(
-        insert(sync_runs)
-        .values(account=account, trigger=trigger, started_at=now, status=RunStatus.RUNNING)
-        .returning(sync_runs.c.id)
-    ).scalar_one()
-    return StartedRun(run_id, read_base(connection, account), now)
-
-
 def read_known(connection: Connection, account: str) -> Known:
     """What `stream` compares an account's next answer with."""
     return Known(*bulk.read_hashes(connection, account))
-
-
-def read_base(connection: Connection, account: str, *, lock: bool = False) -> Base:
-    """The account's base; with `lock`, no other transaction can move it until this one ends."""
-    query = select(
-        accounts.c.last_accepted_run_id,
-        accounts.c.last_accepted_at,
-        accounts.c.hash_seed,
-        accounts.c.quiet_answer,
-        accounts.c.taken_by_run_id,
-    ).where(accounts.c.account == account)
-    row = connection.execute(query.with_for_update(of=accounts) if lock else query).one_or_none()
-    return Base(*row) if row else Base(None, None)
-
-
-def last_accepted_by_account(connection: Connection) -> dict[str, datetime | None]:
-    """When each account's last answer was accepted."""
-    rows = connection.execute(select(accounts.c.account, accounts.c.last_accepted_at))
-    return {row.account: row.last_accepted_at for row in rows}
 
 
 def read_mirror(connection: Connection, account: str, listed_ids: Iterable[int]) -> dict[int, MirrorRow]:
@@ -192,54 +85,6 @@ def read_owners(connection: Connection, ids: Sequence[int]) -> set[str]:
 def _mirror_row(row: Row[Any]) -> MirrorRow:
     told = len(Instance._fields)
     return MirrorRow(row[told], Instance._make(row[:told]), *row[told + 1 :])
-
-
-def read_approved(connection: Connection, account: str) -> list[frozenset[int]]:
-    """The sets of instances whose loss was approved and that no answer has been accepted since."""
-    query = (
-        select(held_sets.c.missing)
-        .join(held_answers, held_answers.c.missing_sha256 == held_sets.c.sha256)
-        .join(approvals, approvals.c.run_id == held_answers.c.run_id)
-        .where(_is_open(account))
-    )
-    return [frozenset(json.loads(missing)) for missing in connection.scalars(query)]
-
-
-def _is_open(account: str) -> ColumnElement[bool]:
-    """Of the few approvals; their runs are looked up one by one, so that the many of the account are not read."""
-    is_of_account = exists().where(sync_runs.c.id == approvals.c.run_id, sync_runs.c.account == account)
-    return approvals.c.closed_by_run_id.is_(None) & is_of_account
-
-
-def hold(connection: Connection, run: StartedRun, held: Hold, error: str, now: datetime, **answer: Any) -> None:
-    """Note that the answer is held, and what it lacked; nothing else of it is written."""
-    missing = canonical_json(list(held.missing))
-    digest = sha256(missing.encode()).hexdigest()
-    insert_if_new(connection, held_sets, {"sha256": digest, "missing": missing})
-    connection.execute(insert(held_answers).values(run_id=run.id, reason=held.reason, missing_sha256=digest))
-    finish_run(connection, run, RunStatus.HELD, now, error_kind="held", error=error, listed=held.listed, **answer)
-
-
-def approve(connection: Connection, run_id: int, now: datetime) -> bool:
-    """Record an approval; False when it was there already. Raises `ConfigurationError` if the run is not held."""
-    run = connection.execute(select(sync_runs.c.status).where(sync_runs.c.id == run_id)).one_or_none()
-    if run is None:
-        raise ConfigurationError(f"approving run {run_id}: there is no such run; held runs are shown by: syncer status")
-    if run.status != RunStatus.HELD:
-        raise ConfigurationError(
-            f"approving run {run_id}: it is not held but {run.status}; held runs are shown by: syncer status"
-        )
-    approval = connection.execute(
-        select(approvals.c.closed_by_run_id).where(approvals.c.run_id == run_id)
-    ).one_or_none()
-    if approval is not None and approval.closed_by_run_id is not None:
-        raise ConfigurationError(
-            f"approving run {run_id}: run {approval.closed_by_run_id} used its approval up; approve a later held run"
-        )
-    if approval is not None:
-        return False
-    connection.execute(insert(approvals).values(run_id=run_id, approved_at=now))
-    return True
 
 
 class Writer:
@@ -325,25 +170,6 @@ class Writer:
             )
 
 
-def move_base(
-    connection: Connection,
-    account: str,
-    run: StartedRun,
-    observed_at: datetime,
-    *,
-    hash_seed: int | None,
-    quiet_answer: bytes | None,
-) -> None:
-    """Make this run the one that the next answer is compared with; approvals were for this answer at the latest."""
-    moved: dict[str, Any] = {"last_accepted_run_id": run.id, "last_accepted_at": observed_at}
-    if hash_seed is not None:
-        moved["hash_seed"] = hash_seed
-    if quiet_answer != run.base.quiet_answer:  # it may be long
-        moved["quiet_answer"] = quiet_answer
-    connection.execute(update(accounts).where(accounts.c.account == account).values(moved))
-    connection.execute(update(approvals).where(_is_open(account)).values(closed_by_run_id=run.id))
-
-
 def keep_rejects(connection: Connection, run_id: int, rejects: Iterable[Reject]) -> None:
     """Store the items of an accepted answer that could not be taken."""
     _execute_in_batches(
@@ -383,49 +209,6 @@ def keep_tokens(
         .values({name: bindparam(name) for name in ("ciphertext", "token_fingerprint", "key_fingerprint")}),
         ({**row, "key": row["id_instance"]} for row in wanted if row["id_instance"] in stored),
     )
-
-
-def finish_run(connection: Connection, run: StartedRun, status: RunStatus, now: datetime, **values: Any) -> None:
-    """Close the run's row; the run's own word counts, also after a later run had taken it for abandoned.
-
-    A row that is closed otherwise stays as it is: what was committed is not taken back.
-    """
-    connection.execute(
-        update(sync_runs)
-        .where(sync_runs.c.id == run.id, sync_runs.c.status.in_([RunStatus.RUNNING, RunStatus.ABANDONED]))
-        .values(status=status, finished_at=max(now, run.started_at), **values)
-    )
-
-
-def accept_run(
-    connection: Connection, run: StartedRun, counts: Counts, observed_at: datetime, now: datetime, **answer: Any
-) -> RunStatus:
-    """Close the run of an accepted answer and say whether it changed anything."""
-    changed = counts.created or counts.updated
-    status = RunStatus.OK if changed else RunStatus.UNCHANGED
-    blind = run.base.accepted_at is not None and observed_at - run.base.accepted_at > BLIND_GAP
-    finish_run(
-        connection,
-        run,
-        status,
-        now,
-        listed=counts.listed,
-        created=counts.created,
-        updated=counts.updated,
-        transitions=sum(counts.transitions.values()),
-        rejected=counts.rejected,
-        warning="blind_gap" if blind else None,
-        error=None,
-        error_kind=None,
-        **answer,
-    )
-    return status
-
-
-def read_run_status(connection: Connection, run_id: int) -> RunStatus:
-    """The run's status once no transaction that writes it is under way any more."""
-    query = select(sync_runs.c.status).where(sync_runs.c.id == run_id).with_for_update()
-    return RunStatus(connection.execute(query).scalar_one())
 
 
 def _row_values(
@@ -506,8 +289,3 @@ def _plain(value: object) -> object:
 def _execute_in_batches(connection: Connection, statement: Any, rows: Iterable[dict[str, Any]]) -> None:
     for batch in bulk.batches(rows):
         connection.execute(statement, batch)
-
-
-def _not_before(column: Column[datetime], moment: datetime) -> ColumnElement[datetime]:
-    """The later of a column and a moment: a clock that was set back must not end a run before its start."""
-    return case((column > moment, column), else_=moment)

@@ -13,12 +13,13 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from syncer import database, store, stream
+from syncer import database, run_record, store, stream
 from syncer.apply import Account, Arrived, Clock, RunReport, Verdict, apply, judge
 from syncer.decode import decode, refuse_too_many
 from syncer.errors import DatabaseFailed, FetchStopped, SyncerError
 from syncer.matcher import Known
 from syncer.model import Answer, Fetch, Listing, RunStatus, Trigger
+from syncer.run_record import StartedRun
 from syncer.stream import Reading
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ def run_once(engine: Engine, account: Account, fetch: Fetch, clock: Clock, trigg
     """
     began = time.monotonic()
     with database.writing(engine, "starting a run") as connection:
-        run = store.start_run(connection, account.name, trigger, clock(), account.interval_seconds)
+        run = run_record.start_run(connection, account.name, trigger, clock(), account.interval_seconds)
     columns: dict[str, Any] = {}
     try:
         answer = fetch(lambda chunks: _read(engine, account, chunks, run.base.quiet_answer))
@@ -101,7 +102,7 @@ def _columns(http_status: int, body_bytes: int, body_sha256: str) -> dict[str, A
 def _fail(
     engine: Engine,
     account: Account,
-    run: store.StartedRun,
+    run: StartedRun,
     error: SyncerError,
     columns: Mapping[str, Any],
     clock: Clock,
@@ -111,7 +112,7 @@ def _fail(
     columns = columns or ({"http_status": error.http_status} if error.http_status else {})
     try:
         with database.writing(engine, "noting the failure") as connection:
-            store.finish_run(
+            run_record.finish_run(
                 connection,
                 run,
                 status,

@@ -10,7 +10,7 @@ from builders import body
 from canary import PARTNER_TOKEN
 from sqlalchemy import Engine, Table, select
 
-from syncer import database, schema, store
+from syncer import database, run_record, schema
 from syncer.apply import Account, RunReport
 from syncer.decode import Decoder
 from syncer.model import Answer, Fetch, Read, Trigger
@@ -69,7 +69,7 @@ class Mirror:
         """What `syncer approve` does."""
         assert run_id is not None
         with database.writing(self.engine, "approving the run") as connection:
-            store.approve(connection, run_id, self.now)
+            run_record.approve(connection, run_id, self.now)
 
     def rows(self, table: Table) -> list[dict[str, Any]]:
         """Every row of a table in the order of its key."""

@@ -1,0 +1,217 @@
+"""The record of runs: their rows, the base that each was started on, what was held, and what was approved since.
+
+Everything works over a `Connection`; the caller owns the transaction and the clock.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+from sqlalchemy import Column, ColumnElement, Connection, case, exists, insert, literal, select, update
+
+from syncer.database import insert_if_new
+from syncer.decode import canonical_json
+from syncer.errors import ConfigurationError
+from syncer.guard import Hold
+from syncer.model import RunStatus, Trigger
+from syncer.tables import accounts, approvals, held_answers, held_sets, sync_runs
+
+BLIND_GAP = timedelta(days=80)  # the upstream forgets deleted instances after about 3 months (UPSTREAM, Life)
+# In the statement's text: with a parameter SQLite would not take the index of the runs that are not finished.
+_RUNNING = literal(str(RunStatus.RUNNING), literal_execute=True)
+
+
+class Base(NamedTuple):
+    """The last accepted run of an account: the state that an answer is compared with."""
+
+    run_id: int | None
+    accepted_at: datetime | None
+    hash_seed: int | None = None
+    quiet_answer: bytes | None = None
+    taken_by_run_id: int | None = None
+
+
+class StartedRun(NamedTuple):
+    """A run's id, and the base it was started on."""
+
+    id: int
+    base: Base
+    started_at: datetime
+
+
+class Counts(NamedTuple):
+    """What an accepted answer came to; the numbers of its row in `sync_runs`."""
+
+    listed: int
+    created: int
+    updated: int
+    transitions: Mapping[str, int]
+    rejected: int
+
+
+def start_run(
+    connection: Connection, account: str, trigger: Trigger, now: datetime, interval_seconds: int | None
+) -> StartedRun:
+    """Note that a run begins, and close those that were never finished.
+
+    A run that is closed here while it is alive after all still ends by its own word, see `finish_run`.
+    """
+    insert_if_new(connection, accounts, {"account": account})
+    if interval_seconds is not None:
+        connection.execute(
+            update(accounts)
+            .where(accounts.c.account == account, accounts.c.interval_seconds.is_distinct_from(interval_seconds))
+            .values(interval_seconds=interval_seconds)
+        )
+    connection.execute(
+        update(sync_runs)
+        .where(sync_runs.c.account == account, sync_runs.c.status == _RUNNING)
+        .values(
+            status=RunStatus.ABANDONED,
+            finished_at=_not_before(sync_runs.c.started_at, now),
+            error_kind="abandoned",
+            error="the run was found unfinished by a later one; its process was stopped or killed",
+        )
+    )
+    run_id = connection.execute(
+        insert(sync_runs)
+        .values(account=account, trigger=trigger, started_at=now, status=RunStatus.RUNNING)
+        .returning(sync_runs.c.id)
+    ).scalar_one()
+    return StartedRun(run_id, read_base(connection, account), now)
+
+
+def read_base(connection: Connection, account: str, *, lock: bool = False) -> Base:
+    """The account's base; with `lock`, no other transaction can move it until this one ends."""
+    query = select(
+        accounts.c.last_accepted_run_id,
+        accounts.c.last_accepted_at,
+        accounts.c.hash_seed,
+        accounts.c.quiet_answer,
+        accounts.c.taken_by_run_id,
+    ).where(accounts.c.account == account)
+    row = connection.execute(query.with_for_update(of=accounts) if lock else query).one_or_none()
+    return Base(*row) if row else Base(None, None)
+
+
+def last_accepted_by_account(connection: Connection) -> dict[str, datetime | None]:
+    """When each account's last answer was accepted."""
+    rows = connection.execute(select(accounts.c.account, accounts.c.last_accepted_at))
+    return {row.account: row.last_accepted_at for row in rows}
+
+
+def finish_run(connection: Connection, run: StartedRun, status: RunStatus, now: datetime, **values: Any) -> None:
+    """Close the run's row; the run's own word counts, also after a later run had taken it for abandoned.
+
+    A row that is closed otherwise stays as it is: what was committed is not taken back.
+    """
+    connection.execute(
+        update(sync_runs)
+        .where(sync_runs.c.id == run.id, sync_runs.c.status.in_([RunStatus.RUNNING, RunStatus.ABANDONED]))
+        .values(status=status, finished_at=max(now, run.started_at), **values)
+    )
+
+
+def accept_run(
+    connection: Connection, run: StartedRun, counts: Counts, observed_at: datetime, now: datetime, **answer: Any
+) -> RunStatus:
+    """Close the run of an accepted answer and say whether it changed anything."""
+    changed = counts.created or counts.updated
+    status = RunStatus.OK if changed else RunStatus.UNCHANGED
+    blind = run.base.accepted_at is not None and observed_at - run.base.accepted_at > BLIND_GAP
+    finish_run(
+        connection,
+        run,
+        status,
+        now,
+        listed=counts.listed,
+        created=counts.created,
+        updated=counts.updated,
+        transitions=sum(counts.transitions.values()),
+        rejected=counts.rejected,
+        warning="blind_gap" if blind else None,
+        error=None,
+        error_kind=None,
+        **answer,
+    )
+    return status
+
+
+def read_run_status(connection: Connection, run_id: int) -> RunStatus:
+    """The run's status once no transaction that writes it is under way any more."""
+    query = select(sync_runs.c.status).where(sync_runs.c.id == run_id).with_for_update()
+    return RunStatus(connection.execute(query).scalar_one())
+
+
+def move_base(
+    connection: Connection,
+    account: str,
+    run: StartedRun,
+    observed_at: datetime,
+    *,
+    hash_seed: int | None,
+    quiet_answer: bytes | None,
+) -> None:
+    """Make this run the one that the next answer is compared with; approvals were for this answer at the latest."""
+    moved: dict[str, Any] = {"last_accepted_run_id": run.id, "last_accepted_at": observed_at}
+    if hash_seed is not None:
+        moved["hash_seed"] = hash_seed
+    if quiet_answer != run.base.quiet_answer:  # it may be long
+        moved["quiet_answer"] = quiet_answer
+    connection.execute(update(accounts).where(accounts.c.account == account).values(moved))
+    connection.execute(update(approvals).where(_is_open(account)).values(closed_by_run_id=run.id))
+
+
+def read_approved(connection: Connection, account: str) -> list[frozenset[int]]:
+    """The sets of instances whose loss was approved and that no answer has been accepted since."""
+    query = (
+        select(held_sets.c.missing)
+        .join(held_answers, held_answers.c.missing_sha256 == held_sets.c.sha256)
+        .join(approvals, approvals.c.run_id == held_answers.c.run_id)
+        .where(_is_open(account))
+    )
+    return [frozenset(json.loads(missing)) for missing in connection.scalars(query)]
+
+
+def hold(connection: Connection, run: StartedRun, held: Hold, error: str, now: datetime, **answer: Any) -> None:
+    """Note that the answer is held, and what it lacked; nothing else of it is written."""
+    missing = canonical_json(list(held.missing))
+    digest = sha256(missing.encode()).hexdigest()
+    insert_if_new(connection, held_sets, {"sha256": digest, "missing": missing})
+    connection.execute(insert(held_answers).values(run_id=run.id, reason=held.reason, missing_sha256=digest))
+    finish_run(connection, run, RunStatus.HELD, now, error_kind="held", error=error, listed=held.listed, **answer)
+
+
+def approve(connection: Connection, run_id: int, now: datetime) -> bool:
+    """Record an approval; False when it was there already. Raises `ConfigurationError` if the run is not held."""
+    run = connection.execute(select(sync_runs.c.status).where(sync_runs.c.id == run_id)).one_or_none()
+    if run is None:
+        raise ConfigurationError(f"approving run {run_id}: there is no such run; held runs are shown by: syncer status")
+    if run.status != RunStatus.HELD:
+        raise ConfigurationError(
+            f"approving run {run_id}: it is not held but {run.status}; held runs are shown by: syncer status"
+        )
+    approval = connection.execute(
+        select(approvals.c.closed_by_run_id).where(approvals.c.run_id == run_id)
+    ).one_or_none()
+    if approval is not None and approval.closed_by_run_id is not None:
+        raise ConfigurationError(
+            f"approving run {run_id}: run {approval.closed_by_run_id} used its approval up; approve a later held run"
+        )
+    if approval is not None:
+        return False
+    connection.execute(insert(approvals).values(run_id=run_id, approved_at=now))
+    return True
+
+
+def _is_open(account: str) -> ColumnElement[bool]:
+    """Of the few approvals; their runs are looked up one by one, so that the many of the account are not read."""
+    is_of_account = exists().where(sync_runs.c.id == approvals.c.run_id, sync_runs.c.account == account)
+    return approvals.c.closed_by_run_id.is_(None) & is_of_account
+
+
+def _not_before(column: Column[datetime], moment: datetime) -> ColumnElement[datetime]:
+    """The later of a column and a moment: a clock that was set back must not end a run before its start."""
+    return case((column > moment, column), else_=moment)
