@@ -1,6 +1,6 @@
 """Deliberate faults of meaning, one at a time, in a copy of the code: the tests must see each of them.
 
-    python tests/proof/mutants.py [--only WORD]
+    python tests/proof/mutants.py [--only WORD] [--record FILE]
 
 A mutant replaces a text that occurs exactly once in its module; one that does not is reported, since it proves nothing.
 Exit code 1 if a mutant lived or could not be made.
@@ -13,6 +13,7 @@ import shutil
 import sys
 import tempfile
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -240,6 +241,7 @@ def is_killed(folder: Path, choice: list[str]) -> bool:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="mutants whose module and name have this word")
+    parser.add_argument("--record", type=Path, metavar="FILE", help="append a line of a Markdown table to this file")
     chosen = parser.parse_args()
     began = time.monotonic()
     mutants = [mutant for mutant in MUTANTS if chosen.only in f"{mutant.module}: {mutant.name}"]
@@ -264,7 +266,15 @@ def main() -> int:
             if not killed:
                 problems.append(f"{mutant.module}: {mutant.name}: lived")
             print(f"{'killed' if killed else 'LIVED '} {mutant.module}: {mutant.name}", flush=True)
-    print(f"{len(mutants) - len(problems)} of {len(mutants)} mutants killed in {time.monotonic() - began:.0f} s")
+    seconds = time.monotonic() - began
+    print(f"{len(mutants) - len(problems)} of {len(mutants)} mutants killed in {seconds:.0f} s")
+    if chosen.record:
+        killed_of_all = f"killed {len(mutants) - len(problems)} of {len(mutants)}"
+        with chosen.record.open("a") as record:
+            record.write(
+                f"| {datetime.now(UTC):%Y-%m-%d} | mutants |  | {len(mutants):,} | {seconds:,.0f} s | {killed_of_all} "  # noqa: TID251 - the day of the record
+                f"| {'; '.join(problems) or 'nothing'} |\n"
+            )
     return 1 if problems else 0
 
 
