@@ -408,7 +408,7 @@ def demo_command(database: Path) -> None:
 
 def main() -> NoReturn:
     """Run a command and exit with its code; what no command foresaw ends here."""
-    _start_lightly()
+    start_lightly()
     _open_missing_channels()
     standard_output = sys.stdout
     for stream in (sys.stdout, sys.stderr):
@@ -440,7 +440,7 @@ def main() -> NoReturn:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _start_lightly() -> None:
+def start_lightly() -> None:
     """Spare a cold start what it has no use for: it is most of what a poll by cron costs."""
     gc.set_threshold(50_000)  # what is imported stays; to look through it for garbage finds none
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # httpx's own command line, with rich
