@@ -161,7 +161,7 @@ MUTANTS = [
     Mutant("an old blind gap goes by", "run_record", "run.base.accepted_at is not None and observed_at - run.base.accepted_at > BLIND_GAP", "False"),
     # shortcuts
     Mutant('a missing flag is false', 'decode', '        raise BadItem(f"{key} is missing")', '        return False'),
-    Mutant('the base does not move', 'store', 'moved: dict[str, Any] = {"last_accepted_run_id": run.id, "last_accepted_at": observed_at}', 'moved: dict[str, Any] = {"last_accepted_at": observed_at}'),
+    Mutant('the base does not move', 'run_record', 'moved: dict[str, Any] = {"last_accepted_run_id": run.id, "last_accepted_at": observed_at}', 'moved: dict[str, Any] = {"last_accepted_at": observed_at}'),
     Mutant("the history is not written", "store", "        if history:\n            bulk.insert", "        if False:\n            bulk.insert"),
     Mutant("nobody is told that an instance was taken away", "store", "        if self._disturbed:\n", "        if False:\n"),
     Mutant("what another account took meanwhile goes by", "apply", "if base.taken_by_run_id != run.base.taken_by_run_id:", "if False:"),
