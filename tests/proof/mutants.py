@@ -1,6 +1,6 @@
 """Deliberate faults of meaning, one at a time, in a copy of the code: the tests must see each of them.
 
-    python tests/proof/mutants.py [--only WORD] [--record FILE]
+    python tests/proof/mutants.py [--only WORD] [--jobs N] [--record FILE]
 
 A mutant replaces a text that occurs exactly once in its module; one that does not is reported, since it proves nothing.
 Exit code 1 if a mutant lived or could not be made.
@@ -8,6 +8,7 @@ Exit code 1 if a mutant lived or could not be made.
 
 import argparse
 import ast
+import multiprocessing
 import os
 import shutil
 import sys
@@ -217,13 +218,13 @@ def copy_checkout(folder: Path) -> None:
         shutil.copy(CHECKOUT / name, folder / name)
 
 
-def is_killed(folder: Path, choice: list[str]) -> bool:
+def is_killed(choice: list[str]) -> bool:
     """Whether a test fails; the tests run in a fork of this process, which has imported all that is not syncer's."""
+    output = Path("output.txt")
     child = os.fork()
     if not child:
         try:
-            os.chdir(folder)
-            quiet = os.open(folder / "output.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            quiet = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             os.dup2(quiet, 1)
             os.dup2(quiet, 2)
             code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", "--no-header", *choice])
@@ -234,13 +235,39 @@ def is_killed(folder: Path, choice: list[str]) -> bool:
             os._exit(99)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if code not in {0, 1, 2}:  # passed, failed, or could not even be imported
-        raise RuntimeError((folder / "output.txt").read_text()[-3000:])
+        raise RuntimeError(output.read_text()[-3000:])
     return code != 0
+
+
+def enter_copy(folder: Path) -> None:
+    """Let this process work in a copy of the checkout."""
+    own = folder / str(os.getpid())
+    own.mkdir(mode=0o755)
+    copy_checkout(own)
+    os.chdir(own)
+    sys.dont_write_bytecode = True  # two versions of a file may be of the same second and size
+
+
+def failure_without_fault() -> str:
+    """What the tests say of the code as it is, if they fail."""
+    return Path("output.txt").read_text()[-3000:] if is_killed(QUICK) or is_killed(THOROUGH) else ""
+
+
+def put_to_the_test(mutant: Mutant) -> tuple[Mutant, bool]:
+    """The mutant, and whether the tests killed it."""
+    path = Path("syncer", f"{mutant.module}.py")
+    source = path.read_text()
+    path.write_text(source.replace(mutant.before, mutant.after))
+    try:
+        return mutant, is_killed(QUICK) or is_killed(THOROUGH)
+    finally:
+        path.write_text(source)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="mutants whose module and name have this word")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="how many at a time")
     parser.add_argument("--record", type=Path, metavar="FILE", help="append a line of a Markdown table to this file")
     chosen = parser.parse_args()
     began = time.monotonic()
@@ -249,23 +276,17 @@ def main() -> int:
     if problems:
         print("\n".join(problems))
         return 1
-    sys.dont_write_bytecode = True  # two versions of a file may be of the same second and size
     with tempfile.TemporaryDirectory() as made:
-        folder = Path(made)
-        folder.chmod(0o755)
-        copy_checkout(folder)
-        if is_killed(folder, QUICK) or is_killed(folder, THOROUGH):
-            print("the tests fail without any fault:\n" + (folder / "output.txt").read_text()[-3000:])
-            return 1
-        for mutant in mutants:
-            path = folder / "syncer" / f"{mutant.module}.py"
-            source = path.read_text()
-            path.write_text(source.replace(mutant.before, mutant.after))
-            killed = is_killed(folder, QUICK) or is_killed(folder, THOROUGH)
-            path.write_text(source)
-            if not killed:
-                problems.append(f"{mutant.module}: {mutant.name}: lived")
-            print(f"{'killed' if killed else 'LIVED '} {mutant.module}: {mutant.name}", flush=True)
+        Path(made).chmod(0o755)
+        with multiprocessing.get_context("fork").Pool(chosen.jobs, enter_copy, (Path(made),)) as pool:
+            failure = pool.apply(failure_without_fault)
+            if failure:
+                print("the tests fail without any fault:\n" + failure)
+                return 1
+            for mutant, killed in pool.imap_unordered(put_to_the_test, mutants):
+                if not killed:
+                    problems.append(f"{mutant.module}: {mutant.name}: lived")
+                print(f"{'killed' if killed else 'LIVED '} {mutant.module}: {mutant.name}", flush=True)
     seconds = time.monotonic() - began
     print(f"{len(mutants) - len(problems)} of {len(mutants)} mutants killed in {seconds:.0f} s")
     if chosen.record:
