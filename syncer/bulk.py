@@ -20,6 +20,7 @@ from syncer.tables import JsonText, UtcDateTime
 BATCH_ROWS = 2_000
 SMALL_CHANGE = 200  # rows that PostgreSQL is sent one by one; a temporary table costs more than they do
 FEW_NEW_ROWS = 10  # likewise where no temporary table is needed
+ROWS_IN_A_VALUE = 50_000
 
 _TOLD = Instance._fields
 _KEPT = MirrorRow._fields[2:]
@@ -122,30 +123,17 @@ def read_rows(connection: Connection, ids: Sequence[int]) -> dict[int, MirrorRow
 def read_hashes(connection: Connection, account: str) -> tuple["array[int]", "array[int]", "array[int]", bytearray]:
     """Ids, hashes and flags of an account's rows in ascending order of id; a hash that is NULL is 0.
 
-    Flags are 1 for deleted and 2 for missing. One value carries all rows: an object for each would take longer.
+    Flags are 1 for deleted and 2 for missing.
     """
-    if connection.dialect.name == "postgresql":
-        (blob,) = connection.exec_driver_sql(
-            "SELECT string_agg(int8send(id_instance) || int8send(coalesce(item_hash, 0))"
-            " || int8send(coalesce(content_hash, 0))"
-            " || int8send((deleted::int + 2 * (missing_since IS NOT NULL)::int)::bigint), ''::bytea"
-            " ORDER BY id_instance) FROM instances WHERE account = %s",
-            (account,),
-        ).one()
-        numbers = array("q", bytes(blob or b""))
-        numbers.byteswap()
-    else:
-        numbers = array("q")
-        found = connection.exec_driver_sql(
-            "SELECT id_instance, coalesce(item_hash, 0), coalesce(content_hash, 0), "
-            "deleted + 2 * (missing_since IS NOT NULL) FROM instances WHERE +account = ? ORDER BY id_instance",
-            (account,),
-        ).cursor
-        assert found is not None  # noqa: S101 - a SELECT has one
-        while rows := found.fetchmany(BATCH_ROWS):
-            numbers.extend(chain.from_iterable(rows))
-    unsigned = array("Q", numbers.tobytes())
-    return numbers[0::4], unsigned[1::4], unsigned[2::4], bytearray(numbers[3::4].tolist())
+    is_postgresql = connection.dialect.name == "postgresql"
+    ids, item_hashes, content_hashes, flags = array("q"), array("Q"), array("Q"), bytearray()
+    for numbers in (_hashes_of_postgresql if is_postgresql else _hashes_of_sqlite)(connection, account):
+        unsigned = array("Q", numbers.tobytes())
+        ids.extend(numbers[0::4])
+        item_hashes.extend(unsigned[1::4])
+        content_hashes.extend(unsigned[2::4])
+        flags.extend(numbers[3::4].tolist())
+    return ids, item_hashes, content_hashes, flags
 
 
 def signed(number: int) -> int | None:
@@ -161,6 +149,38 @@ def batches(things: Iterable[Any], size: int = BATCH_ROWS) -> Iterator[list[Any]
 
 def _json_list(ids: Iterable[int]) -> str:
     return f"[{','.join(map(str, ids))}]"
+
+
+def _hashes_of_postgresql(connection: Connection, account: str) -> Iterator["array[int]"]:
+    """One value carries many rows: an object for each would take longer. All in one would take much room."""
+    last_id = 0
+    while True:
+        (blob,) = connection.exec_driver_sql(
+            "SELECT string_agg(int8send(id_instance) || int8send(coalesce(item_hash, 0))"
+            " || int8send(coalesce(content_hash, 0))"
+            " || int8send((deleted::int + 2 * (missing_since IS NOT NULL)::int)::bigint), ''::bytea"
+            " ORDER BY id_instance) FROM"
+            " (SELECT id_instance, item_hash, content_hash, deleted, missing_since FROM instances"
+            " WHERE account = %s AND id_instance > %s ORDER BY id_instance LIMIT %s) AS next_instances",
+            (account, last_id, ROWS_IN_A_VALUE),
+        ).one()
+        if not blob:
+            return
+        numbers = array("q", bytes(blob))
+        numbers.byteswap()
+        yield numbers
+        last_id = numbers[-4]
+
+
+def _hashes_of_sqlite(connection: Connection, account: str) -> Iterator["array[int]"]:
+    found = connection.exec_driver_sql(
+        "SELECT id_instance, coalesce(item_hash, 0), coalesce(content_hash, 0), "
+        "deleted + 2 * (missing_since IS NOT NULL) FROM instances WHERE +account = ? ORDER BY id_instance",
+        (account,),
+    ).cursor
+    assert found is not None  # noqa: S101 - a SELECT has one
+    while rows := found.fetchmany(BATCH_ROWS):
+        yield array("q", chain.from_iterable(rows))
 
 
 def _row_of_sqlite(row: Sequence[Any]) -> MirrorRow:

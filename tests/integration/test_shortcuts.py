@@ -21,7 +21,7 @@ from sqlalchemy import Engine, event
 
 from syncer import blocks, bulk, matcher, packed, stream, sync
 from syncer.stream import Reading
-from syncer.tables import instance_history, metadata
+from syncer.tables import instance_history, instances, metadata
 
 EXAMPLES = int(os.environ.get("SYNCER_MODEL_EXAMPLES", "25"))
 OF_SHORTCUTS = {"hash_seed", "item_hash", "content_hash", "quiet_answer", "taken_by_run_id"}
@@ -349,6 +349,26 @@ def test_any_cut_into_chunks_and_blocks_gives_the_same_items(data: st.DataObject
         items = [json.loads(bytes(one)) for block in cuts for one in block]
 
     assert values == items
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3, 4, 7, 50])
+def test_hashes_are_read_in_parts_and_are_those_of_the_rows(
+    mirror: Mirror, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    mirror.observe([item(number, deleted=number == 4) for number in (1, 2, 3, 4, 5, 6)])
+    mirror.observe([item(7)], of=account(name="other"))
+    mirror.observe([item(number, deleted=number == 4) for number in (1, 3, 4, 5, 6)])
+    for name in ("ROWS_IN_A_VALUE", "BATCH_ROWS"):
+        monkeypatch.setattr(bulk, name, at_once)
+
+    with mirror.engine.connect() as connection:
+        ids, item_hashes, content_hashes, flags = bulk.read_hashes(connection, "default")
+
+    stored = [row for row in mirror.rows(instances) if row["account"] == "default"]
+    assert [row["id_instance"] for row in stored] == list(ids) == [1, 2, 3, 4, 5, 6]
+    assert [row["item_hash"] for row in stored] == [bulk.signed(number) for number in item_hashes]
+    assert [row["content_hash"] for row in stored] == [bulk.signed(number) for number in content_hashes]
+    assert [0, 2, 0, 1, 0, 0] == list(flags)
 
 
 @contextmanager
