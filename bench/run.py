@@ -78,8 +78,13 @@ class Database:
         self.url = server.create_database() if server else f"sqlite:///{self._file}"
 
     def settle(self) -> None:
-        """Bring everything where it will lie, so that what a process writes is its own."""
+        """Bring everything where it will lie, so that what a process writes is its own.
+
+        PostgreSQL would gather its statistics within a minute by itself; a bench does not wait for it.
+        """
         if self._server:
+            with psycopg.connect(self.url, autocommit=True) as connection:
+                connection.execute("ANALYZE")
             with psycopg.connect(self._server.admin_url, autocommit=True) as connection:
                 connection.execute("CHECKPOINT")
         elif self._file.exists():

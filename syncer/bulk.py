@@ -153,8 +153,8 @@ def _json_list(ids: Iterable[int]) -> str:
 
 def _hashes_of_postgresql(connection: Connection, account: str) -> Iterator["array[int]"]:
     """One value carries many rows: an object for each would take longer. All in one would take much room."""
-    last_id = 0
-    while True:
+    last_id, is_last = 0, False
+    while not is_last:
         (blob,) = connection.exec_driver_sql(
             "SELECT string_agg(int8send(id_instance) || int8send(coalesce(item_hash, 0))"
             " || int8send(coalesce(content_hash, 0))"
@@ -164,12 +164,11 @@ def _hashes_of_postgresql(connection: Connection, account: str) -> Iterator["arr
             " WHERE account = %s AND id_instance > %s ORDER BY id_instance LIMIT %s) AS next_instances",
             (account, last_id, ROWS_IN_A_VALUE),
         ).one()
-        if not blob:
-            return
-        numbers = array("q", bytes(blob))
+        numbers = array("q", bytes(blob or b""))
         numbers.byteswap()
         yield numbers
-        last_id = numbers[-4]
+        is_last = len(numbers) < 4 * ROWS_IN_A_VALUE
+        last_id = 0 if is_last else numbers[-4]
 
 
 def _hashes_of_sqlite(connection: Connection, account: str) -> Iterator["array[int]"]:
