@@ -27,26 +27,25 @@ WAITING_BYTES = 32 * 1024 * 1024  # of an answer that goes along with the quiet 
 
 
 class QuietMark(NamedTuple):
-    """What an answer is known by that would change nothing, were it to come again under the same seed.
+    """What an answer is known by that would change nothing, were it to come again under the same settings.
 
-    `slices` are the hashes of its slices, in order; `sha256` is of all of it.
+    `slices` are the hashes of its slices, in order, under the seed of those settings; `sha256` is of all of it.
     """
 
-    seed: int
     listed: int
     size: int
     sha256: bytes
     slices: bytes
 
     def write(self) -> bytes:
-        return array("Q", (self.seed, self.listed, self.size)).tobytes() + self.sha256 + self.slices
+        return array("Q", (self.listed, self.size)).tobytes() + self.sha256 + self.slices
 
     @classmethod
     def read(cls, text: bytes | None) -> "QuietMark | None":
         if not text:
             return None
-        seed, listed, size = array("Q", text[:24])
-        return cls(seed, listed, size, text[24:56], text[56:])
+        listed, size = array("Q", text[:16])
+        return cls(listed, size, text[16:48], text[48:])
 
 
 class Reading(NamedTuple):
@@ -98,7 +97,7 @@ def read(
     seed = seed_of(decoder, *rules)
     body = _Body(chunks, seed)
     mark = QuietMark.read(quiet)
-    if mark is not None and mark.seed == seed:
+    if mark is not None:
         outcome = body.follow(mark)
         if outcome is not None:
             return outcome
@@ -163,7 +162,7 @@ class _Body:
         return b"".join(self._kept) if self._kept is not None else None
 
     def mark(self, listed: int) -> QuietMark:
-        return QuietMark(self._seed, listed, self.size, self.digest.digest(), self._all_slices())
+        return QuietMark(listed, self.size, self.digest.digest(), self._all_slices())
 
     def follow(self, mark: QuietMark) -> Reading | None:
         """Go along while the bytes are those of the quiet answer; None if they are not and nothing was let go.
@@ -185,7 +184,7 @@ class _Body:
         else:
             if self._all_slices() == mark.slices:
                 return Reading(
-                    self.size, mark.sha256.hex(), None, odd=False, listed=mark.listed, seed=mark.seed, mark=mark
+                    self.size, mark.sha256.hex(), None, odd=False, listed=mark.listed, seed=self._seed, mark=mark
                 )
         if not let_go:
             return None
