@@ -4,6 +4,7 @@ import json
 import os
 import random
 import sqlite3
+from array import array
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import item, paid
+from builders import body, item, paid
 from histories import histories
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -349,6 +350,26 @@ def test_any_cut_into_chunks_and_blocks_gives_the_same_items(data: st.DataObject
         items = [json.loads(bytes(one)) for block in cuts for one in block]
 
     assert values == items
+
+
+def test_what_returns_as_it_was_differs_whatever_its_hashes() -> None:
+    """No row that is missing has hashes in the tables; if one had, its return would be told all the same."""
+    decoder = account().decoder
+    text = body([item(1), item(2)])
+    none = matcher.Known(array("q"), array("Q"), array("Q"), bytearray())
+    told = [pair for batch in stream.read([text], decoder, lambda: none).differing.batches() for pair in batch]
+    known = matcher.Known(
+        array("q", [1, 2]),
+        array("Q", [hashes.item for _, hashes in told]),
+        array("Q", [hashes.content for _, hashes in told]),
+        bytearray([0, matcher.MISSING]),
+    )
+
+    for spelling in (text, json.dumps([item(1), dict(reversed(item(2).items()))]).encode()):
+        reading = stream.read([spelling], decoder, lambda: known)
+
+        assert [2] == [instance.id_instance for batch in reading.differing.batches() for instance, _ in batch]
+        assert (1, []) == (reading.returned, list(reading.unseen))
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 3, 4, 7, 50])
