@@ -352,6 +352,17 @@ def test_any_cut_into_chunks_and_blocks_gives_the_same_items(data: st.DataObject
     assert values == items
 
 
+@pytest.mark.parametrize("size", [1, 100, 10_000])
+def test_no_beginning_of_a_list_is_taken_for_all_of_it(size: int) -> None:
+    none = matcher.Known(array("q"), array("Q"), array("Q"), bytearray())
+    text = body([item(1), item(2), item(3)])
+
+    with block_bytes(size):
+        odd = [stream.read([text[:end]], account().decoder, lambda: none).odd for end in range(len(text) + 1)]
+
+    assert [*[True] * len(text), False] == odd
+
+
 def test_what_returns_as_it_was_differs_whatever_its_hashes() -> None:
     """No row that is missing has hashes in the tables; if one had, its return would be told all the same."""
     decoder = account().decoder
