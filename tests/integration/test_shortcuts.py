@@ -353,14 +353,15 @@ def test_any_cut_into_chunks_and_blocks_gives_the_same_items(data: st.DataObject
 
 
 @pytest.mark.parametrize("size", [1, 100, 10_000])
-def test_no_beginning_of_a_list_is_taken_for_all_of_it(size: int) -> None:
+def test_no_beginning_of_a_list_and_no_comma_at_its_end_goes_by(size: int) -> None:
     none = matcher.Known(array("q"), array("Q"), array("Q"), bytearray())
     text = body([item(1), item(2), item(3)])
 
     with block_bytes(size):
-        odd = [stream.read([text[:end]], account().decoder, lambda: none).odd for end in range(len(text) + 1)]
-
-    assert [*[True] * len(text), False] == odd
+        for damaged in [*(text[:end] for end in range(len(text))), text[:-1] + b",]", text[:-1] + b", \n]"]:
+            chunks = [damaged[at : at + 50] for at in range(0, len(damaged), 50)]
+            assert stream.read(chunks, account().decoder, lambda: none).odd, damaged[-20:]
+        assert not stream.read([text], account().decoder, lambda: none).odd
 
 
 def test_what_returns_as_it_was_differs_whatever_its_hashes() -> None:
