@@ -359,8 +359,9 @@ def test_no_beginning_of_a_list_and_no_comma_at_its_end_goes_by(size: int) -> No
 
     with block_bytes(size):
         for damaged in [*(text[:end] for end in range(len(text))), text[:-1] + b",]", text[:-1] + b", \n]"]:
-            chunks = [damaged[at : at + 50] for at in range(0, len(damaged), 50)]
-            assert stream.read(chunks, account().decoder, lambda: none).odd, damaged[-20:]
+            for at in (len(damaged) // 2, len(damaged) - 2):
+                chunks = [damaged[:at], damaged[at:]]
+                assert stream.read(chunks, account().decoder, lambda: none).odd, damaged[-20:]
         assert not stream.read([text], account().decoder, lambda: none).odd
 
 
