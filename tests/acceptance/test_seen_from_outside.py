@@ -38,6 +38,15 @@ def status_of(url: str) -> int:
         return 0
 
 
+COUNTED = re.compile(r'^syncer_runs_total{account="default",error_kind="",status="ok"} ([1-9]\d*)\.0$', re.MULTILINE)
+
+
+def metrics_of(port: int) -> str:
+    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as response:
+        text: str = response.read().decode()
+        return text
+
+
 def test_health_metrics_pings_and_systemd(start_daemon: StartDaemon, database_url: str, tmp_path: Path) -> None:
     port = free_port()
     systemd = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -52,9 +61,9 @@ def test_health_metrics_pings_and_systemd(start_daemon: StartDaemon, database_ur
         wait_for(lambda: status_of(f"http://127.0.0.1:{port}/readyz") == 200)
         alive = status_of(f"http://127.0.0.1:{port}/healthz")
         watchdog = systemd.recv(200)
-        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as response:
-            metrics = response.read().decode()
-        wait_for(lambda: len(switch.requests) >= 2)
+        # A run is counted when it is over, which is after its answer was committed and its end was pinged.
+        wait_for(lambda: COUNTED.search(metrics_of(port)) is not None)
+        metrics = metrics_of(port)
         process.send_signal(signal.SIGTERM)
         exit_code = ended(process)[0]
     systemd.close()
@@ -63,9 +72,7 @@ def test_health_metrics_pings_and_systemd(start_daemon: StartDaemon, database_ur
     assert ready.startswith(b"READY=1\nSTATUS=")
     assert b"WATCHDOG=1" == watchdog
     assert ["/uuid/start", "/uuid"] == [request.target for request in switch.requests[:2]]
-    counted = re.search(
-        r'^syncer_runs_total{account="default",error_kind="",status="ok"} (\d+)\.0$', metrics, re.MULTILINE
-    )
+    counted = COUNTED.search(metrics)
     assert counted is not None
     assert 1 <= int(counted[1]) <= len(upstream.requests)
     assert 'syncer_live{account="default"} 1.0' in metrics
