@@ -20,7 +20,7 @@ from syncer.tables import JsonText, UtcDateTime
 BATCH_ROWS = 2_000
 SMALL_CHANGE = 200  # rows that PostgreSQL is sent one by one; a temporary table costs more than they do
 FEW_NEW_ROWS = 10  # likewise where no temporary table is needed
-ROWS_IN_A_VALUE = 50_000
+ROWS_IN_A_VALUE = 50_000  # whose hashes PostgreSQL sends as one value
 
 _TOLD = Instance._fields
 _KEPT = MirrorRow._fields[2:]
@@ -125,9 +125,9 @@ def read_hashes(connection: Connection, account: str) -> tuple["array[int]", "ar
 
     Flags are 1 for deleted and 2 for missing.
     """
-    is_postgresql = connection.dialect.name == "postgresql"
+    in_parts = _hashes_of_postgresql if connection.dialect.name == "postgresql" else _hashes_of_sqlite
     ids, item_hashes, content_hashes, flags = array("q"), array("Q"), array("Q"), bytearray()
-    for numbers in (_hashes_of_postgresql if is_postgresql else _hashes_of_sqlite)(connection, account):
+    for numbers in in_parts(connection, account):
         unsigned = array("Q", numbers.tobytes())
         ids.extend(numbers[0::4])
         item_hashes.extend(unsigned[1::4])
@@ -153,8 +153,8 @@ def _json_list(ids: Iterable[int]) -> str:
 
 def _hashes_of_postgresql(connection: Connection, account: str) -> Iterator["array[int]"]:
     """One value carries many rows: an object for each would take longer. All in one would take much room."""
-    last_id, is_last = 0, False
-    while not is_last:
+    last_id = 0
+    while True:
         (blob,) = connection.exec_driver_sql(
             "SELECT string_agg(int8send(id_instance) || int8send(coalesce(item_hash, 0))"
             " || int8send(coalesce(content_hash, 0))"
@@ -167,8 +167,9 @@ def _hashes_of_postgresql(connection: Connection, account: str) -> Iterator["arr
         numbers = array("q", bytes(blob or b""))
         numbers.byteswap()
         yield numbers
-        is_last = len(numbers) < 4 * ROWS_IN_A_VALUE
-        last_id = 0 if is_last else numbers[-4]
+        if len(numbers) < 4 * ROWS_IN_A_VALUE:
+            return
+        last_id = numbers[-4]
 
 
 def _hashes_of_sqlite(connection: Connection, account: str) -> Iterator["array[int]"]:
