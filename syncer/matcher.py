@@ -39,6 +39,10 @@ class Known(NamedTuple):
         return index if index < len(self.ids) and self.ids[index] == id_instance else -1
 
 
+NOTHING_KNOWN = Known(array("q"), array("Q"), array("Q"), bytearray())
+"""Of an account whose first answer is yet to come."""
+
+
 class Matcher:
     """Tells the items that are as they were from those that differ, and which rows were not seen."""
 

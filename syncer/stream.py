@@ -16,7 +16,7 @@ from xxhash import xxh3_128
 from syncer import __version__
 from syncer.blocks import OddAnswer, cut, read_head
 from syncer.decode import Decoder
-from syncer.matcher import Known, Matcher
+from syncer.matcher import NOTHING_KNOWN, Known, Matcher
 from syncer.model import Reject
 from syncer.packed import Packed
 from syncer.scrub import Scrubber
@@ -66,7 +66,7 @@ class Reading(NamedTuple):
     rejects: tuple[Reject, ...] = ()
     proves_absence: bool = True
     sealed_tokens: Mapping[int, bytes] = {}
-    known: Known = Known(array("q"), array("Q"), array("Q"), bytearray())
+    known: Known = NOTHING_KNOWN
     unseen: "array[int]" = array("q")
     returned: int = 0
     seed: int = 0

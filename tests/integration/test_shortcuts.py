@@ -354,23 +354,25 @@ def test_any_cut_into_chunks_and_blocks_gives_the_same_items(data: st.DataObject
 
 @pytest.mark.parametrize("size", [1, 100, 10_000])
 def test_no_beginning_of_a_list_and_no_comma_at_its_end_goes_by(size: int) -> None:
-    none = matcher.Known(array("q"), array("Q"), array("Q"), bytearray())
     text = body([item(1), item(2), item(3)])
 
     with block_bytes(size):
         for damaged in [*(text[:end] for end in range(len(text))), text[:-1] + b",]", text[:-1] + b", \n]"]:
             for at in (len(damaged) // 2, len(damaged) - 2):
                 chunks = [damaged[:at], damaged[at:]]
-                assert stream.read(chunks, account().decoder, lambda: none).odd, damaged[-20:]
-        assert not stream.read([text], account().decoder, lambda: none).odd
+                assert stream.read(chunks, account().decoder, lambda: matcher.NOTHING_KNOWN).odd, damaged[-20:]
+        assert not stream.read([text], account().decoder, lambda: matcher.NOTHING_KNOWN).odd
 
 
 def test_what_returns_as_it_was_differs_whatever_its_hashes() -> None:
     """No row that is missing has hashes in the tables; if one had, its return would be told all the same."""
     decoder = account().decoder
     text = body([item(1), item(2)])
-    none = matcher.Known(array("q"), array("Q"), array("Q"), bytearray())
-    told = [pair for batch in stream.read([text], decoder, lambda: none).differing.batches() for pair in batch]
+    told = [
+        pair
+        for batch in stream.read([text], decoder, lambda: matcher.NOTHING_KNOWN).differing.batches()
+        for pair in batch
+    ]
     known = matcher.Known(
         array("q", [1, 2]),
         array("Q", [hashes.item for _, hashes in told]),

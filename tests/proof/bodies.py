@@ -10,7 +10,6 @@ as it arrives, in pieces, is what is read whole; with `--pieces-every 5` that is
 import json
 import random
 import re
-from array import array
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
@@ -24,12 +23,11 @@ from canary import PARTNER_TOKEN, TOKEN_PREFIX
 from syncer import blocks, stream
 from syncer.decode import Decoder, decode, refuse_too_many
 from syncer.errors import AnswerUnusable, UpstreamRefused
-from syncer.matcher import Known
+from syncer.matcher import NOTHING_KNOWN
 from syncer.model import Listing
 from syncer.scrub import Scrubber
 
 DECODER = Decoder(timedelta(hours=3), Scrubber([PARTNER_TOKEN]))
-NOTHING = Known(array("q"), array("Q"), array("Q"), bytearray())
 KEYS = list(item())
 STRINGS = [
     "", " ", "\x00", "a\x00b", "\ud800", "\udfff\ud800", "\ufeff", "\u202e", "é", "e\u0301", "İ", "ß", "𝒳", "\x7f\x1b[31m", "'; DROP TABLE instances; --",
@@ -144,7 +142,7 @@ def check(made: bytes, kind: str) -> str:
 
 def check_in_pieces(made: bytes, size: int) -> None:
     """Read as it arrives, `size` bytes at a time: either odd, and then read whole, or the same as when it is read whole."""
-    reading = stream.read((made[at : at + size] for at in range(0, len(made), size)), DECODER, lambda: NOTHING)
+    reading = stream.read((made[at : at + size] for at in range(0, len(made), size)), DECODER, lambda: NOTHING_KNOWN)
     assert (reading.body_bytes, reading.body_sha256) == (len(made), sha256(made).hexdigest())
     if reading.odd:
         return
