@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from mirror import Mirror, account
 from sqlalchemy import Engine, event
 
-from syncer import blocks, bulk, matcher, packed, stream, sync
+from syncer import blocks, bulk, matcher, packed, stream, sync, verify
 from syncer.stream import Reading
 from syncer.tables import instance_history, instances, metadata
 
@@ -405,6 +405,37 @@ def test_hashes_are_read_in_parts_and_are_those_of_the_rows(
     assert [row["item_hash"] for row in stored] == [bulk.signed(number) for number in item_hashes]
     assert [row["content_hash"] for row in stored] == [bulk.signed(number) for number in content_hashes]
     assert [0, 2, 0, 1, 0, 0] == list(flags)
+
+
+def test_an_answer_that_another_run_applies_while_hashes_are_read_is_overtaken(
+    mirror: Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read before and after it does not belong together; PostgreSQL sees a commit between two parts."""
+    rows = [item(number) for number in (1, 2, 3)]
+    mirror.observe(rows)
+    monkeypatch.setattr(bulk, "ROWS_IN_A_VALUE", 1)
+    other = Mirror(mirror.engine.url.render_as_string(hide_password=False))
+    other.now = mirror.now
+    part = 2 if mirror.engine.dialect.name == "postgresql" else 1
+    seen: list[str] = []
+
+    def interrupt(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        if "content_hash" in statement:
+            seen.append(statement)
+            if len(seen) == part:
+                assert "ok" == other.observe([item(1, name="new"), item(2), item(3, name="new")]).status
+
+    event.listen(mirror.engine, "before_cursor_execute", interrupt)
+    overtaken = mirror.observe([item(1, name="old"), item(2), item(3, name="old")], after=timedelta(minutes=6))
+    event.remove(mirror.engine, "before_cursor_execute", interrupt)
+    other.engine.dispose()
+
+    assert "superseded" == overtaken.status
+    assert ["created", "changed", "created", "created", "changed"] == [
+        word for number in (1, 2, 3) for word in mirror.words(number)
+    ]
+    assert ["new", "client", "new"] == [mirror.instance(number)["name"] for number in (1, 2, 3)]
+    assert verify.verify(mirror.engine).holds
 
 
 @contextmanager
