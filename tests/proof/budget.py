@@ -23,6 +23,26 @@ def scratch() -> Iterator[Path]:
         yield Path(folder)
 
 
+def keep(
+    file: Path | None,
+    proof: str,
+    count: int,
+    seconds: float,
+    figures: str,
+    found: str,
+    *,
+    seed: str = "",
+    day: str = "",
+) -> None:
+    """Print a line of the record in docs/proof.md, and append it to a file if one is given; the day is today's."""
+    day = day or f"{datetime.now(UTC):%Y-%m-%d}"  # noqa: TID251 - the day of the record
+    kept = f"| {day} | {proof} | {seed} | {count:,} | {seconds:,.0f} s | {figures} | {found} |"
+    print(kept, flush=True)
+    if file:
+        with file.open("a") as record:
+            record.write(kept + "\n")
+
+
 class Budget:
     """Iterate over it: 0, 1, 2, … until the count is reached or the time is up.
 
@@ -64,11 +84,5 @@ class Budget:
         told = ", ".join(f"{name.replace('_', ' ')} {figure}" for name, figure in figures.items())
         line = f"{self.name}: {self.done} done, seed {self.chosen.seed}, {self.seconds:.0f} s"
         print(f"{line}, {told}" if told else line, flush=True)
-        day = self.chosen.date or f"{datetime.now(UTC):%Y-%m-%d}"  # noqa: TID251 - the day of the record
-        kept = (
-            f"| {day} | {self.name} | {self.chosen.seed} | {self.done:,} | {self.seconds:,.0f} s | {told} | {found} |"
-        )
-        print(kept, flush=True)
-        if self.chosen.record:
-            with self.chosen.record.open("a") as record:
-                record.write(kept + "\n")
+        chosen = self.chosen
+        keep(chosen.record, self.name, self.done, self.seconds, told, found, seed=str(chosen.seed), day=chosen.date)

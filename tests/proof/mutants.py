@@ -14,7 +14,6 @@ import shutil
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +22,7 @@ import msgspec  # noqa: F401
 import psycopg  # noqa: F401
 import pytest
 import sqlalchemy  # noqa: F401
+from budget import keep
 
 CHECKOUT = Path(__file__).parent.parent.parent
 QUICK = [
@@ -289,13 +289,8 @@ def main() -> int:
                 print(f"{'killed' if killed else 'LIVED '} {mutant.module}: {mutant.name}", flush=True)
     seconds = time.monotonic() - began
     print(f"{len(mutants) - len(problems)} of {len(mutants)} mutants killed in {seconds:.0f} s")
-    if chosen.record:
-        killed_of_all = f"killed {len(mutants) - len(problems)} of {len(mutants)}"
-        with chosen.record.open("a") as record:
-            record.write(
-                f"| {datetime.now(UTC):%Y-%m-%d} | mutants |  | {len(mutants):,} | {seconds:,.0f} s | {killed_of_all} "  # noqa: TID251 - the day of the record
-                f"| {'; '.join(problems) or 'nothing'} |\n"
-            )
+    figures = f"killed {len(mutants) - len(problems)} of {len(mutants)}"
+    keep(chosen.record, "mutants", len(mutants), seconds, figures, "; ".join(problems) or "nothing")
     return 1 if problems else 0
 
 
