@@ -15,7 +15,7 @@ import estate
 import psycopg
 from run import Cost, Database, measure, postgres, syncer_environment
 
-from syncer import database
+from syncer.storage import database
 
 STATE = (
     "name, type_instance, messenger, tariff, is_free, is_partner, time_deleted, deleted, expiration_date, is_expired"

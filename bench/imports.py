@@ -12,7 +12,7 @@ SHOWN_FROM_MILLISECONDS = 5.0
 
 def milliseconds() -> Counter[str]:
     """By top-level package, from the interpreter's own clock."""
-    program = f"from syncer import cli; cli.start_lightly(); import {MODULES}"
+    program = f"from syncer.cli import main; main.start_lightly(); import {MODULES}"
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-c", program], capture_output=True, text=True, check=True
     )

@@ -19,7 +19,10 @@ from typing import Any
 import run
 from run import CASE_WORDS, CASES, Database, bodies, postgres, syncer_environment
 
-from syncer import apply, bulk, cli, store, stream
+from syncer import apply
+from syncer.answer import stream
+from syncer.cli import main as command_line
+from syncer.storage import bulk, store
 
 STEPS: dict[str, list[tuple[ModuleType, str]]] = {
     "read the answer": [(stream, "read")],
@@ -75,14 +78,14 @@ def main() -> None:
             base = Database(kind, folder, pg if kind == "postgresql" else None)
             os.environ |= syncer_environment(server.url, base.url)
             with contextlib.redirect_stdout(io.StringIO()):
-                cli.cli.main(["db", "upgrade"], standalone_mode=False)
+                command_line.cli.main(["db", "upgrade"], standalone_mode=False)
             for case in CASES:
                 server.show(str(paths[case]))
                 base.settle()
                 spent.clear()
                 began = time.perf_counter()
                 with contextlib.redirect_stdout(io.StringIO()):
-                    cli.cli.main(["sync"], standalone_mode=False)
+                    command_line.cli.main(["sync"], standalone_mode=False)
                 seconds = time.perf_counter() - began
                 spent["other"] = seconds - sum(spent.values())
                 told = " | ".join(f"{spent[step]:.2f}" for step in steps)

@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, text
 
-from syncer import database, schema
+from syncer.storage import database, schema
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 import postgres

@@ -9,9 +9,9 @@ from sqlalchemy import CheckConstraint, Column, Constraint, Table, UniqueConstra
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import NullType
 
-from syncer import schema
-from syncer.tables import metadata
-from syncer.views import VIEWS
+from syncer.storage import schema
+from syncer.storage.tables import metadata
+from syncer.views.catalogue import VIEWS
 
 TARGET = Path(__file__).parent / "schema.md"
 
@@ -19,7 +19,7 @@ UNTYPED = {
     "amount": "numeric",
     "churn_rate": "double precision",
     "survival": "double precision",
-}  # in `syncer/views.py`
+}  # in `syncer/views/catalogue.py`
 
 TABLES = {
     "instances": "The mirror: one row per instance, for ever. A run in which nothing changed writes no row here.",
@@ -229,7 +229,8 @@ def document() -> str:
     tables = [metadata.tables[name] for name in TABLES]
     return (
         "# Schema\n\n"
-        "Written by `make docs` from `syncer/tables.py`, `syncer/views.py` and `migrations/views/`; change those.\n\n"
+        "Written by `make docs` from `syncer/storage/tables.py`, `syncer/views/catalogue.py` and `migrations/views/`; "
+        "change those.\n\n"
         f"This is revision {schema.head()}.\n"
         "Types are PostgreSQL's; on SQLite a `timestamptz` is text `YYYY-MM-DD HH:MM:SS.ffffff` in UTC, "
         "a boolean is 0 or 1, and `json` is text.\n"

@@ -4,8 +4,8 @@ import os
 
 from alembic import context
 
-from syncer import database, schema
-from syncer.tables import metadata
+from syncer.storage import database, schema
+from syncer.storage.tables import metadata
 
 
 def run(connection: object) -> None:

@@ -1,6 +1,6 @@
 """`python -m syncer` is the command `syncer`."""
 
-from syncer.cli import main
+from syncer.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -12,15 +12,16 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine
 
-from syncer import bulk, database, guard, run_record, store
-from syncer.decode import Decoder
-from syncer.diff import diff, settle
+from syncer.answer.decode import Decoder
+from syncer.answer.matcher import DELETED
+from syncer.answer.stream import Reading
 from syncer.errors import AnswerHeld, DatabaseFailed, RunOvertaken, SyncerError
-from syncer.matcher import DELETED
 from syncer.model import Decision, Listing, MirrorRow, RunStatus
-from syncer.run_record import StartedRun
-from syncer.stream import Reading
-from syncer.transitions import Observation, decide_absent, decide_listed, decide_new
+from syncer.rules import guard
+from syncer.rules.diff import diff, settle
+from syncer.rules.transitions import Observation, decide_absent, decide_listed, decide_new
+from syncer.storage import bulk, database, runs, store
+from syncer.storage.runs import StartedRun
 
 COMMIT_LOOKUPS = 5
 COMMIT_LOOKUP_PAUSE_SECONDS = 1.0
@@ -96,10 +97,10 @@ def _apply_in_transaction(
     listing = arrived.listing
     if not isinstance(listing, Reading) or _differs(listing):
         database.become_sole_writer(connection)
-    base = run_record.read_base(connection, account.name, lock=True)
+    base = runs.read_base(connection, account.name, lock=True)
     if base.run_id != run.base.run_id:
         overtaken = RunOvertaken("applying the answer: another run applied a later one first; nothing was written")
-        run_record.finish_run(
+        runs.finish_run(
             connection,
             run,
             RunStatus.SUPERSEDED,
@@ -147,11 +148,11 @@ def _apply_differences(
             missing=tuple(known.ids[index] for index in reading.unseen if not known.flags[index]) if absent else (),
         ),
         tolerated_share=account.tolerated_vanished,
-        approved=run_record.read_approved(connection, account.name),
+        approved=runs.read_approved(connection, account.name),
     )
     if hold is not None:
         return _hold(connection, account, run, hold, arrived, clock)
-    accepted = run_record.last_accepted_by_account(connection)
+    accepted = runs.last_accepted_by_account(connection)
     shared = bool(reading.differing) and store.has_other_accounts(connection, account.name)
     owners = {account.name}
     if shared:
@@ -214,7 +215,7 @@ def _hold(
     clock: Clock,
 ) -> RunReport:
     held = AnswerHeld(guard.describe(hold, run.id))
-    run_record.hold(connection, run, hold, str(held), clock(), **arrived.columns)
+    runs.hold(connection, run, hold, str(held), clock(), **arrived.columns)
     return RunReport(run.id, account.name, RunStatus.HELD, hold.listed, error=held)
 
 
@@ -235,9 +236,9 @@ def _accept(
     store.keep_rejects(connection, run.id, listing.rejects)
     if account.key_fingerprint:
         store.keep_tokens(connection, listing.sealed_tokens, fingerprints, account.key_fingerprint)
-    run_record.move_base(connection, account.name, run, observed_at, hash_seed=hash_seed, quiet_answer=quiet_answer)
-    counts = run_record.Counts(listing.listed, writer.created, writer.updated, writer.transitions, len(listing.rejects))
-    status = run_record.accept_run(connection, run, counts, observed_at, clock(), **arrived.columns)
+    runs.move_base(connection, account.name, run, observed_at, hash_seed=hash_seed, quiet_answer=quiet_answer)
+    counts = runs.Counts(listing.listed, writer.created, writer.updated, writer.transitions, len(listing.rejects))
+    status = runs.accept_run(connection, run, counts, observed_at, clock(), **arrived.columns)
     return RunReport(run.id, account.name, status, **counts._asdict())
 
 
@@ -247,9 +248,9 @@ def judge(connection: Connection | None, account: Account, listing: Listing, fet
     mirror: dict[int, MirrorRow] = {}
     approved: list[frozenset[int]] = []
     if connection is not None:
-        accepted = run_record.last_accepted_by_account(connection)
+        accepted = runs.last_accepted_by_account(connection)
         mirror = store.read_mirror(connection, account.name, [*listing.instances, *listing.rejected_ids])
-        approved = run_record.read_approved(connection, account.name)
+        approved = runs.read_approved(connection, account.name)
     owners = {account.name, *(row.account for row in mirror.values())}
     observed_at = _observed_at(fetched_at, owners, accepted)
     differences = diff(
@@ -284,7 +285,7 @@ def _read_status_after_failure(engine: Engine, run: StartedRun) -> RunStatus | N
             time.sleep(COMMIT_LOOKUP_PAUSE_SECONDS)
         try:
             with database.writing(engine, "looking up the run") as connection:
-                return run_record.read_run_status(connection, run.id)
+                return runs.read_run_status(connection, run.id)
         except DatabaseFailed:
             continue
     return None

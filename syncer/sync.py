@@ -13,14 +13,15 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from syncer import database, run_record, store, stream
+from syncer.answer import stream
+from syncer.answer.decode import decode, refuse_too_many
+from syncer.answer.matcher import Known
+from syncer.answer.stream import Reading
 from syncer.apply import Account, Arrived, Clock, RunReport, Verdict, apply, judge
-from syncer.decode import decode, refuse_too_many
 from syncer.errors import DatabaseFailed, FetchStopped, SyncerError
-from syncer.matcher import Known
 from syncer.model import Answer, Fetch, Listing, RunStatus, Trigger
-from syncer.run_record import StartedRun
-from syncer.stream import Reading
+from syncer.storage import database, runs, store
+from syncer.storage.runs import StartedRun
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ def run_once(engine: Engine, account: Account, fetch: Fetch, clock: Clock, trigg
     """
     began = time.monotonic()
     with database.writing(engine, "starting a run") as connection:
-        run = run_record.start_run(connection, account.name, trigger, clock(), account.interval_seconds)
+        run = runs.start_run(connection, account.name, trigger, clock(), account.interval_seconds)
     columns: dict[str, Any] = {}
     try:
         answer = fetch(lambda chunks: _read(engine, account, chunks, run.base.quiet_answer))
@@ -112,7 +113,7 @@ def _fail(
     columns = columns or ({"http_status": error.http_status} if error.http_status else {})
     try:
         with database.writing(engine, "noting the failure") as connection:
-            run_record.finish_run(
+            runs.finish_run(
                 connection,
                 run,
                 status,

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, settings
 from mirror import Mirror
 from psycopg import sql
 
-from syncer import upstream
+from syncer.upstream import client
 
 CHECKOUT = Path(__file__).parent.parent
 KEPT_VARIABLES = {"PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LC_CTYPE"}
@@ -78,7 +78,7 @@ def stop() -> threading.Event:
 @pytest.fixture
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test waits as long between two tries as a run does."""
-    monkeypatch.setattr(upstream, "FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(client, "FIRST_PAUSE_SECONDS", 0.001)
 
 
 RunSyncer = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -8,10 +8,11 @@ from typing import Any
 from canary import PARTNER_TOKEN, find_secrets
 from mirror import Mirror
 
-from syncer import config, verify
 from syncer.apply import RunReport
-from syncer.runs import Runs
-from syncer.tables import instance_history, instance_tokens, instances, rejected_items
+from syncer.daemon.leased_runs import Runs
+from syncer.settings import config
+from syncer.storage.tables import instance_history, instance_tokens, instances, rejected_items
+from syncer.views import verify
 
 TABLES = (instances, instance_history, rejected_items, instance_tokens)
 

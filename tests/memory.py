@@ -6,12 +6,12 @@ from typing import Any
 from builders import body
 from mirror import START, account
 
-from syncer import guard
-from syncer.decode import decode
-from syncer.diff import diff
+from syncer.answer.decode import decode
 from syncer.errors import SyncerError
 from syncer.model import MirrorRow
-from syncer.transitions import Observation, decide_absent, decide_listed, decide_new
+from syncer.rules import guard
+from syncer.rules.diff import diff
+from syncer.rules.transitions import Observation, decide_absent, decide_listed, decide_new
 
 ACCOUNT = account()
 

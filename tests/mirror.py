@@ -10,13 +10,13 @@ from builders import body
 from canary import PARTNER_TOKEN
 from sqlalchemy import Engine, Table, select
 
-from syncer import database, run_record, schema
+from syncer.answer.decode import Decoder
 from syncer.apply import Account, RunReport
-from syncer.decode import Decoder
 from syncer.model import Answer, Fetch, Read, Trigger
 from syncer.scrub import Scrubber
+from syncer.storage import database, runs, schema
+from syncer.storage.tables import instance_history, instances, sync_runs
 from syncer.sync import run_once
-from syncer.tables import instance_history, instances, sync_runs
 
 START = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 
@@ -69,7 +69,7 @@ class Mirror:
         """What `syncer approve` does."""
         assert run_id is not None
         with database.writing(self.engine, "approving the run") as connection:
-            run_record.approve(connection, run_id, self.now)
+            runs.approve(connection, run_id, self.now)
 
     def rows(self, table: Table) -> list[dict[str, Any]]:
         """Every row of a table in the order of its key."""

@@ -9,10 +9,10 @@ from typing import NamedTuple
 import msgspec
 from xxhash import xxh3_64_intdigest
 
-from syncer.blocks import OddAnswer
-from syncer.decode import BadItem, Decoder, Shared, Told, read_item, read_plain_json, read_told
+from syncer.answer.blocks import OddAnswer
+from syncer.answer.decode import BadItem, Decoder, Shared, Told, read_item, read_plain_json, read_told
+from syncer.answer.packed import Hashes, Packed
 from syncer.model import Instance, Reject
-from syncer.packed import Hashes, Packed
 
 SETTLED_ITEMS = 50_000  # items after which an answer that differs in most of them is looked up by id
 CLEANED_TEXTS = 50_000

@@ -14,11 +14,11 @@ from typing import NamedTuple
 from xxhash import xxh3_128
 
 from syncer import __version__
-from syncer.blocks import OddAnswer, cut, read_head
-from syncer.decode import Decoder
-from syncer.matcher import NOTHING_KNOWN, Known, Matcher
+from syncer.answer.blocks import OddAnswer, cut, read_head
+from syncer.answer.decode import Decoder
+from syncer.answer.matcher import NOTHING_KNOWN, Known, Matcher
+from syncer.answer.packed import Packed
 from syncer.model import Reject
-from syncer.packed import Packed
 from syncer.scrub import Scrubber
 
 KEPT_WHOLE_BYTES = 8 * 1024 * 1024

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from syncer.apply import RunReport
-    from syncer.config import AccountSettings, Settings
-    from syncer.runs import Runs
+    from syncer.daemon.leased_runs import Runs
     from syncer.scrub import Scrubber
+    from syncer.settings.config import AccountSettings, Settings
 
 SETTING_FLAGS = {
     "database-url": "Where the mirror is, SQLite or PostgreSQL  [sqlite:///syncer.db]",
@@ -125,8 +125,9 @@ def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _start(flags: dict[str, str | None], config_file: Path | None) -> Context:
-    from syncer import config, database
-    from syncer.logs import start_logging
+    from syncer.settings import config
+    from syncer.settings.logs import start_logging
+    from syncer.storage import database
 
     settings = config.load(flags, config.environment(), config_file, Path.cwd())
     scrub = settings.scrubber()
@@ -179,8 +180,8 @@ def chosen(context: Context, account_name: str | None) -> list["AccountSettings"
 
 def runs_of(context: Context, on_end: Callable[["RunReport", float], None] = lambda _report, _seconds: None) -> "Runs":
     """What runs accounts by these settings; every token is checked before anything starts."""
-    from syncer.config import check_tokens
-    from syncer.runs import Runs
+    from syncer.daemon.leased_runs import Runs
+    from syncer.settings.config import check_tokens
 
     check_tokens(context.settings)
     runs = Runs(context.settings, context.engine, context.scrub, now, on_end)

@@ -16,8 +16,7 @@ from typing import Any, NoReturn
 import click
 
 from syncer import __version__
-from syncer.answers import COMMANDS, DATABASE_COMMANDS, known_accounts
-from syncer.command import (
+from syncer.cli.command import (
     INSTANCE_ID,
     RUN_ID,
     Context,
@@ -31,6 +30,7 @@ from syncer.command import (
     runs_of,
     with_settings,
 )
+from syncer.cli.questions import COMMANDS, DATABASE_COMMANDS, known_accounts
 from syncer.errors import ConfigurationError, SyncerError
 from syncer.model import Transition
 
@@ -41,7 +41,7 @@ FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 def _print_version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
     if wanted and not context.resilient_parsing:
-        from syncer import schema
+        from syncer.storage import schema
 
         click.echo(f"syncer {__version__} (schema {schema.head()})")
         context.exit()
@@ -62,7 +62,7 @@ def cli() -> None:
 @json_flag
 def sync(context: Context, account_name: str | None, as_json: bool) -> int:
     """One run of every account, then exit."""
-    from syncer import printing
+    from syncer.terminal import printing
 
     accounts = chosen(context, account_name)
     runs = runs_of(context)
@@ -82,9 +82,11 @@ def sync(context: Context, account_name: str | None, as_json: bool) -> int:
 @json_flag
 def plan(context: Context, account_name: str | None, as_json: bool) -> int:
     """Show what a run would change, field by field; write nothing."""
-    from syncer import guard, printing, schema
     from syncer.errors import AnswerHeld
+    from syncer.rules import guard
+    from syncer.storage import schema
     from syncer.sync import plan as plan_run
+    from syncer.terminal import printing
 
     accounts = chosen(context, account_name)
     runs = runs_of(context)
@@ -119,8 +121,8 @@ def plan(context: Context, account_name: str | None, as_json: bool) -> int:
 @with_settings
 def run(context: Context) -> None:
     """Run as a daemon: now, then on the schedule. SIGTERM or SIGINT ends it."""
-    from syncer.metrics import Metrics
-    from syncer.unattended import run_unattended
+    from syncer.daemon.metrics import Metrics
+    from syncer.daemon.unattended import run_unattended
 
     metrics = Metrics(account.name for account in context.settings.accounts)
     if not run_unattended(runs_of(context, metrics.record), metrics, os.environ):
@@ -134,11 +136,11 @@ def run(context: Context) -> None:
 @click.argument("run_id", metavar="RUN", type=RUN_ID)
 def approve(context: Context, run_id: int) -> None:
     """Let through what run RUN was held for, and nothing larger."""
-    from syncer import database, run_record, schema
+    from syncer.storage import database, runs, schema
 
     schema.require_current(context.engine)
     with database.writing(context.engine, "approving the run") as connection:
-        is_new = run_record.approve(connection, run_id, now())
+        is_new = runs.approve(connection, run_id, now())
     click.echo(
         f"run {run_id} is approved: the next answer passes if it lacks nothing more"
         if is_new
@@ -152,7 +154,9 @@ def approve(context: Context, run_id: int) -> None:
 @json_flag
 def status(context: Context, as_of: str | None, as_json: bool) -> int:
     """Show freshness, counts and the last runs. Exit code 0 only when every account is fresh."""
-    from syncer import database, estate, past, printing, render, schema
+    from syncer.storage import database, schema
+    from syncer.terminal import printing, render
+    from syncer.views import estate, past
 
     moment = moment_of("--as-of", as_of)
     if moment is not None and moment > now():
@@ -202,7 +206,9 @@ def history(
     as_json: bool,
 ) -> None:
     """Show transitions, newest last."""
-    from syncer import database, estate, printing, render, schema, story
+    from syncer.storage import database, schema
+    from syncer.terminal import printing, render
+    from syncer.views import estate, explain
 
     wanted = estate.HistoryFilter(
         id_instance=id_instance,
@@ -217,8 +223,10 @@ def history(
         events = estate.read_history(connection, wanted)
         if not events:
             known_accounts(estate.read_accounts(connection, now()), account_name)
-        if not events and id_instance is not None and story.read_life(connection, id_instance) is None:
-            raise ConfigurationError(f"history: {story.unknown(id_instance, story.near_ids(connection, id_instance))}")
+        if not events and id_instance is not None and explain.read_life(connection, id_instance) is None:
+            raise ConfigurationError(
+                f"history: {explain.unknown(id_instance, explain.near_ids(connection, id_instance))}"
+            )
     if as_json:
         printing.print_json({"history": events})
     elif events:
@@ -233,9 +241,10 @@ def history(
 @json_flag
 def doctor(context: Context, account_name: str | None, as_json: bool) -> int:
     """Check settings, upstream, database, schema and clock. Each finding has its remedy."""
-    from syncer import config, printing
-    from syncer import doctor as examination
-    from syncer.runs import log_try
+    from syncer.daemon.leased_runs import log_try
+    from syncer.doctor import checks as examination
+    from syncer.settings import config
+    from syncer.terminal import printing
 
     found = []
     for finding in examination.examine(
@@ -264,9 +273,9 @@ def doctor(context: Context, account_name: str | None, as_json: bool) -> int:
 @json_flag
 def probe(context: Context, account_name: str | None, as_json: bool) -> int:
     """Show the shape of an answer, never a name or a secret. Calls the upstream once."""
-    from syncer import printing
-    from syncer import probe as shape
-    from syncer.decode import decode
+    from syncer.answer.decode import decode
+    from syncer.doctor import probe as shape
+    from syncer.terminal import printing
 
     accounts = chosen(context, account_name)
     runs = runs_of(context)
@@ -313,8 +322,9 @@ def probe(context: Context, account_name: str | None, as_json: bool) -> int:
 @json_flag
 def verify(context: Context, as_json: bool) -> int:
     """Check the promises of the tables on this database. Exit code 1 when one is broken."""
-    from syncer import printing, schema
-    from syncer import verify as promises
+    from syncer.storage import schema
+    from syncer.terminal import printing
+    from syncer.views import verify as promises
 
     schema.require_current(context.engine)
     verification = promises.verify(context.engine)
@@ -335,7 +345,7 @@ def db() -> None:
 @with_settings
 def upgrade(context: Context) -> None:
     """Bring the schema to this syncer's version."""
-    from syncer import schema
+    from syncer.storage import schema
 
     schema.upgrade(context.engine)
     click.echo(f"the schema is at {schema.head()}")
@@ -346,7 +356,7 @@ def upgrade(context: Context) -> None:
 @click.argument("revision")
 def downgrade(context: Context, revision: str) -> None:
     """Bring the schema back to REVISION, for an older syncer. Stop every syncer first."""
-    from syncer import schema
+    from syncer.storage import schema
 
     schema.downgrade(context.engine, revision)
     click.echo(f"the schema is at {revision}; install the syncer that works on it before anything runs")
@@ -356,7 +366,7 @@ def downgrade(context: Context, revision: str) -> None:
 @with_settings
 def current(context: Context) -> None:
     """Show the schema's version."""
-    from syncer import database, schema
+    from syncer.storage import database, schema
 
     if schema.examine(context.engine) is schema.SchemaState.EMPTY:
         click.echo(f"none (this syncer works on {schema.head()})")
@@ -369,7 +379,7 @@ def current(context: Context) -> None:
 @with_settings
 def check(context: Context) -> None:
     """Check that the schema is what this syncer works on. Exit code 0 only then."""
-    from syncer import schema
+    from syncer.storage import schema
 
     schema.require_current(context.engine)
     schema.compare(context.engine)
@@ -388,7 +398,7 @@ for answer in DATABASE_COMMANDS:
 @click.option("--host", default="127.0.0.1", show_default=True, help="A loopback address.")
 def fake_api(scenario: str, port: int, host: str) -> None:
     """Serve a local stand-in for the partner API. Its answers follow a script."""
-    from syncer import demo
+    from syncer.demo import demo
 
     demo.serve(scenario, host, port, now())
 
@@ -400,7 +410,7 @@ def fake_api(scenario: str, port: int, host: str) -> None:
 )  # fmt: skip
 def demo_command(database: Path) -> None:
     """See syncer at work, no token needed. It polls a fake API over simulated days and shows what it knows then."""
-    from syncer import demo
+    from syncer.demo import demo
 
     logging.getLogger().addHandler(logging.NullHandler())  # each run is told on standard output
     demo.play(database, now())

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from syncer.command import INSTANCE_ID, Context, Group, account_filter, json_flag, moment_of, now, with_settings
+from syncer.cli.command import INSTANCE_ID, Context, Group, account_filter, json_flag, moment_of, now, with_settings
 from syncer.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -21,17 +21,19 @@ SHOWN = 200  # lines of a list for people; --json shows all
 @json_flag
 def explain(context: Context, id_instance: int, as_json: bool) -> None:
     """Tell one instance's life in plain words. Each step names the run that saw it."""
-    from syncer import database, printing, schema, story
+    from syncer.storage import database, schema
+    from syncer.terminal import printing
+    from syncer.views import explain
 
     schema.require_current(context.engine)
     with database.reading(context.engine, "reading the instance") as connection:
-        life = story.read_life(connection, id_instance)
-        near = [] if life else story.near_ids(connection, id_instance)
+        life = explain.read_life(connection, id_instance)
+        near = [] if life else explain.near_ids(connection, id_instance)
     if life is None:
-        raise ConfigurationError(f"explain: {story.unknown(id_instance, near)}")
-    lines = story.tell(life)
+        raise ConfigurationError(f"explain: {explain.unknown(id_instance, near)}")
+    lines = explain.tell(life)
     if as_json:
-        printing.print_json(story.document(life, lines))
+        printing.print_json(explain.document(life, lines))
     else:
         for text in lines:
             printing.line(text)
@@ -52,17 +54,18 @@ def set_rate(context: Context, tariff: str, rate: str, currency: str, valid_from
     """Record that a day of TARIFF costs RATE. For example: rates set PARTNER_23 12.50 RUB --from 2026-11-01."""
     from difflib import get_close_matches
 
-    from syncer import billing, database, schema
-    from syncer.views import billing_day
+    from syncer.storage import database, schema
+    from syncer.views import bill
+    from syncer.views.catalogue import billing_day
 
-    price, code = billing.parse_rate(rate), billing.parse_currency(currency)
-    day = billing.parse_day("--from", valid_from) if valid_from else billing_day(now())
+    price, code = bill.parse_rate(rate), bill.parse_currency(currency)
+    day = bill.parse_day("--from", valid_from) if valid_from else billing_day(now())
     if not tariff.strip():
         raise ConfigurationError("TARIFF: it is empty; name one as the upstream writes it, such as PARTNER_23")
     schema.ensure_current(context.engine, may_migrate=context.settings.auto_migrate)
     with database.writing(context.engine, "setting the rate") as connection:
-        in_use = billing.tariffs_in_use(connection)
-        billing.set_rate(connection, tariff, price, code, day)
+        in_use = bill.tariffs_in_use(connection)
+        bill.set_rate(connection, tariff, price, code, day)
     click.echo(f"a day of {tariff} costs {price} {code} from {day} on")
     if in_use and tariff not in in_use:
         near = get_close_matches(tariff, in_use, n=1)
@@ -75,13 +78,15 @@ def set_rate(context: Context, tariff: str, rate: str, currency: str, valid_from
 @json_flag
 def list_rates(context: Context, as_json: bool) -> None:
     """Show every price, and the tariffs in use that have none."""
-    from syncer import billing, database, printing, render, schema
+    from syncer.storage import database, schema
+    from syncer.terminal import printing, render
+    from syncer.views import bill
 
     schema.require_current(context.engine)
     with database.reading(context.engine, "reading the rates") as connection:
-        known = billing.read_rates(connection)
+        known = bill.read_rates(connection)
         priced = {rate.tariff for rate in known}
-        unpriced = [tariff for tariff in billing.tariffs_in_use(connection) if tariff not in priced]
+        unpriced = [tariff for tariff in bill.tariffs_in_use(connection) if tariff not in priced]
     if as_json:
         printing.print_json({"rates": [rate._asdict() for rate in known], "without_rate": unpriced})
         return
@@ -120,12 +125,14 @@ def bill(
     as_json: bool,
 ) -> int:
     """Show what a month costs by the upstream's rule. MONTH is such as 2026-11; exit code 1 if an invoice differs."""
-    from syncer import billing, database, estate, printing, render, schema
-    from syncer.invoice import compare_invoice, read_invoice
-    from syncer.views import billing_day
+    from syncer.storage import database, schema
+    from syncer.terminal import printing, render
+    from syncer.views import bill, estate
+    from syncer.views.catalogue import billing_day
+    from syncer.views.invoice import compare_invoice, read_invoice
 
     moment = now()
-    first = billing.month_of(month, billing_day(moment))
+    first = bill.month_of(month, billing_day(moment))
     names = {"id": id_column, "tariff": tariff_column, "days": days_column, "amount": amount_column}
     if invoice_file is None and any(names.values()):
         raise ConfigurationError("bill: the column options belong to --invoice FILE, which is not given")
@@ -133,16 +140,16 @@ def bill(
     schema.require_current(context.engine)
     with database.reading(context.engine, "reading the bill") as connection:
         statuses = known_accounts(estate.read_accounts(connection, moment), account_name)
-        document = billing.bill(connection, first, moment, account_name)
+        document = bill.bill(connection, first, moment, account_name)
         if invoice is not None:
             by_id = invoice.key == "id"
             ours = (
                 {
                     str(key): charge
-                    for key, charge in billing.charges_by_instance(connection, first, moment, account_name).items()
+                    for key, charge in bill.charges_by_instance(connection, first, moment, account_name).items()
                 }
                 if by_id
-                else billing.charges_by_tariff(document)
+                else bill.charges_by_tariff(document)
             )
             differences = compare_invoice(invoice, ours)
             document["invoice"] = {"key": invoice.key, "differences": [one._asdict() for one in differences]}
@@ -177,7 +184,9 @@ def known_accounts(statuses: list[Any], account_name: str | None) -> list[Any]:
 @json_flag
 def diff(context: Context, before: str, after: str, as_json: bool) -> None:
     """Show what changed between two moments. For example: diff 2026-10-01 now."""
-    from syncer import database, past, printing, render, schema
+    from syncer.storage import database, schema
+    from syncer.terminal import printing, render
+    from syncer.views import past
 
     first, second = _moment_or_now("A", before), _moment_or_now("B", after)
     if first > second:
@@ -207,9 +216,10 @@ def export(context: Context, view: str, format_: str | None, output: Path | None
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    from syncer import database, printing, schema
-    from syncer import export as files
-    from syncer.views import VIEWS
+    from syncer.storage import database, schema
+    from syncer.terminal import printing
+    from syncer.views import export as files
+    from syncer.views.catalogue import VIEWS
 
     if view not in VIEWS:
         near = get_close_matches(view, VIEWS, n=1)
@@ -250,7 +260,7 @@ def export(context: Context, view: str, format_: str | None, output: Path | None
 @click.argument("role")
 def grant_reader(context: Context, role: str) -> None:
     """Let a PostgreSQL ROLE read what holds no secret. That is the views and most tables; run it after each upgrade."""
-    from syncer import database, grants, schema
+    from syncer.storage import database, grants, schema
 
     if context.engine.dialect.name == "postgresql":
         schema.require_current(context.engine)
@@ -266,8 +276,9 @@ def grant_reader(context: Context, role: str) -> None:
 @json_flag
 def report(context: Context, account_name: str | None, html_file: Path | None, as_json: bool) -> None:
     """Show the estate in figures; --html FILE writes them with charts."""
-    from syncer import database, estate, export, printing, render, schema
-    from syncer import report as figures
+    from syncer.storage import database, schema
+    from syncer.terminal import printing, render
+    from syncer.views import estate, export, figures
 
     moment = now()
     schema.require_current(context.engine)
@@ -275,7 +286,7 @@ def report(context: Context, account_name: str | None, html_file: Path | None, a
         known_accounts(estate.read_accounts(connection, moment), account_name)
         found = figures.read_figures(connection, moment, account_name)
     if html_file is not None:
-        from syncer.report_page import page
+        from syncer.views.page import page
 
         with export.opened(html_file) as out:
             out.write(page(found).encode())

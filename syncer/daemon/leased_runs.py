@@ -9,18 +9,18 @@ from datetime import datetime
 
 from sqlalchemy import Engine
 
-from syncer import schema
+from syncer.answer.decode import Decoder, fingerprint
 from syncer.apply import Account, RunReport
-from syncer.config import AccountSettings, Settings
-from syncer.decode import Decoder, fingerprint
+from syncer.daemon.notify import Ping
 from syncer.errors import RunOvertaken, SyncerError
-from syncer.lease import HeldBy, Keeper, NotDue
 from syncer.model import Answer, Fetch, Read, RunStatus, Trigger
-from syncer.notify import Ping
 from syncer.scrub import Scrubber
+from syncer.settings.config import AccountSettings, Settings
+from syncer.storage import schema
+from syncer.storage.lease import HeldBy, Keeper, NotDue
+from syncer.storage.tokens import sealer
 from syncer.sync import run_once
-from syncer.tokens import sealer
-from syncer.upstream import Upstream, fetch_into
+from syncer.upstream.client import Upstream, fetch_into
 
 log = logging.getLogger(__name__)
 

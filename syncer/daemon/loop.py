@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
-from syncer.schedule import Interval, Schedule, trigger
+from syncer.rules.schedule import Interval, Schedule, trigger
 
 log = logging.getLogger(__name__)
 

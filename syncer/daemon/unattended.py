@@ -6,13 +6,15 @@ from contextlib import ExitStack
 from datetime import datetime
 from functools import partial
 
-from syncer import database, estate, health, schema
-from syncer.config import AccountSettings
-from syncer.daemon import Daemon, Job
+from syncer.daemon import health
+from syncer.daemon.leased_runs import Runs
+from syncer.daemon.loop import Daemon, Job
+from syncer.daemon.metrics import Metrics
+from syncer.daemon.notify import systemd_notifier, watchdog_seconds
 from syncer.errors import DatabaseFailed
-from syncer.metrics import Metrics
-from syncer.notify import systemd_notifier, watchdog_seconds
-from syncer.runs import Runs
+from syncer.settings.config import AccountSettings
+from syncer.storage import database, schema
+from syncer.views import estate
 
 TICK_IS_LATE_SECONDS = 10.0
 

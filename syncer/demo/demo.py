@@ -10,16 +10,19 @@ import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from sqlalchemy import URL, Engine, select
 
-from syncer import database, estate, printing, render, report, schema, upstream
+from syncer.answer.decode import Decoder
 from syncer.apply import Account, RunReport
-from syncer.decode import Decoder
+from syncer.demo.fake_api import DEFAULT_TOKEN, UPSTREAM_ZONE, FakeApi
+from syncer.demo.scenarios import SCENARIOS, scenario
 from syncer.errors import ConfigurationError, DatabaseFailed
-from syncer.fake_api import DEFAULT_TOKEN, UPSTREAM_ZONE, FakeApi
 from syncer.model import Trigger
-from syncer.scenarios import SCENARIOS, scenario
 from syncer.scrub import Scrubber
+from syncer.storage import database, schema
+from syncer.storage.tables import accounts
 from syncer.sync import run_once
-from syncer.tables import accounts
+from syncer.terminal import printing, render
+from syncer.upstream import client
+from syncer.views import estate, figures
 
 ACCOUNT = "demo"
 QUERIES = (
@@ -113,11 +116,11 @@ def _poll(engine: Engine, api: FakeApi, at: datetime) -> RunReport:
         tolerated_vanished=Fraction(5, 100),
         interval_seconds=12 * 3600,
     )
-    source = upstream.Upstream(api.url, DEFAULT_TOKEN, timeout_seconds=10, largest_body=2**20, scrub=scrub)
+    source = client.Upstream(api.url, DEFAULT_TOKEN, timeout_seconds=10, largest_body=2**20, scrub=scrub)
     return run_once(
         engine,
         account,
-        partial(upstream.fetch_into, source, stop=threading.Event(), clock=lambda: at),
+        partial(client.fetch_into, source, stop=threading.Event(), clock=lambda: at),
         lambda: at,
         Trigger.SCHEDULE,
     )
@@ -135,7 +138,7 @@ def _show(engine: Engine, path: Path, now: datetime) -> None:
         by_status = estate.count_by_status(connection)
         events = estate.read_history(connection, estate.HistoryFilter())
         runs = estate.read_runs(connection, limit=100)
-        figures = report.read_figures(connection, now, None)
+        estate_figures = figures.read_figures(connection, now, None)
     first_answer = sum(1 for event in events if event["run_id"] == runs[0]["id"])
     out.print()
     out.print(render.table("The estate by status", ("status", "type", "instances"), by_status))
@@ -144,7 +147,7 @@ def _show(engine: Engine, path: Path, now: datetime) -> None:
     out.print(f"({first_answer} transitions of the first answer are left out)\n")
     out.print(render.runs_table(runs))
     out.print()
-    render.print_report(figures)
+    render.print_report(estate_figures)
     out.print(f"\nThe mirror is {path.absolute()}; try in it:")
     for query in QUERIES:
         out.print(f'  sqlite3 {path} "{query}"', soft_wrap=True)

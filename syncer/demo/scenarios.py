@@ -7,8 +7,8 @@ from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from difflib import get_close_matches
 
+from syncer.demo.fake_api import UNAUTHORIZED, UPSTREAM_ZONE, FakeEstate, Step, listing
 from syncer.errors import ConfigurationError
-from syncer.fake_api import UNAUTHORIZED, UPSTREAM_ZONE, FakeEstate, Step, listing
 
 DEFAULT_LARGE_SIZE = 10_000  # instances
 FLAKY_ROUNDS = 200

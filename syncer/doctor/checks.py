@@ -14,12 +14,12 @@ from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from syncer.config import CONFIG_FILE, AccountSettings, Settings
-from syncer.doctor_database import database_findings
-from syncer.doctor_upstream import upstream_findings
+from syncer.doctor.database_checks import database_findings
+from syncer.doctor.finding import Clock, Finding, Level, failure, ok, warning
+from syncer.doctor.upstream_checks import upstream_findings
 from syncer.errors import ConfigurationError
-from syncer.finding import Clock, Finding, Level, failure, ok, warning
 from syncer.scrub import Scrubber
+from syncer.settings.config import CONFIG_FILE, AccountSettings, Settings
 
 SECRET_FILE_SETTINGS = ("partner_token_file", "database_url_file", "token_key_file")
 SECRET_SETTINGS = ("partner_token", "token_key", "ping_url")

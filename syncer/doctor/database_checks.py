@@ -11,14 +11,15 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, select, text
 from sqlalchemy.engine import URL
 
-from syncer import database, schema, upstream
-from syncer.config import Settings
+from syncer.doctor.finding import Clock, Finding, Level, compared, database_error, failure, ok, warning
 from syncer.errors import DatabaseFailed
-from syncer.finding import Clock, Finding, Level, compared, database_error, failure, ok, warning
-from syncer.lease import database_now
 from syncer.model import RunStatus
-from syncer.schema import SchemaState
-from syncer.tables import leases, metadata, sync_runs
+from syncer.settings.config import Settings
+from syncer.storage import database, schema
+from syncer.storage.lease import database_now
+from syncer.storage.schema import SchemaState
+from syncer.storage.tables import leases, metadata, sync_runs
+from syncer.upstream import client
 
 SMALLEST_FREE_BYTES = 10**9
 FREE_PER_FILE = 2  # an upgrade or a backup may need the file's size once more
@@ -274,8 +275,8 @@ def _schema_finding(state: SchemaState, revision: str | None, *, may_migrate: bo
 def _runs(connection: Connection, settings: Settings, now: datetime) -> Iterator[Finding]:
     """Runs that are noted as running: one may be under way now, but not for longer than a run can take."""
     check = "database.runs"
-    longest = settings.timeout * upstream.TRIES + timedelta(seconds=upstream.LONGEST_RETRY_AFTER_SECONDS) * (
-        upstream.TRIES - 1
+    longest = settings.timeout * client.TRIES + timedelta(seconds=client.LONGEST_RETRY_AFTER_SECONDS) * (
+        client.TRIES - 1
     )
     running = connection.execute(
         select(sync_runs.c.id, sync_runs.c.account, sync_runs.c.started_at)

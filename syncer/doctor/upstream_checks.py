@@ -9,14 +9,14 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from syncer import upstream
-from syncer.config import AccountSettings, Settings
-from syncer.decode import Decoder, decode
+from syncer.answer.decode import Decoder, decode
+from syncer.doctor.finding import Clock, Finding, Level, compared, failure, ok, warning
 from syncer.errors import ConfigurationError, SyncerError, UpstreamRefused, UpstreamUnreachable
-from syncer.finding import Clock, Finding, Level, compared, failure, ok, warning
 from syncer.scrub import Scrubber
+from syncer.settings.config import AccountSettings, Settings
+from syncer.upstream import client
 
-CONNECT_SECONDS = upstream.CONNECT_SECONDS
+CONNECT_SECONDS = client.CONNECT_SECONDS
 
 
 def upstream_findings(
@@ -46,7 +46,7 @@ def upstream_findings(
         if not reachable[account.api_url]:
             continue
         scrub.learn(token)
-        source = upstream.Upstream(account.api_url, token, settings.timeout.total_seconds(), settings.max_body, scrub)
+        source = client.Upstream(account.api_url, token, settings.timeout.total_seconds(), settings.max_body, scrub)
         decoder = Decoder(settings.upstream_offset, scrub)
         yield from _call(account, source, decoder, stop, clock, on_try)
 
@@ -96,7 +96,7 @@ def _is_address(host: str) -> bool:
 
 def _call(
     account: AccountSettings,
-    source: upstream.Upstream,
+    source: client.Upstream,
     decoder: Decoder,
     stop: threading.Event,
     clock: Clock,
@@ -107,7 +107,7 @@ def _call(
     headers: list[tuple[Mapping[str, str], datetime]] = []
     error: SyncerError | None = None
     try:
-        answer = upstream.fetch(
+        answer = client.fetch(
             source, stop=stop, clock=clock, on_try=on_try, on_headers=lambda told: headers.append((told, clock()))
         )
         listing = decode(answer.body, decoder)

@@ -5,8 +5,8 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import NamedTuple
 
-from syncer.diff import Differences
 from syncer.model import Listing, MirrorRow
+from syncer.rules.diff import Differences
 
 TOLERATED_VANISHED = 3  # live instances; a share alone would fire on small estates
 

@@ -20,12 +20,12 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy.engine import URL
 
-from syncer.database import parse_database_url
 from syncer.errors import ConfigurationError
-from syncer.logs import LEVELS, LogFormat
-from syncer.schedule import Schedule, parse_duration, parse_schedule
+from syncer.rules.schedule import Schedule, parse_duration, parse_schedule
 from syncer.scrub import Scrubber
-from syncer.tokens import parse_key
+from syncer.settings.logs import LEVELS, LogFormat
+from syncer.storage.database import parse_database_url
+from syncer.storage.tokens import parse_key
 
 CONFIG_FILE = "syncer.toml"
 PREFIX = "SYNCER_"

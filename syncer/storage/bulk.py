@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import BigInteger, Boolean
 
 from syncer.model import Instance, MirrorRow
-from syncer.tables import JsonText, UtcDateTime
+from syncer.storage.tables import JsonText, UtcDateTime
 
 BATCH_ROWS = 2_000
 SMALL_CHANGE = 200  # rows that PostgreSQL is sent one by one; a temporary table costs more than they do

@@ -3,8 +3,16 @@
 from sqlalchemy import Connection, text
 
 from syncer.errors import ConfigurationError, DatabaseFailed
-from syncer.schema import view_names
-from syncer.tables import accounts, instance_history, instances, metadata, rejected_items, sync_runs, tariff_rates
+from syncer.storage.schema import view_names
+from syncer.storage.tables import (
+    accounts,
+    instance_history,
+    instances,
+    metadata,
+    rejected_items,
+    sync_runs,
+    tariff_rates,
+)
 
 READABLE_TABLES = (accounts, instance_history, instances, rejected_items, sync_runs, tariff_rates)
 

@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, func, select, text, update
 
-from syncer.database import insert_if_new, writing
 from syncer.errors import DatabaseFailed
-from syncer.schedule import Schedule
-from syncer.tables import UtcDateTime, accounts, leases
+from syncer.rules.schedule import Schedule
+from syncer.storage.database import insert_if_new, writing
+from syncer.storage.tables import UtcDateTime, accounts, leases
 
 LEASE = timedelta(seconds=30)
 BEAT = timedelta(seconds=10)

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Column, ColumnElement, Connection, case, exists, insert, literal, select, update
 
-from syncer.database import insert_if_new
-from syncer.decode import canonical_json
+from syncer.answer.decode import canonical_json
 from syncer.errors import ConfigurationError
-from syncer.guard import Hold
 from syncer.model import RunStatus, Trigger
-from syncer.tables import accounts, approvals, held_answers, held_sets, sync_runs
+from syncer.rules.guard import Hold
+from syncer.storage.database import insert_if_new
+from syncer.storage.tables import accounts, approvals, held_answers, held_sets, sync_runs
 
 BLIND_GAP = timedelta(days=80)  # the upstream forgets deleted instances after about 3 months (UPSTREAM, Life)
 # In the statement's text: with a parameter SQLite would not take the index of the runs that are not finished.

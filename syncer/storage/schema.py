@@ -8,8 +8,15 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine, inspect, text
 
-from syncer.database import become_sole_writer, create_sqlite_file, reading, sqlite_path, use_write_ahead_log, writing
 from syncer.errors import ConfigurationError, DatabaseFailed
+from syncer.storage.database import (
+    become_sole_writer,
+    create_sqlite_file,
+    reading,
+    sqlite_path,
+    use_write_ahead_log,
+    writing,
+)
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -29,8 +36,9 @@ class SchemaState(Enum):
 
 def migrations_folder() -> Path:
     """The migrations: beside the package in a checkout, inside it in an installed wheel."""
-    installed = Path(__file__).parent / "_migrations"
-    return installed if installed.is_dir() else Path(__file__).parent.parent / "migrations"
+    package = Path(__file__).parent.parent
+    installed = package / "_migrations"
+    return installed if installed.is_dir() else package.parent / "migrations"
 
 
 def revisions() -> list[str]:
@@ -150,7 +158,7 @@ def compare(engine: Engine) -> None:
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
-    from syncer.tables import metadata
+    from syncer.storage.tables import metadata
 
     with reading(engine, "checking the schema") as connection:
         context = MigrationContext.configure(connection, opts={"include_object": is_in_metadata})

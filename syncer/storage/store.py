@@ -8,12 +8,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, exists, insert, select, update
 
-from syncer import bulk
-from syncer.decode import canonical_json
-from syncer.matcher import Known
+from syncer.answer.decode import canonical_json
+from syncer.answer.matcher import Known
 from syncer.model import Decision, Event, Instance, MirrorRow, Reject, TimeSource, Transition
-from syncer.run_record import StartedRun
-from syncer.tables import accounts, instance_history, instance_tokens, instances, rejected_items
+from syncer.storage import bulk
+from syncer.storage.runs import StartedRun
+from syncer.storage.tables import accounts, instance_history, instance_tokens, instances, rejected_items
 
 _INSTANCE_COLUMNS = [instances.c[name] for name in Instance._fields]
 _MIRROR_COLUMNS = [instances.c[name] for name in ("account", *MirrorRow._fields[2:])]

@@ -9,9 +9,9 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from syncer.decode import canonical_json
-from syncer.estate import AccountStatus
-from syncer.printing import line, moment, one_line, value_text
+from syncer.answer.decode import canonical_json
+from syncer.terminal.printing import line, moment, one_line, value_text
+from syncer.views.estate import AccountStatus
 
 WIDTH_WITHOUT_TERMINAL = 160  # columns of a table in a pipe or a file
 PROSE = {"changes", "error", "meaning", "name"}  # columns that may be folded anywhere; a broken id serves nobody
@@ -238,7 +238,7 @@ def print_bill(document: dict[str, Any]) -> None:
 
 
 def _print_invoice(invoice: dict[str, Any]) -> None:
-    from syncer.invoice import KINDS
+    from syncer.views.invoice import KINDS
 
     line("")
     if not invoice["differences"]:

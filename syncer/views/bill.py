@@ -17,8 +17,8 @@ from sqlalchemy import Connection, Date, bindparam, select, text
 
 from syncer.errors import ConfigurationError
 from syncer.model import Transition
-from syncer.tables import instance_history, instances
-from syncer.views import BILLING_OFFSET, bi_billing_monthly, bi_daily, billing_day, read
+from syncer.storage.tables import instance_history, instances
+from syncer.views.catalogue import BILLING_OFFSET, bi_billing_monthly, bi_daily, billing_day, read
 
 LARGEST_RATE = Decimal(10) ** 12
 MILLIONTH = Decimal("0.000001")

@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, Boolean, Connection, Date, Integer, Select, c
 from sqlalchemy.sql.expression import TableClause
 from sqlalchemy.types import TypeEngine
 
-from syncer.tables import UtcDateTime
+from syncer.storage.tables import UtcDateTime
 
 BILLING_OFFSET = timedelta(hours=3)  # a day is a day at UTC+3, where the upstream bills (CONTRACT 7)
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Select, case, func, select
 
 from syncer.model import RunStatus, Transition
-from syncer.tables import accounts, approvals, instance_history, instances, leases, sync_runs
+from syncer.storage.tables import accounts, approvals, instance_history, instances, leases, sync_runs
 
 FRESH_INTERVALS = 3  # runs that may be missed before data counts as stale
 LAST_RUNS = 10

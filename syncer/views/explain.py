@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from syncer.model import TimeSource, Transition
-from syncer.tables import instance_history, instances
-from syncer.views import bi_instances, read
+from syncer.storage.tables import instance_history, instances
+from syncer.views.catalogue import bi_instances, read
 
 NOUNS = {
     "name": "the name",

@@ -14,8 +14,8 @@ from sqlalchemy import BigInteger, Boolean, Connection, Date, Integer, select
 from sqlalchemy.sql.expression import TableClause
 
 from syncer.errors import ConfigurationError
-from syncer.tables import UtcDateTime
-from syncer.views import plain
+from syncer.storage.tables import UtcDateTime
+from syncer.views.catalogue import plain
 
 BATCH_ROWS = 5_000
 FORMATS = ("csv", "jsonl", "parquet")

@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, case, func, select
 
-from syncer import estate, past
-from syncer.tables import instances, sync_runs
-from syncer.views import (
+from syncer.storage.tables import instances, sync_runs
+from syncer.views import estate, past
+from syncer.views.catalogue import (
     bi_attention,
     bi_billing_monthly,
     bi_churn_monthly,

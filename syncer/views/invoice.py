@@ -7,8 +7,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
-from syncer.billing import Charge, parse_amount
 from syncer.errors import ConfigurationError
+from syncer.views.bill import Charge, parse_amount
 
 
 class Difference(NamedTuple):

@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, case, func, or_, select
 
-from syncer.tables import instance_history, sync_runs
-from syncer.transitions import is_auto_renewing
-from syncer.views import instance_versions
+from syncer.rules.transitions import is_auto_renewing
+from syncer.storage.tables import instance_history, sync_runs
+from syncer.views.catalogue import instance_versions
 
 COMPARED = ("account", "name", "type_instance", "messenger", "tariff", "is_free", "is_partner", "expiration_date")
 

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, text
 
-from syncer.database import reading
+from syncer.storage.database import reading
 
 SHOWN_IDS = 5
-_FOLDER = Path(__file__).parent / "invariants"
+_FOLDER = Path(__file__).parent / "promises"
 _CHECK = re.compile(r"-- (\w+) \((\w+)\): (.+)")
 # Room to sort in memory, and pages at the price of a disk without a moving head: else indexes are passed over.
 _PLANNED_FOR = "SELECT set_config('work_mem', '128MB', true), set_config('random_page_cost', '1.1', true)"

@@ -244,7 +244,7 @@ def test_every_view_exports_in_every_format(
     run_syncer: RunSyncer, estate: Mirror, env: dict[str, str], tmp_path: Path
 ) -> None:
     run_syncer("rates", "set", "PARTNER_23", "1.1", "RUB", "--from", "2020-01-01", env=env)
-    from syncer.views import VIEWS
+    from syncer.views.catalogue import VIEWS
 
     for view in VIEWS:
         (count,) = query(estate, f"SELECT count(*) FROM {view}")[0]

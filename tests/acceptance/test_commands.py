@@ -19,7 +19,7 @@ from fault_server import Behaviour, FaultServer
 from mirror import Mirror
 from sqlalchemy import text
 
-from syncer import database
+from syncer.storage import database
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from conftest import RunSyncer
 from fault_server import FaultServer
 from sqlalchemy import inspect, text
 
-from syncer import database
-from syncer.lease import LEASE
+from syncer.storage import database
+from syncer.storage.lease import LEASE
 
 StartDaemon = Callable[..., "subprocess.Popen[str]"]
 

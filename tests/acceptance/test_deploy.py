@@ -15,10 +15,10 @@ from mirror import START
 from postgres import Postgres
 
 from syncer import __version__
-from syncer.cli import cli
-from syncer.config import DEFAULTS
-from syncer.estate import AccountStatus
-from syncer.metrics import Metrics
+from syncer.cli.main import cli
+from syncer.daemon.metrics import Metrics
+from syncer.settings.config import DEFAULTS
+from syncer.views.estate import AccountStatus
 
 DEPLOY = CHECKOUT / "deploy"
 FILES = sorted(path for path in DEPLOY.rglob("*") if path.is_file() and "secrets" not in path.parts)

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from conftest import RunSyncer
 
-from syncer import __version__, schema
+from syncer import __version__
+from syncer.storage import schema
 
 PROGRAM_FOLDER = Path(sys.executable).parent
 SLOW_TO_IMPORT = {

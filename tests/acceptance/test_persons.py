@@ -23,7 +23,7 @@ from conftest import RunSyncer
 from fault_server import FaultServer
 from mirror import Mirror
 
-from syncer.cli import cli
+from syncer.cli.main import cli
 
 KAZAKH = 310002932412
 RENAMED = 710300733103

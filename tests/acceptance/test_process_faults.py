@@ -19,7 +19,8 @@ from canary import find_secrets
 from conftest import RunSyncer
 from fault_server import FaultServer
 
-from syncer import database, verify
+from syncer.storage import database
+from syncer.views import verify
 
 COMMAND = [sys.executable, "-m", "syncer"]
 

@@ -23,12 +23,13 @@ from memory import Memory
 from mirror import Mirror
 from postgres import Postgres
 
-from syncer import config, errors
-from syncer.cli import cli
-from syncer.command import SETTING_FLAGS
-from syncer.config import DEFAULTS
-from syncer.metrics import FAILURES
+from syncer import errors
+from syncer.cli.command import SETTING_FLAGS
+from syncer.cli.main import cli
+from syncer.daemon.metrics import FAILURES
 from syncer.model import MirrorRow, Transition
+from syncer.settings import config
+from syncer.settings.config import DEFAULTS
 
 DOCUMENTS = [
     CHECKOUT / name for name in ("README.md", "README.ru.md", "CONTRIBUTING.md", "CHANGELOG.md")

@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 import pytest
 import time_machine
 
-from syncer.daemon import Daemon, Job
-from syncer.schedule import Schedule, parse_schedule
+from syncer.daemon.loop import Daemon, Job
+from syncer.rules.schedule import Schedule, parse_schedule
 
 NOON = datetime(2026, 11, 23, 12, 0, 30, tzinfo=UTC)
 Start = Callable[[str], "tuple[Daemon, list[datetime]]"]
@@ -102,12 +102,12 @@ def test_a_clock_set_back_while_the_daemon_starts_stalls_nothing(clock: Any, cap
     runs: list[datetime] = []
     job = Job("job", parse_schedule("5m", ZoneInfo("UTC")), lambda: runs.append(datetime.now(UTC)))  # noqa: TID251
     daemon = Daemon([job], threading.Event())
-    log = logging.getLogger("syncer.daemon")
+    log = logging.getLogger("syncer.daemon.loop")
     set_back = SetBackWhileStarting(clock, runs)
     log.addHandler(set_back)
     thread = threading.Thread(target=daemon.run_until_stopped)
     try:
-        with caplog.at_level(logging.INFO, logger="syncer.daemon"):
+        with caplog.at_level(logging.INFO, logger="syncer.daemon.loop"):
             thread.start()
 
             wait_for(lambda: follows(daemon) <= NOON - timedelta(minutes=54))

@@ -26,11 +26,12 @@ from mirror import Mirror, account, serving
 from sqlalchemy import Connection, Engine, event, text
 from test_postgres import own_server  # noqa: F401 - a fixture
 
-from syncer import database, schema, verify
 from syncer.apply import RunReport
 from syncer.errors import DatabaseFailed
 from syncer.model import Answer, Read
-from syncer.tables import instance_history, instances
+from syncer.storage import database, schema
+from syncer.storage.tables import instance_history, instances
+from syncer.views import verify
 
 BEFORE = [item(number) for number in range(1, 6)]
 AFTER = [item(1, name="renamed"), item(2, deleted=True), *BEFORE[2:]]

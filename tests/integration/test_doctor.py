@@ -25,10 +25,13 @@ from mirror import Mirror
 from psycopg import sql
 from sqlalchemy import insert, text, update
 
-from syncer import config, database, doctor, doctor_database, doctor_upstream, schema, upstream
-from syncer.finding import Finding, Level
+from syncer.doctor import checks, database_checks, upstream_checks
+from syncer.doctor.finding import Finding, Level
 from syncer.scrub import Scrubber
-from syncer.tables import accounts, leases, sync_runs
+from syncer.settings import config
+from syncer.storage import database, schema
+from syncer.storage.tables import accounts, leases, sync_runs
+from syncer.upstream import client
 
 pytestmark = pytest.mark.usefixtures("short_pauses")
 
@@ -73,11 +76,11 @@ def consult(tmp_path: Path) -> Consult:
         engine = database.open_engine(settings.database_url)
         try:
             findings = list(
-                doctor.examine(
+                checks.examine(
                     settings,
                     engine,
                     scrub=Scrubber(settings.secrets()),
-                    secret_files=doctor.secret_files({}, variables, None, tmp_path),
+                    secret_files=checks.secret_files({}, variables, None, tmp_path),
                     accounts=settings.accounts,
                     stop=threading.Event(),
                     clock=lambda: now or datetime.now(UTC),  # noqa: TID251 - PostgreSQL has its own clock
@@ -85,7 +88,7 @@ def consult(tmp_path: Path) -> Consult:
             )
         finally:
             engine.dispose()
-        told = repr(findings) + repr(doctor.document(findings)) + repr([doctor.lines(one) for one in findings])
+        told = repr(findings) + repr(checks.document(findings)) + repr([checks.lines(one) for one in findings])
         assert find_secrets(told.encode()) == []
         assert [] == [one for one in findings if bool(one.remedy) == (one.level is Level.OK)]
         assert [] == [one for one in findings if "\n" in one.message + one.remedy]
@@ -116,7 +119,7 @@ def test_where_all_is_well_nothing_needs_doing(consult: Consult, upgraded: str) 
         findings = consult(server.url, upgraded, now=now)
 
     assert [] == problems(findings)
-    assert 0 == doctor.exit_code(findings)
+    assert 0 == checks.exit_code(findings)
     assert {
         "configuration.settings",
         "configuration.token",
@@ -170,7 +173,7 @@ def test_nothing_is_written_into_postgresql(consult: Consult, api: FaultServer, 
 
 
 def test_the_document_is_that_of_the_contract(consult: Consult, api: FaultServer, sqlite_url: str) -> None:
-    document = doctor.document(consult(api.url, sqlite_url))
+    document = checks.document(consult(api.url, sqlite_url))
 
     assert ["findings"] == list(document)
     assert {("check", "level", "message", "remedy")} == {tuple(one) for one in document["findings"]}
@@ -178,7 +181,7 @@ def test_the_document_is_that_of_the_contract(consult: Consult, api: FaultServer
 
 
 def test_a_finding_for_a_person_has_its_remedy_below() -> None:
-    assert ["warning database.disk: full", "        -> free some"] == doctor.lines(
+    assert ["warning database.disk: full", "        -> free some"] == checks.lines(
         Finding("database.disk", Level.WARNING, "full", "free some")
     )
 
@@ -186,10 +189,10 @@ def test_a_finding_for_a_person_has_its_remedy_below() -> None:
 def test_the_exit_code_is_that_of_the_first_error() -> None:
     warning = Finding("a", Level.WARNING, "m", "r", 2)
 
-    assert 4 == doctor.exit_code(
+    assert 4 == checks.exit_code(
         [warning, Finding("b", Level.ERROR, "m", "r", 4), Finding("c", Level.ERROR, "m", "r", 8)]
     )
-    assert 0 == doctor.exit_code([warning])
+    assert 0 == checks.exit_code([warning])
 
 
 # Configuration
@@ -209,7 +212,7 @@ def test_the_mode_of_a_token_file_is_judged(
     findings = consult(api.url, sqlite_url, environment={"SYNCER_PARTNER_TOKEN_FILE": str(file)})
 
     assert [level] == levels(findings, "configuration.secret_file")
-    assert code == doctor.exit_code(findings)
+    assert code == checks.exit_code(findings)
     if level != "ok":
         assert f"run: chmod 600 {file}" == the(findings, "configuration.secret_file", Level(level)).remedy
 
@@ -233,14 +236,14 @@ def test_a_missing_token_is_a_configuration_error_that_names_the_setting(
     findings = consult(api.url, sqlite_url, environment={})
 
     assert "SYNCER_PARTNER_TOKEN" in the(findings, "configuration.token", Level.ERROR).message
-    assert 2 == doctor.exit_code(findings)
+    assert 2 == checks.exit_code(findings)
 
 
 def test_a_missing_token_file_is_named(consult: Consult, api: FaultServer, sqlite_url: str, tmp_path: Path) -> None:
     findings = consult(api.url, sqlite_url, environment={"SYNCER_PARTNER_TOKEN_FILE": str(tmp_path / "gone")})
 
     assert str(tmp_path / "gone") in the(findings, "configuration.secret_file", Level.ERROR).message
-    assert 2 == doctor.exit_code(findings)
+    assert 2 == checks.exit_code(findings)
 
 
 def test_accounts_with_the_same_token_are_told(consult: Consult, api: FaultServer, sqlite_url: str) -> None:
@@ -263,7 +266,7 @@ def test_accounts_with_the_same_token_are_told(consult: Consult, api: FaultServe
 )
 def test_every_file_that_holds_a_secret_is_found(toml: str, expected: list[str], tmp_path: Path) -> None:
     (tmp_path / "syncer.toml").write_text(toml)
-    found = doctor.secret_files({"partner_token_file": "f"}, {"SYNCER_TOKEN_KEY_FILE": "k"}, None, tmp_path)
+    found = checks.secret_files({"partner_token_file": "f"}, {"SYNCER_TOKEN_KEY_FILE": "k"}, None, tmp_path)
 
     assert {"--partner-token-file", "SYNCER_TOKEN_KEY_FILE", *expected} == {one.setting for one in found}
     assert all(one.path.is_absolute() for one in found)
@@ -300,7 +303,7 @@ def test_what_the_upstream_answers_is_told_apart(
         findings = consult(server.url, sqlite_url)
 
     (error,) = [one for one in findings if one.level is Level.ERROR]
-    assert (check, code) == (error.check, doctor.exit_code(findings))
+    assert (check, code) == (error.check, checks.exit_code(findings))
     assert words in error.message
     assert "account 'default'" in error.message
     assert ["ok"] == levels(findings, "upstream.connect")
@@ -316,7 +319,7 @@ def test_remedies_differ_by_cause(consult: Consult, sqlite_url: str) -> None:
 
 
 def test_a_silent_upstream_is_unavailable(consult: Consult, sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upstream, "TRIES", 1)
+    monkeypatch.setattr(client, "TRIES", 1)
     with FaultServer([fault.silence]) as server:
         findings = consult(server.url, sqlite_url)
 
@@ -326,11 +329,11 @@ def test_a_silent_upstream_is_unavailable(consult: Consult, sqlite_url: str, mon
 def test_a_name_that_does_not_resolve_is_told_before_anything_is_asked(
     consult: Consult, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor_upstream, "getproxies", dict)
+    monkeypatch.setattr(upstream_checks, "getproxies", dict)
     findings = consult("https://no-such-host.invalid", sqlite_url)
 
     assert "no-such-host.invalid" in the(findings, "upstream.dns", Level.ERROR).message
-    assert (3, []) == (doctor.exit_code(findings), levels(findings, "upstream.connect"))
+    assert (3, []) == (checks.exit_code(findings), levels(findings, "upstream.connect"))
 
 
 def test_a_port_that_nobody_listens_on_is_told(consult: Consult, sqlite_url: str) -> None:
@@ -339,7 +342,7 @@ def test_a_port_that_nobody_listens_on_is_told(consult: Consult, sqlite_url: str
     findings = consult(f"http://127.0.0.1:{port}", sqlite_url)
 
     assert f"127.0.0.1 port {port}" in the(findings, "upstream.connect", Level.ERROR).message
-    assert (3, []) == (doctor.exit_code(findings), levels(findings, "upstream.available"))
+    assert (3, []) == (checks.exit_code(findings), levels(findings, "upstream.available"))
 
 
 def test_behind_a_proxy_the_way_is_not_checked(
@@ -360,7 +363,7 @@ def test_a_certificate_that_is_not_trusted_is_told_apart(
         findings = consult(server.url, sqlite_url)
 
     assert "SSL_CERT_FILE" in the(findings, "upstream.tls", Level.ERROR).remedy
-    assert (3, ["ok"]) == (doctor.exit_code(findings), levels(findings, "upstream.connect"))
+    assert (3, ["ok"]) == (checks.exit_code(findings), levels(findings, "upstream.connect"))
 
 
 def test_a_certificate_that_is_trusted_is_told(
@@ -489,7 +492,7 @@ def test_an_empty_database_is_an_error_where_runs_may_not_migrate(
     )
 
     assert "run: syncer db upgrade" == the(findings, "database.schema", Level.ERROR).remedy
-    assert 8 == doctor.exit_code(findings)
+    assert 8 == checks.exit_code(findings)
 
 
 def test_an_older_schema_is_told_with_the_command(
@@ -511,7 +514,7 @@ def test_a_newer_schema_is_refused(consult: Consult, api: FaultServer, upgraded:
     found = the(findings, "database.schema", Level.ERROR)
     assert "the schema is at 9999, newer than" in found.message
     assert f"syncer db downgrade {schema.head()}" in found.remedy
-    assert 8 == doctor.exit_code(findings)
+    assert 8 == checks.exit_code(findings)
 
 
 def write(url: str, statement: Any, values: dict[str, Any] | None = None) -> None:
@@ -596,7 +599,7 @@ def test_a_read_only_file_is_told_apart(consult: Consult, api: FaultServer, sqli
     assert "read-only" in error.message
     assert "writable for" in error.remedy
     assert error.check in {"database.file", "database.writable"}
-    assert 8 == doctor.exit_code(findings)
+    assert 8 == checks.exit_code(findings)
 
 
 def test_a_directory_in_place_of_the_file_is_told(
@@ -622,7 +625,7 @@ def test_a_file_that_is_no_database_is_told(
     findings = consult(api.url, sqlite_url)
 
     assert "the file is no SQLite database" in the(findings, "database.connection", Level.ERROR).message
-    assert 8 == doctor.exit_code(findings)
+    assert 8 == checks.exit_code(findings)
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o644])
@@ -639,7 +642,7 @@ def test_a_database_that_others_may_read_is_a_warning(
 def test_little_room_is_a_warning(
     consult: Consult, api: FaultServer, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor_database, "SMALLEST_FREE_BYTES", 2**62)
+    monkeypatch.setattr(database_checks, "SMALLEST_FREE_BYTES", 2**62)
 
     assert ["warning"] == levels(consult(api.url, sqlite_url), "database.disk")
 
@@ -648,11 +651,11 @@ def test_room_is_measured_by_the_size_of_the_file(
     consult: Consult, api: FaultServer, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Mirror(sqlite_url).engine.dispose()
-    monkeypatch.setattr(doctor_database, "SMALLEST_FREE_BYTES", 0)
+    monkeypatch.setattr(database_checks, "SMALLEST_FREE_BYTES", 0)
 
     assert ["ok"] == levels(consult(api.url, sqlite_url), "database.disk")
 
-    monkeypatch.setattr(doctor_database, "FREE_PER_FILE", 2**50)
+    monkeypatch.setattr(database_checks, "FREE_PER_FILE", 2**50)
 
     assert ["warning"] == levels(consult(api.url, sqlite_url), "database.disk")
 
@@ -725,7 +728,7 @@ def test_a_missing_grant_is_told_with_the_grant(
     found = the(findings, "database.rights", Level.ERROR)
     assert told in found.message
     assert found.remedy.startswith(f"run as the owner: GRANT {revoked} TO")
-    assert 8 == doctor.exit_code(findings)
+    assert 8 == checks.exit_code(findings)
     grant(postgresql_url, role_url, found.remedy.removeprefix("run as the owner: ").rpartition(" TO ")[0] + " TO")
 
     assert [] == [one for one in consult(api.url, role_url) if one.level is Level.ERROR]
@@ -796,7 +799,7 @@ def test_a_read_only_server_is_told_apart(consult: Consult, api: FaultServer, po
     findings = consult(api.url, postgresql_url)
 
     assert "read-only" in the(findings, "database.writable", Level.ERROR).message
-    assert 8 == doctor.exit_code(findings)
+    assert 8 == checks.exit_code(findings)
 
 
 def test_a_clock_that_differs_from_the_databases_is_a_warning(
@@ -811,7 +814,7 @@ def test_a_database_that_cannot_be_reached_is_told(consult: Consult, api: FaultS
     findings = consult(api.url, f"postgresql://user:c0ffee%2Bpass%25w0rd@127.0.0.1:{port}/syncer")
 
     assert "PostgreSQL cannot be reached" in the(findings, "database.connection", Level.ERROR).message
-    assert 8 == doctor.exit_code(findings)
+    assert 8 == checks.exit_code(findings)
 
 
 def test_a_user_that_is_not_there_is_told(consult: Consult, api: FaultServer, postgresql_url: str) -> None:

@@ -11,7 +11,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from syncer import health
+from syncer.daemon import health
 from syncer.errors import ConfigurationError
 
 

@@ -8,10 +8,10 @@ import pytest
 from mirror import Mirror
 from sqlalchemy import update
 
-from syncer import database, lease
-from syncer.lease import LEASE, HeldBy, Keeper, NotDue, Taken
-from syncer.schedule import Interval
-from syncer.tables import leases
+from syncer.rules.schedule import Interval
+from syncer.storage import database, lease
+from syncer.storage.lease import LEASE, HeldBy, Keeper, NotDue, Taken
+from syncer.storage.tables import leases
 
 HOURLY = Interval(timedelta(hours=1))
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from mirror import Mirror
 from sqlalchemy import text
 
-from syncer.tables import instance_history, instances, metadata
+from syncer.storage.tables import instance_history, instances, metadata
 
 ROW_COLUMNS = (
     "name", "type_instance", "tariff", "is_partner", "time_created", "time_deleted", "deleted", "expiration_date", "is_expired",

@@ -11,11 +11,11 @@ from builders import body, item
 from fault_server import FaultServer
 from test_upstream import LIST, NOW, failure, fetch
 
-from syncer import upstream
-from syncer.decode import Decoder, decode
+from syncer.answer.decode import Decoder, decode
 from syncer.errors import AnswerUnusable, UpstreamRefused, UpstreamUnreachable
 from syncer.model import Answer
 from syncer.scrub import Scrubber
+from syncer.upstream import client
 
 pytestmark = pytest.mark.usefixtures("short_pauses")
 
@@ -29,7 +29,7 @@ def test_a_body_longer_than_its_length_is_no_whole_list() -> None:
 
 
 def test_a_black_hole_is_left_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upstream, "TRIES", 1)
+    monkeypatch.setattr(client, "TRIES", 1)
     with fault.black_hole() as url:
         error = failure(url, UpstreamUnreachable, timeout=0.4)
 

@@ -11,8 +11,8 @@ import fault_server as fault
 import pytest
 from fault_server import Behaviour, FaultServer
 
-from syncer import notify
-from syncer.notify import Ping, systemd_notifier, watchdog_seconds
+from syncer.daemon import notify
+from syncer.daemon.notify import Ping, systemd_notifier, watchdog_seconds
 
 
 def test_a_ping_tells_of_start_success_and_failure() -> None:

@@ -10,10 +10,10 @@ from builders import ABSENT, item, item_2022, paid
 from canary import api_token, find_secrets
 from mirror import START, Mirror, account, serving
 
-from syncer import database, run_record
 from syncer.errors import SyncerError, UpstreamUnreachable
 from syncer.model import Answer, Read, RunStatus, Trigger
-from syncer.tables import accounts, approvals, held_sets, instances, rejected_items
+from syncer.storage import database, runs
+from syncer.storage.tables import accounts, approvals, held_sets, instances, rejected_items
 
 ID = 1101000001
 FIRST = START + timedelta(minutes=5)
@@ -342,10 +342,10 @@ def test_a_run_that_was_accepted_stays_so_whatever_its_process_says_later(mirror
     """Its COMMIT arrived, and the process never learnt of it."""
     report = mirror.observe([item()])
     assert report.id is not None
-    run = run_record.StartedRun(report.id, run_record.Base(None, None), mirror.now)
+    run = runs.StartedRun(report.id, runs.Base(None, None), mirror.now)
 
     with database.writing(mirror.engine, "noting the failure") as connection:
-        run_record.finish_run(connection, run, RunStatus.FAILED, mirror.now, error_kind="database", error="lost")
+        runs.finish_run(connection, run, RunStatus.FAILED, mirror.now, error_kind="database", error="lost")
 
     assert ("ok", None) == (mirror.runs()[0]["status"], mirror.runs()[0]["error"])
 
@@ -403,7 +403,7 @@ def test_an_instance_that_another_account_lists_changes_hands(mirror: Mirror) ->
 
 def test_a_run_that_was_never_finished_is_closed_by_the_next(mirror: Mirror) -> None:
     with database.writing(mirror.engine, "starting a run that dies") as connection:
-        run_record.start_run(connection, "default", Trigger.SCHEDULE, mirror.now, 300)
+        runs.start_run(connection, "default", Trigger.SCHEDULE, mirror.now, 300)
 
     mirror.observe([item()])
 

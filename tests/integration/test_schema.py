@@ -17,10 +17,10 @@ from mirror import START, Mirror
 from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import IntegrityError
 
-from syncer import database, schema
 from syncer.errors import DatabaseFailed
-from syncer.schema import SchemaState
-from syncer.tables import metadata
+from syncer.storage import database, schema
+from syncer.storage.schema import SchemaState
+from syncer.storage.tables import metadata
 
 CHECKOUT = Path(__file__).parent.parent.parent
 

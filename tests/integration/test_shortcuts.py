@@ -20,9 +20,12 @@ from hypothesis import strategies as st
 from mirror import Mirror, account
 from sqlalchemy import Engine, event
 
-from syncer import blocks, bulk, matcher, packed, stream, sync, verify
-from syncer.stream import Reading
-from syncer.tables import instance_history, instances, metadata
+from syncer import sync
+from syncer.answer import blocks, matcher, packed, stream
+from syncer.answer.stream import Reading
+from syncer.storage import bulk
+from syncer.storage.tables import instance_history, instances, metadata
+from syncer.views import verify
 
 EXAMPLES = int(os.environ.get("SYNCER_MODEL_EXAMPLES", "25"))
 OF_SHORTCUTS = {"hash_seed", "item_hash", "content_hash", "quiet_answer", "taken_by_run_id"}

@@ -14,11 +14,11 @@ from builders import item, paid
 from mirror import Mirror, account
 from sqlalchemy import Engine, MetaData, Table, insert, inspect, select, text
 
-from syncer import database, schema
 from syncer.errors import ConfigurationError, DatabaseFailed
-from syncer.schema import SchemaState
-from syncer.tables import metadata, tariff_rates
-from syncer.tokens import sealer
+from syncer.storage import database, schema
+from syncer.storage.schema import SchemaState
+from syncer.storage.tables import metadata, tariff_rates
+from syncer.storage.tokens import sealer
 
 Rows = dict[str, list[dict[str, Any]]]
 EARLIER = schema.revisions()[:-1]

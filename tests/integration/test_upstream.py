@@ -12,10 +12,10 @@ from builders import body, item
 from canary import PARTNER_TOKEN, WEIRD_PARTNER_TOKEN, find_secrets
 from fault_server import Behaviour, FaultServer
 
-from syncer import upstream
 from syncer.errors import AnswerUnusable, FetchStopped, SyncerError, UpstreamRefused, UpstreamUnreachable
 from syncer.model import Answer
 from syncer.scrub import Scrubber
+from syncer.upstream import client
 
 pytestmark = pytest.mark.usefixtures("short_pauses")
 
@@ -32,8 +32,8 @@ def fetch(
     stop: threading.Event | None = None,
 ) -> Answer:
     url = server if isinstance(server, str) else server.url
-    source = upstream.Upstream(url, token, timeout, largest_body, Scrubber([token]))
-    return upstream.fetch(source, stop=stop or threading.Event(), clock=lambda: NOW, on_try=lambda _why: None)
+    source = client.Upstream(url, token, timeout, largest_body, Scrubber([token]))
+    return client.fetch(source, stop=stop or threading.Event(), clock=lambda: NOW, on_try=lambda _why: None)
 
 
 def failure(server: FaultServer | str, kind: type[SyncerError], **values: object) -> SyncerError:
@@ -146,7 +146,7 @@ def test_a_redirect_is_not_followed(status: int) -> None:
 
 @pytest.mark.parametrize("behaviour", [fault.silence, fault.drip_headers, fault.drip_body])
 def test_the_deadline_bounds_the_whole_exchange(behaviour: Behaviour, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upstream, "TRIES", 1)
+    monkeypatch.setattr(client, "TRIES", 1)
     began = time.monotonic()
     with FaultServer([behaviour]) as server:
         error = failure(server, UpstreamUnreachable, timeout=0.4)

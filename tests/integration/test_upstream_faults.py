@@ -23,8 +23,8 @@ from deployment import Deployment
 from fault_server import Behaviour, Connection, FaultServer
 from mirror import Mirror
 
-from syncer import upstream
-from syncer.tables import instances, rejected_items
+from syncer.storage.tables import instances, rejected_items
+from syncer.upstream import client
 
 pytestmark = pytest.mark.usefixtures("short_pauses")
 
@@ -196,7 +196,7 @@ def test_a_run_that_meets_a_fault_ends_as_it_should_and_the_next_makes_it_good(
 ) -> None:
     row = ROWS[name]
     if row.kind == "timeout":
-        monkeypatch.setattr(upstream, "TRIES", 2)
+        monkeypatch.setattr(client, "TRIES", 2)
     estate.step += 1
     before = estate.tables()
     with FaultServer(row.behaviours(estate.answer())) as server:
@@ -225,7 +225,7 @@ def test_a_port_that_refuses_costs_that_run_alone(estate: Estate) -> None:
 
 
 def test_a_black_hole_costs_that_run_alone(estate: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upstream, "TRIES", 1)
+    monkeypatch.setattr(client, "TRIES", 1)
     with fault.black_hole() as url:
         estate.assert_unreachable(url)
 

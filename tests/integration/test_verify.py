@@ -10,8 +10,8 @@ from conftest import RunSyncer
 from mirror import Mirror, account
 from sqlalchemy import Connection, text
 
-from syncer import verify
-from syncer.tables import metadata
+from syncer.storage.tables import metadata
+from syncer.views import verify
 
 OTHER = account("other")
 

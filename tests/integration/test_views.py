@@ -12,10 +12,10 @@ from life_model import LifeModel
 from mirror import Mirror, account
 from sqlalchemy import select, text
 
-from syncer import estate
-from syncer.billing import charges_by_instance
 from syncer.errors import AnswerUnusable
-from syncer.views import read, sync_status
+from syncer.views import estate
+from syncer.views.bill import charges_by_instance
+from syncer.views.catalogue import read, sync_status
 
 COLUMNS = {
     "bi_instances": "id_instance, account, name, type_instance, messenger, tariff, status, is_partner, is_free, time_created, time_deleted, expiration_date, days_to_expiration, age_days, billable_days, renewed_at, first_seen_at, last_seen_at, changed_at, missing_since",

@@ -20,10 +20,10 @@ from budget import Budget
 from builders import body, item
 from canary import PARTNER_TOKEN, TOKEN_PREFIX
 
-from syncer import blocks, stream
-from syncer.decode import Decoder, decode, refuse_too_many
+from syncer.answer import blocks, stream
+from syncer.answer.decode import Decoder, decode, refuse_too_many
+from syncer.answer.matcher import NOTHING_KNOWN
 from syncer.errors import AnswerUnusable, UpstreamRefused
-from syncer.matcher import NOTHING_KNOWN
 from syncer.model import Listing
 from syncer.scrub import Scrubber
 

@@ -32,7 +32,7 @@ import sys
 from datetime import datetime
 from pathlib import Path
 from mirror import account, serving
-from syncer import database
+from syncer.storage import database
 from syncer.errors import DatabaseFailed
 from syncer.model import Trigger
 from syncer.sync import run_once

@@ -17,8 +17,8 @@ from estates import answers
 from postgres import start as start_postgres
 from witness import OUTCOMES, Witness
 
-from syncer import database
 from syncer.errors import DatabaseFailed
+from syncer.storage import database
 
 COMMIT = b"COMMIT\x00"
 APPLYING = b"FOR UPDATE"  # the transaction of an answer locks its account; that of the run's start does not

@@ -26,8 +26,8 @@ from postgres import start as start_postgres
 from sqlalchemy import select
 from witness import Witness, assert_promises, empty, keep_connections
 
-from syncer import database
-from syncer.tables import instance_history, instances, rejected_items, sync_runs
+from syncer.storage import database
+from syncer.storage.tables import instance_history, instances, rejected_items, sync_runs
 
 LONGEST = 8  # answers of a history
 LIVES = 2_000  # instances of the large estate

@@ -28,9 +28,10 @@ from mirror import Mirror
 from postgres import start as start_postgres
 from witness import assert_promises, forked
 
-from syncer import config, database, lease
-from syncer.runs import Runs
-from syncer.tables import sync_runs
+from syncer.daemon.leased_runs import Runs
+from syncer.settings import config
+from syncer.storage import database, lease
+from syncer.storage.tables import sync_runs
 
 RACERS = 7
 ONE_SHOTS = 2

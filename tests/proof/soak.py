@@ -36,7 +36,8 @@ from fault_server import (
 from postgres import start as start_postgres
 from sqlalchemy import Engine
 
-from syncer import database, verify
+from syncer.storage import database
+from syncer.views import verify
 
 CHECKOUT = Path(__file__).parent.parent.parent
 INSTANCES = 10_000

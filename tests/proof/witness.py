@@ -12,8 +12,9 @@ from mirror import START, Mirror, account
 from sqlalchemy import Select, select
 from sqlalchemy.pool import QueuePool
 
-from syncer import database, verify
-from syncer.tables import instance_history, instances, metadata, sync_runs
+from syncer.storage import database
+from syncer.storage.tables import instance_history, instances, metadata, sync_runs
+from syncer.views import verify
 
 ROW_COLUMNS = (
     "name", "type_instance", "tariff", "is_partner", "time_created", "time_deleted", "deleted", "expiration_date",

@@ -23,7 +23,7 @@ from witness import Witness
 
 from syncer.errors import UpstreamUnreachable
 from syncer.model import Trigger
-from syncer.schedule import parse_schedule
+from syncer.rules.schedule import parse_schedule
 from syncer.sync import run_once
 
 BEGIN = datetime(2027, 3, 27, 12, 0, tzinfo=UTC)  # half a day before the clocks of Berlin go forward

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from syncer.billing import Charge, Step, charged_days, parse_amount
 from syncer.errors import ConfigurationError
-from syncer.invoice import Invoice, compare_invoice, read_invoice
 from syncer.model import Transition
+from syncer.views.bill import Charge, Step, charged_days, parse_amount
+from syncer.views.invoice import Invoice, compare_invoice, read_invoice
 
 NO_NAMES: dict[str, str | None] = {}
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from syncer import bulk
+from syncer.storage import bulk
 
 
 @given(st.datetimes(timezones=st.just(UTC)))

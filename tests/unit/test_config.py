@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from canary import PARTNER_TOKEN, find_secrets
 
-from syncer import config
-from syncer.config import Settings
 from syncer.errors import ConfigurationError
+from syncer.settings import config
+from syncer.settings.config import Settings
 
 
 def load(folder: Path, flags: dict[str, str | None] | None = None, **environment: str) -> Settings:

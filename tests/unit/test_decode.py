@@ -11,7 +11,7 @@ from canary import PARTNER_TOKEN, api_token, find_secrets
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from syncer.decode import LONGEST_NAME, BadItem, Decoder, Told, decode, read_item, read_plain_json, read_told
+from syncer.answer.decode import LONGEST_NAME, BadItem, Decoder, Told, decode, read_item, read_plain_json, read_told
 from syncer.errors import AnswerUnusable, SyncerError, UpstreamRefused
 from syncer.model import Instance, Listing, Reject
 from syncer.scrub import SHORTEST_TOKEN, Scrubber

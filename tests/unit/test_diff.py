@@ -6,9 +6,9 @@ import pytest
 from builders import body, item
 from mirror import START, account
 
-from syncer.decode import decode
-from syncer.diff import Differences, diff, settle
+from syncer.answer.decode import decode
 from syncer.model import Instance, Listing, MirrorRow
+from syncer.rules.diff import Differences, diff, settle
 
 GRACE = timedelta(minutes=5)
 OWN = " owner".strip()  # equal to what the rows say, and another object, as a database gives it

@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from syncer.decode import TOLERATED_REJECT_SHARE, Decoder, decode
+from syncer.answer.decode import TOLERATED_REJECT_SHARE, Decoder, decode
+from syncer.demo.fake_api import DEFAULT_TOKEN, METHOD_PATH, NO_TIME, FakeApi, FakeEstate, Step, as_upstream, listing
+from syncer.demo.scenarios import SCENARIOS, scenario
 from syncer.errors import ConfigurationError
-from syncer.fake_api import DEFAULT_TOKEN, METHOD_PATH, NO_TIME, FakeApi, FakeEstate, Step, as_upstream, listing
-from syncer.scenarios import SCENARIOS, scenario
 
 START = datetime(2026, 3, 2, 6, tzinfo=UTC)
 TOKEN = "gac./ %é" + "0" * 40

@@ -8,12 +8,12 @@ import pytest
 from builders import body, item
 from mirror import START, account
 
-from syncer import guard
-from syncer.decode import decode
-from syncer.diff import diff
-from syncer.guard import Hold, HoldReason
+from syncer.answer.decode import decode
 from syncer.model import MirrorRow
-from syncer.transitions import Observation, decide_new
+from syncer.rules import guard
+from syncer.rules.diff import diff
+from syncer.rules.guard import Hold, HoldReason
+from syncer.rules.transitions import Observation, decide_new
 
 ACCOUNT = account()
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncer import packed
+from syncer.answer import packed
+from syncer.answer.packed import Hashes, Packed
 from syncer.model import LARGEST_ID, Instance
-from syncer.packed import Hashes, Packed
 
 TEXTS = st.none() | st.text(st.characters(exclude_categories=["Cs"]))
 TIMES = st.none() | st.datetimes(timezones=st.just(UTC))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from syncer import printing
+from syncer.terminal import printing
 
 
 def test_a_line_is_told_whole_and_cannot_move_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:

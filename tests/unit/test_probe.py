@@ -12,7 +12,7 @@ from canary import PARTNER_TOKEN, WEIRD_PARTNER_TOKEN, api_token, find_secrets
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncer import probe
+from syncer.doctor import probe
 from syncer.scrub import Scrubber
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from cronsim import CronSim, CronSimError
 
-from syncer.schedule import Cron, Interval, parse_duration, parse_schedule, trigger
+from syncer.rules.schedule import Cron, Interval, parse_duration, parse_schedule, trigger
 
 MOSCOW = ZoneInfo("Europe/Moscow")
 UTC_ZONE = ZoneInfo("UTC")

@@ -8,8 +8,8 @@ from urllib.parse import quote
 import pytest
 from canary import PARTNER_TOKEN, WEIRD_PARTNER_TOKEN, api_token, find_secrets
 
-from syncer.logs import LogFormat, start_logging
 from syncer.scrub import Scrubber
+from syncer.settings.logs import LogFormat, start_logging
 
 SPELLINGS = {
     "raw": WEIRD_PARTNER_TOKEN,

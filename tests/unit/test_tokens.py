@@ -7,7 +7,7 @@ from canary import PARTNER_TOKEN, api_token, find_secrets
 from cryptography.exceptions import InvalidTag
 
 from syncer.errors import ConfigurationError
-from syncer.tokens import parse_key, sealer, unseal
+from syncer.storage.tokens import parse_key, sealer, unseal
 
 KEY = bytes(range(32))
 

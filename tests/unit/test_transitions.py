@@ -8,9 +8,9 @@ from builders import body, item, paid
 from canary import api_token
 from mirror import START, account
 
-from syncer.decode import decode, fingerprint
+from syncer.answer.decode import decode, fingerprint
 from syncer.model import Change, Event, Instance, MirrorRow, TimeSource, Transition
-from syncer.transitions import Observation, decide_absent, decide_listed, decide_new, is_auto_renewing
+from syncer.rules.transitions import Observation, decide_absent, decide_listed, decide_new, is_auto_renewing
 
 FIRST, NOW = START - timedelta(days=1), START
 DATE, LATER, EARLIER = "2026-12-03T18:39:44", "2026-12-04T18:39:44", "2026-12-02T18:39:44"

@@ -1,0 +1,4 @@
+"""Findings about settings, upstream and database, each with its remedy, and the probe of an answer's shape.
+
+Nothing here writes to the database.
+"""

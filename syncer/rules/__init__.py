@@ -1,0 +1,1 @@
+"""What it means: transitions, the guard, when a run is due. Pure: time is an argument, nothing is read or written."""

@@ -1,0 +1,1 @@
+"""Flags, environment and `syncer.toml` to checked values, and logs by them. Everyone below receives values."""

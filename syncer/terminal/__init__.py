@@ -1,0 +1,1 @@
+"""What people and scripts see on standard output: lines, JSON documents, tables. Decides nothing, queries nothing."""
