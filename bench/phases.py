@@ -13,24 +13,23 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import run
 from run import CASE_WORDS, CASES, Database, bodies, postgres, syncer_environment
 
-from syncer import apply
-from syncer.answer import stream
+from syncer import sync
+from syncer.answer import reader
 from syncer.cli import main as command_line
-from syncer.storage import bulk, store
+from syncer.storage import mirror, rows
 
-STEPS: dict[str, list[tuple[ModuleType, str]]] = {
-    "read the answer": [(stream, "read")],
-    "read the mirror": [(store, "read_known"), (bulk, "read_rows")],
-    "diff and decide": [(apply, "diff"), (apply, "decide_new"), (apply, "decide_listed"), (apply, "decide_absent")],
-    "form rows": [(store, "_row_values")],
+STEPS: dict[str, list[tuple[Any, str]]] = {
+    "read the answer": [(reader.Reader, "__call__")],
+    "read the mirror": [(rows, "read_known"), (rows, "read_rows")],
+    "decide": [(sync, "decide_listed"), (sync, "decide_absent")],
+    "form rows": [(mirror.Writer, "_add")],
     "write instances": [],
-    "write history": [(bulk, "insert_from")],
+    "write history": [(rows, "insert_from")],
 }
 WRITES = ("insert", "update")
 
@@ -39,7 +38,7 @@ def clock(spent: dict[str, float]) -> None:
     """Put a clock around every step, for the rest of the process; a step within a step counts once."""
     depth = [0.0]
 
-    def around(module: ModuleType, name: str, step: Callable[[tuple[Any, ...]], str]) -> None:
+    def around(module: Any, name: str, step: Callable[[tuple[Any, ...]], str]) -> None:
         inner = getattr(module, name)
 
         def timed(*arguments: Any, **named: Any) -> Any:
@@ -58,7 +57,7 @@ def clock(spent: dict[str, float]) -> None:
         for module, name in functions:
             around(module, name, lambda _arguments, words=words: words)
     for name in WRITES:
-        around(bulk, name, lambda arguments: "write history" if "history" in arguments[1].name else "write instances")
+        around(rows, name, lambda arguments: "write history" if "history" in arguments[1].name else "write instances")
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import CheckConstraint, Column, Constraint, Table, UniqueConstra
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import NullType
 
+from syncer.model import FIELDS
 from syncer.storage import schema
 from syncer.storage.tables import metadata
 from syncer.views.catalogue import VIEWS
@@ -37,21 +38,9 @@ TABLES = {
 }
 
 COLUMNS = {
+    **{name: field.meaning for name, field in FIELDS.items()},
     "id_instance": "the upstream's id",
     "account": "whose token listed it",
-    "name": "the name given in the upstream's console",
-    "type_instance": "`whatsapp`, `v3` (MAX), `telegram`; open set",
-    "type_account": "as the upstream tells it; not used there",
-    "messenger": "as the upstream tells it; NULL when it does not",
-    "partner_user_uiid": "as the upstream tells it; not used there",
-    "time_created": "when the upstream created it",
-    "time_deleted": "when the upstream deleted it; NULL while it does not say so",
-    "deleted": "the upstream says it is deleted",
-    "tariff": "such as `PARTNER_23`, `BUSINESS`; open set",
-    "is_free": "NULL when the upstream does not say",
-    "is_partner": "NULL when the upstream does not say",
-    "expiration_date": "when it expires, or is renewed by itself",
-    "is_expired": "settled: a new instance is not believed to be expired, see `SYNCER_EXPIRY_GRACE`",
     "token_fingerprint": "16 hex digits of SHA-256 of the instance's token; tells that it changed, and nothing else",
     "extra": "every key that has no column here, secrets removed",
     "first_seen_at": "when an answer first listed it",
@@ -59,7 +48,6 @@ COLUMNS = {
     "renewed_at": "when the expiration date was last seen to move forward",
     "missing_since": "since when no answer lists it; NULL while listed",
     "item_hash": "of the bytes it was applied from: the same bytes need no second look; NULL where they might",
-    "content_hash": "of the same in whatever order of keys",
     "last_seen_at": "the last accepted answer that listed it",
     "id": "grows, never reused",
     "run_id": "the run that saw it",
@@ -93,7 +81,8 @@ COLUMNS = {
     "last_accepted_run_id": "the run whose answer the next one is compared with",
     "last_accepted_at": "when that answer was complete; freshness is measured by it",
     "hash_seed": "of the hashes in `instances`; under other settings they mean nothing",
-    "quiet_answer": "by what an answer is known that would change nothing; NULL where there is none",
+    "body_digest": "what the last accepted answer is recognised by when it comes again; NULL where it might say "
+    "something else then",
     "taken_by_run_id": "the last run of another account that took instances from this one",
     "currency": "three letters, ISO 4217",
     "daily_rate": "price of an instance-day",

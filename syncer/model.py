@@ -1,36 +1,119 @@
-"""The words that everyone uses: what the upstream tells of an instance, what the mirror holds, what happened."""
+"""The words that everyone uses: what the upstream says of an instance, what the mirror holds, what happened."""
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Annotated, Generic, NamedTuple, Protocol, TypeVar, get_type_hints
+
+from syncer.errors import SyncerError
 
 LARGEST_ID = 2**63 - 1
 
 
-class Instance(NamedTuple):
-    """One instance as the upstream told it in one answer, cleaned and without its secret.
+class Field(NamedTuple):
+    """A field of the upstream: all that is said of it anywhere. Its column bears the name of the attribute.
 
-    Times are aware and in UTC. `is_expired` is what the answer says; `settle` makes it what the mirror stores.
-    `extra` is canonical JSON text (sorted keys) of every key that has no column, so that equality is exact.
+    The attribute's type says how it is read and what type its column has: `str | None`, `bool | None`,
+    `datetime | None`, or `bool` for a flag without which an item is rejected.
+    `is_changed`: its change is the transition `changed`; other fields have rules of their own in `rules.transitions`.
+    `in_history`: rows of the history hold it as part of the state after an observation.
+    """
+
+    key: str  # in the answer's JSON
+    meaning: str  # for docs/schema.md
+    noun: str  # in `syncer explain`
+    is_changed: bool = True
+    in_history: bool = True
+    longest_bytes: int | None = None  # in UTF-8; an item with a longer text is rejected
+
+
+class Instance(NamedTuple):
+    """One instance as the upstream described it in one answer, cleaned and without its secret.
+
+    Times are aware and in UTC. `is_expired` is what the answer says; `rules.transitions.settle` makes of it what the
+    mirror stores. `extra` is canonical JSON text (sorted keys) of every key that has no column, so that equality is
+    exact.
     """
 
     id_instance: int
-    name: str | None
-    type_instance: str | None
-    type_account: str | None
-    messenger: str | None
-    partner_user_uiid: str | None
-    time_created: datetime | None
-    time_deleted: datetime | None
-    deleted: bool
-    tariff: str | None
-    is_free: bool | None
-    is_partner: bool | None
-    expiration_date: datetime | None
-    is_expired: bool
+    name: Annotated[
+        str | None,
+        Field("name", "the name given in the upstream's console", "the name", longest_bytes=64 * 1024),
+    ]
+    type_instance: Annotated[
+        str | None, Field("typeInstance", "`whatsapp`, `v3` (MAX), `telegram`; open set", "the type")
+    ]
+    type_account: Annotated[
+        str | None,
+        Field("typeAccount", "as the upstream tells it; not used there", "the account type", in_history=False),
+    ]
+    messenger: Annotated[
+        str | None, Field("messenger", "as the upstream tells it; NULL when it does not", "the messenger")
+    ]
+    partner_user_uiid: Annotated[
+        str | None,
+        Field("partnerUserUiid", "as the upstream tells it; not used there", "the partner's user", in_history=False),
+    ]
+    time_created: Annotated[
+        datetime | None, Field("timeCreated", "when the upstream created it", "the time of creation", in_history=False)
+    ]
+    time_deleted: Annotated[
+        datetime | None,
+        Field(
+            "timeDeleted",
+            "when the upstream deleted it; NULL while it does not say so",
+            "the time of deletion",
+            is_changed=False,
+        ),
+    ]
+    deleted: Annotated[bool, Field("deleted", "the upstream says it is deleted", "“deleted”", is_changed=False)]
+    tariff: Annotated[str | None, Field("tariff", "such as `PARTNER_23`, `BUSINESS`; open set", "the tariff")]
+    is_free: Annotated[bool | None, Field("isFree", "NULL when the upstream does not say", "“free”")]
+    is_partner: Annotated[bool | None, Field("isPartner", "NULL when the upstream does not say", "“partner”")]
+    expiration_date: Annotated[
+        datetime | None,
+        Field("expirationDate", "when it expires, or is renewed by itself", "the expiration date", is_changed=False),
+    ]
+    is_expired: Annotated[
+        bool,
+        Field(
+            "isExpired",
+            "settled: a new instance is not believed to be expired, see `SYNCER_EXPIRY_GRACE`",
+            "“expired”",
+            is_changed=False,
+        ),
+    ]
     token_fingerprint: str | None
     extra: str
+
+
+FIELDS: Mapping[str, Field] = {
+    name: hint.__metadata__[0]
+    for name, hint in get_type_hints(Instance, include_extras=True).items()
+    if hasattr(hint, "__metadata__")
+}
+"""Every field of the upstream that has a column of its own, by the name of the column, in the order of `Instance`."""
+
+TYPES: Mapping[str, object] = {name: hint for name, hint in get_type_hints(Instance).items() if name in FIELDS}
+"""The type of each of these fields."""
+
+HISTORY_FIELDS: tuple[str, ...] = tuple(name for name, field in FIELDS.items() if field.in_history)
+"""Those that a row of the history holds."""
+
+
+class Item(NamedTuple):
+    """An item of an answer that could be read: the instance, the hash of its bytes, and its token where it is kept.
+
+    A hash of 0 is none.
+    """
+
+    instance: Instance
+    item_hash: int
+    token: bytes | None = None
+
+    @property
+    def id_instance(self) -> int:
+        return self.instance.id_instance
 
 
 class MirrorRow(NamedTuple):
@@ -61,28 +144,12 @@ class Fetch(Protocol):
 
 
 class Reject(NamedTuple):
-    """An item of an answer that could not be taken; `item` is JSON text with its secrets removed."""
+    """An item of an answer that was rejected; `item` is JSON text with its secrets removed."""
 
     position: int
     id_instance: int | None
     reason: str
     item: str
-
-
-class Listing(NamedTuple):
-    """A whole decoded answer.
-
-    `rejected_ids` were listed but could not be taken: they are seen, not absent.
-    `proves_absence` is false when an item's id could not be read: it may have been any instance.
-    `sealed_tokens` holds ciphertexts by id, and is empty unless tokens are kept.
-    """
-
-    instances: Mapping[int, Instance]
-    rejects: tuple[Reject, ...]
-    rejected_ids: frozenset[int]
-    listed: int
-    proves_absence: bool
-    sealed_tokens: Mapping[int, bytes]
 
 
 class Transition(StrEnum):
@@ -140,13 +207,38 @@ class Event(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """What one observation means for one instance: the row to write and the events, in stored order.
+    """What one observation means for one instance: its row before and after, and the events in stored order.
 
-    `row` is the row as it stands after the observation.
+    `before` is None at first sight; `row is before` when nothing differs.
     `previous_observed_at` is the last accepted answer before this one that showed the row; None at first sight.
+    `item` is what was observed; None where the instance is absent.
     """
 
-    id_instance: int
+    before: MirrorRow | None
     row: MirrorRow
     events: tuple[Event, ...]
     previous_observed_at: datetime | None
+    item: Item | None
+
+    @property
+    def id_instance(self) -> int:
+        return self.row.instance.id_instance
+
+
+class RunReport(NamedTuple):
+    """What a run came to; `error` is set exactly when the run was not accepted."""
+
+    id: int | None
+    account: str
+    status: RunStatus
+    listed: int | None = None
+    created: int = 0
+    updated: int = 0
+    transitions: Mapping[str, int] = {}
+    rejected: int = 0
+    error: SyncerError | None = None
+    body_bytes: int | None = None
+
+    @property
+    def exit_code(self) -> int:
+        return self.error.exit_code if self.error else 0

@@ -1,29 +1,62 @@
-"""The story of one run: fetch → decode → one transaction [ read mirror → diff → guard → transitions → apply ].
+"""The story of one run: fetch → read → one transaction [ transitions → guard → apply ].
 
 Here, and only here, the fetcher and the store meet. An answer is read while it arrives, and only what differs from the
-mirror is kept of it; where it cannot be judged piece by piece, it is read whole.
+mirror is kept of it; what that means is decided by `rules`, and written together or not at all.
 """
 
 import logging
 import time
-from collections.abc import Iterable, Mapping
-from datetime import datetime
-from hashlib import sha256
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from fractions import Fraction
+from functools import partial
+from typing import Any, NamedTuple
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
-from syncer.answer import stream
-from syncer.answer.decode import decode, refuse_too_many
-from syncer.answer.matcher import Known
-from syncer.answer.stream import Reading
-from syncer.apply import Account, Arrived, Clock, RunReport, Verdict, apply, judge
-from syncer.errors import DatabaseFailed, FetchStopped, SyncerError
-from syncer.model import Answer, Fetch, Listing, RunStatus, Trigger
-from syncer.storage import database, runs, store
+from syncer.answer.item import Decoder
+from syncer.answer.known import NOTHING_KNOWN, NOTHING_REMEMBERED, Known, Remembered
+from syncer.answer.listing import Listing
+from syncer.answer.reader import Reader
+from syncer.errors import AnswerHeld, AnswerUnusable, DatabaseFailed, FetchStopped, RunOvertaken, SyncerError
+from syncer.model import Answer, Decision, Fetch, MirrorRow, RunReport, RunStatus, Trigger
+from syncer.rules import guard
+from syncer.rules.transitions import Observation, decide_absent, decide_listed
+from syncer.storage import database, mirror, rows, runs
 from syncer.storage.runs import StartedRun
+from syncer.storage.tokens import Safe
+
+READINGS = 3  # let go as the recognised answer; ids listed twice; settled
+COMMIT_LOOKUPS = 5
+COMMIT_LOOKUP_PAUSE_SECONDS = 1.0
+
+Clock = Callable[[], datetime]
+ReadRows = Callable[[Sequence[int]], Mapping[int, MirrorRow]]
 
 log = logging.getLogger(__name__)
+
+
+class Account(NamedTuple):
+    """Whose instances are mirrored, and what is believed of an answer about them; `safe` keeps their tokens."""
+
+    name: str
+    decoder: Decoder
+    expiry_grace: timedelta
+    tolerated_vanished: Fraction
+    interval_seconds: int | None = None
+    safe: Safe | None = None
+
+    def rules(self) -> tuple[object, ...]:
+        """Settings, besides the decoder's, that an item's meaning depends on."""
+        return self.expiry_grace, self.safe and self.safe.key_fingerprint
+
+
+class Plan(NamedTuple):
+    """What a run would do with an answer now: the decisions that change a row, or why it would be held."""
+
+    listing: Listing
+    hold: guard.Hold | None
+    decisions: tuple[Decision, ...]
 
 
 def run_once(engine: Engine, account: Account, fetch: Fetch, clock: Clock, trigger: Trigger) -> RunReport:
@@ -35,27 +68,15 @@ def run_once(engine: Engine, account: Account, fetch: Fetch, clock: Clock, trigg
     began = time.monotonic()
     with database.writing(engine, "starting a run") as connection:
         run = runs.start_run(connection, account.name, trigger, clock(), account.interval_seconds)
+        remembered = runs.read_remembered(connection, run.base)
     columns: dict[str, Any] = {}
     try:
-        answer = fetch(lambda chunks: _read(engine, account, chunks, run.base.quiet_answer))
-        if answer.body.again:
-            answer = fetch(lambda chunks: _read(engine, account, chunks, None))
-        reading, at = answer.body, clock()
-        columns |= _columns(answer.http_status, reading.body_bytes, reading.body_sha256)
-        applied = None
-        if not reading.odd:
-            refuse_too_many(reading.rejects, reading.listed)
-            applied = apply(engine, account, run, Arrived(reading, at, columns), clock)
-        if applied is None:
-            body = reading.whole
-            del answer, reading
-            if body is None:  # it was too large to be kept
-                again = fetch(b"".join)
-                body, at = again.body, clock()
-                columns |= _columns(again.http_status, len(body), sha256(body).hexdigest())
-            applied = apply(engine, account, run, Arrived(decode(body, account.decoder), at, columns), clock)
-        assert applied is not None  # noqa: S101 - what was read whole is applied or refused
-        report = applied
+        answer = _read_answer(engine, account, remembered, fetch)
+        columns |= _columns(answer)
+        if answer.body.problem is None:
+            report = _apply(engine, _Answered(account, run, answer.body, clock(), columns), clock)
+        else:
+            report = _fail(engine, account, run, answer.body.problem, columns, clock)
     except SyncerError as error:
         report = _fail(engine, account, run, error, columns, clock)
     except (KeyboardInterrupt, SystemExit):
@@ -72,32 +93,163 @@ def run_once(engine: Engine, account: Account, fetch: Fetch, clock: Clock, trigg
     return report
 
 
-def plan(
-    engine: Engine | None, account: Account, answer: Answer[bytes], fetched_at: datetime
-) -> tuple[Verdict, Listing]:
-    """What `run_once` would do with this answer now; nothing is written. Without an engine the mirror is empty."""
-    listing = decode(answer.body, account.decoder)
-    if engine is None:
-        return judge(None, account, listing, fetched_at), listing
-    with database.reading(engine, "reading the mirror") as connection:
-        return judge(connection, account, listing, fetched_at), listing
+def plan(engine: Engine | None, account: Account, fetch: Fetch, clock: Clock) -> Plan:
+    """What `run_once` would do now; nothing is written. Without an engine nothing is known yet.
 
-
-def _read(engine: Engine, account: Account, chunks: Iterable[bytes], quiet: bytes | None) -> Reading:
-    def load() -> Known:
+    Raises what ends a run: `SyncerError`s of the upstream, the answer or the database.
+    """
+    remembered = NOTHING_REMEMBERED
+    if engine is not None:
         with database.reading(engine, "reading the mirror") as connection:
-            return store.read_known(connection, account.name)
+            remembered = runs.read_remembered(connection, runs.read_base(connection, account.name))
+    listing = _read_answer(engine, account, remembered, fetch).body
+    if listing.problem is not None:
+        raise listing.problem
+    if engine is None:
+        observation = Observation(account.name, clock(), {}, account.expiry_grace)
+        return _plan(listing, None, decisions_of(listing, observation, lambda _ids: {}, shared=False))
+    with database.reading(engine, "reading the mirror") as connection:
+        hold = _examine(connection, account, listing)
+        observation, shared = _observe(connection, account, listing, clock())
+        return _plan(
+            listing, hold, decisions_of(listing, observation, partial(rows.read_rows, connection), shared=shared)
+        )
 
-    return stream.read(chunks, account.decoder, load, _rules(account), quiet)
+
+def decisions_of(
+    listing: Listing, observation: Observation, read_rows: ReadRows, *, shared: bool
+) -> Iterator[list[Decision]]:
+    """What an answer means for each instance that differs in it or is absent, some at a time; pure but for the rows.
+
+    Where the database is `shared`, any instance that is listed may have a row of another account.
+    """
+    known = listing.known
+    for items in listing.differing.batches():
+        items.sort(key=lambda item: item.id_instance)
+        ids = [item.id_instance for item in items if shared or known.find(item.id_instance) >= 0]
+        before = read_rows(ids) if ids else {}
+        yield [decide_listed(before.get(item.id_instance), item, observation) for item in items]
+    for ids in rows.batches(known.ids[row] for row in listing.absent):
+        before = read_rows(ids)
+        yield [decide_absent(before[id_instance], observation) for id_instance in ids]
 
 
-def _rules(account: Account) -> tuple[object, ...]:
-    """Settings, besides the decoder's, that an item's meaning depends on."""
-    return account.expiry_grace, account.key_fingerprint
+class _Answered(NamedTuple):
+    """A run with its answer: what that lists, when it was complete, and what the run's row says of it."""
+
+    account: Account
+    run: StartedRun
+    listing: Listing
+    at: datetime
+    columns: Mapping[str, Any]
 
 
-def _columns(http_status: int, body_bytes: int, body_sha256: str) -> dict[str, Any]:
-    return {"http_status": http_status, "body_bytes": body_bytes, "body_sha256": body_sha256}
+def _read_answer(engine: Engine | None, account: Account, remembered: Remembered, fetch: Fetch) -> Answer[Listing]:
+    """Fetch an answer and read it by what is known; one that was too large to be kept may be fetched once more."""
+
+    def load() -> Known:
+        if engine is None:
+            return NOTHING_KNOWN
+        with database.reading(engine, "reading the mirror") as connection:
+            return rows.read_known(connection, account.name)
+
+    reader = Reader(account.decoder, account.rules(), load, remembered)
+    for _reading in range(READINGS):
+        answer = fetch(reader)
+        if answer.body is not None:
+            return Answer(answer.body, answer.http_status)
+    raise AnswerUnusable(
+        "reading the answer: it lists instances more than once, and other ones each time it is asked for; "
+        "nothing is inferred from it, try again later"
+    )
+
+
+def _apply(engine: Engine, answered: _Answered, clock: Clock) -> RunReport:
+    """The one transaction of an answer. A COMMIT that was not acknowledged is looked up, never repeated."""
+    account, run, listing, *_ = answered
+    report = None
+    try:
+        with database.writing(engine, "applying the answer") as connection:
+            if listing.differs:
+                database.become_sole_writer(connection)
+            if run.base.is_overtaken_by(runs.read_base(connection, account.name, lock=True)):
+                report = _supersede(connection, answered, clock())
+            elif (hold := _examine(connection, account, listing)) is not None:
+                report = _hold(connection, answered, hold, clock())
+            else:
+                report = _accept(connection, answered, clock)
+    except DatabaseFailed:
+        if report is None or _read_status_after_failure(engine, run) is not report.status:
+            raise
+    return report
+
+
+def _accept(connection: Connection, answered: _Answered, clock: Clock) -> RunReport:
+    """Write what differs, with its history and rejects, and make this answer the base of the next one."""
+    account, run, listing, at, columns = answered
+    observation, shared = _observe(connection, account, listing, at)
+    writer = mirror.Writer(connection, account.name, run.id, observation.observed_at)
+    for decisions in decisions_of(listing, observation, partial(rows.read_rows, connection), shared=shared):
+        writer.write(decisions)
+        if account.safe is not None:
+            account.safe.keep(connection, [decision.item for decision in decisions if decision.item is not None])
+    writer.close()
+    mirror.keep_rejects(connection, run.id, listing.rejects)
+    digest = listing.digest if writer.is_lasting and not listing.rejects else None
+    runs.move_base(connection, account.name, run, observation.observed_at, listing.seed, digest)
+    status = RunStatus.OK if writer.created or writer.updated else RunStatus.UNCHANGED
+    counts = (listing.listed, writer.created, writer.updated, writer.transitions, len(listing.rejects))
+    report = RunReport(run.id, account.name, status, *counts)
+    runs.accept_run(connection, run, report, observation.observed_at, clock(), **columns)
+    return report
+
+
+def _examine(connection: Connection, account: Account, listing: Listing) -> guard.Hold | None:
+    approved = runs.read_approved(connection, account.name)
+    return guard.examine(listing, tolerated_share=account.tolerated_vanished, approved=approved)
+
+
+def _observe(connection: Connection, account: Account, listing: Listing, at: datetime) -> tuple[Observation, bool]:
+    """When the answer was observed, and whether other accounts have instances.
+
+    A clock that was set back must not make anything observed before what these accounts observed earlier.
+    """
+    accepted = runs.last_accepted_by_account(connection)
+    shared = bool(listing.foreign_ids) and mirror.has_other_accounts(connection, account.name)
+    owners = {account.name}
+    if shared:
+        for ids in rows.batches(listing.foreign_ids):
+            owners |= mirror.read_owners(connection, ids)
+    observed_at = max([at, *(moment for owner in owners if (moment := accepted.get(owner)) is not None)])
+    return Observation(account.name, observed_at, accepted, account.expiry_grace), shared
+
+
+def _hold(connection: Connection, answered: _Answered, hold: guard.Hold, now: datetime) -> RunReport:
+    run = answered.run
+    held = AnswerHeld(guard.describe(hold, run.id))
+    runs.hold(connection, run, hold, str(held), now, **answered.columns)
+    return RunReport(run.id, answered.account.name, RunStatus.HELD, hold.listed, error=held)
+
+
+def _supersede(connection: Connection, answered: _Answered, now: datetime) -> RunReport:
+    run, listed = answered.run, answered.listing.listed
+    overtaken = RunOvertaken("applying the answer: another run applied a later one first; nothing was written")
+    told = {"error_kind": overtaken.kind, "error": str(overtaken), "listed": listed, **answered.columns}
+    runs.finish_run(connection, run, RunStatus.SUPERSEDED, now, **told)
+    return RunReport(run.id, answered.account.name, RunStatus.SUPERSEDED, listed, error=overtaken)
+
+
+def _plan(listing: Listing, hold: guard.Hold | None, batches: Iterable[Sequence[Decision]]) -> Plan:
+    changing = (decision for batch in batches for decision in batch if decision.row is not decision.before)
+    return Plan(listing, hold, tuple(changing))
+
+
+def _columns(answer: Answer[Listing]) -> dict[str, Any]:
+    return {
+        "http_status": answer.http_status,
+        "body_bytes": answer.body.body_bytes,
+        "body_sha256": answer.body.body_sha256,
+    }
 
 
 def _fail(
@@ -129,6 +281,19 @@ def _fail(
     # The frames that it came through hold the answer, and would live as long as the report.
     error.__traceback__ = error.__context__ = error.__cause__ = None
     return RunReport(run.id, account.name, status, error=error)
+
+
+def _read_status_after_failure(engine: Engine, run: StartedRun) -> RunStatus | None:
+    """The run's status in the database after its transaction broke off; None when the database does not say."""
+    for attempt in range(COMMIT_LOOKUPS):
+        if attempt:
+            time.sleep(COMMIT_LOOKUP_PAUSE_SECONDS)
+        try:
+            with database.writing(engine, "looking up the run") as connection:
+                return runs.read_run_status(connection, run.id)
+        except DatabaseFailed:
+            continue
+    return None
 
 
 def _log_summary(report: RunReport, seconds: float) -> None:

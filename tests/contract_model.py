@@ -3,6 +3,8 @@
 Works on raw upstream items with naive UTC+3 times, keeps plain dictionaries, and says what the tables must hold.
 """
 
+import json
+import re
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -11,77 +13,146 @@ ORDER = [
     "created", "reappeared", "restored", "renewed", "extended", "changed", "token_rotated", "expired", "deleted", "vanished", "purged",
 ]  # fmt: skip
 GRACE = timedelta(minutes=5)
+FLAGS: dict[Any, bool] = {0: False, 1: True, "true": True, "false": False}
 
 
-def utc(text: str | None) -> datetime | None:
-    if text is None or text.startswith("0001-01-01"):
+class Bad(Exception):
+    """The item is no good."""
+
+
+def utc(text: Any) -> datetime | None:
+    if text is None or (isinstance(text, str) and text.startswith("0001-01-01")):
         return None
-    return (datetime.fromisoformat(text) - timedelta(hours=3)).replace(tzinfo=UTC)
+    if not isinstance(text, str) or not re.fullmatch(r"[0-9-]{10}T[0-9:]{8}", text):
+        raise Bad
+    try:
+        return (datetime.fromisoformat(text) - timedelta(hours=3)).replace(tzinfo=UTC)
+    except ValueError:
+        raise Bad from None
+
+
+def flag(value: Any) -> bool | None:
+    if value is not None and (isinstance(value, float | list | dict) or value not in FLAGS):
+        raise Bad
+    return None if value is None else FLAGS[value]
+
+
+def an_id(item: Any) -> int | None:
+    value = item.get("idInstance") if isinstance(item, dict) else None
+    if isinstance(value, str) and re.fullmatch("[1-9][0-9]*", value):
+        value = int(value)
+    return value if type(value) is int and 0 < value < 2**63 else None
 
 
 class ContractModel:
-    """What a mirror of one account must hold after each answer."""
+    """What a mirror must hold after each answer of any of its accounts."""
 
     def __init__(self) -> None:
         self.rows: dict[int, dict[str, Any]] = {}
         self.history: list[dict[str, Any]] = []
-        self.last_accepted: datetime | None = None
+        self.accepted: dict[str, datetime] = {}
+        self.rejected = 0  # items of the last answer
+        self.listed = 0
+        self.held_for: set[int] = set()  # what the last held answer lacks
+        self.approved: dict[str, list[set[int]]] = {}
 
-    def observe(self, items: list[Any], now: datetime) -> str:
-        """Take an answer; says `held` or `accepted`. Items are objects with a good or no id, and good times."""
+    def observe_body(self, body: bytes, now: datetime, account: str = "default", share: int = 5) -> str:
+        """Take an answer as it came over the wire."""
+        try:
+            items = json.loads(body.decode("utf-8-sig"), parse_constant=lambda word: [][int(word)])
+        except (ValueError, RecursionError):
+            return "failed"
+        return self.observe(items, now, account, share) if isinstance(items, list) else "failed"
+
+    def approve(self, account: str = "default") -> None:
+        """Let through what the last answer was held for."""
+        self.approved.setdefault(account, []).append(self.held_for)
+
+    def observe(self, items: list[Any], now: datetime, account: str = "default", share: int = 5) -> str:
+        """Take an answer; says `held`, `failed` or `accepted`."""
         good: dict[int, dict[str, Any]] = {}
-        seen: set[int] = set()
-        every_id_readable = True
-        bad = 0
+        seen: dict[int, list[dict[str, Any]]] = {}
+        unreadable = 0
         for item in items:
-            if "idInstance" not in item:
-                every_id_readable = False
-                bad += 1
-                continue
-            seen.add(item["idInstance"])
-            if item.get("deleted") is None or item.get("isExpired") is None:
+            key = an_id(item)
+            if key is None:
+                unreadable += 1
+            else:
+                seen.setdefault(key, []).append(item)
+        bad = unreadable
+        self.listed = unreadable
+        for key, told in seen.items():
+            forms = [self._form(item) for item in told]
+            others = [form for form in forms if form != forms[0]]
+            self.listed += 1 + len(others)
+            if others:
+                bad += 1 + len(others)
+            elif isinstance(forms[0], str):
                 bad += 1
             else:
-                good[item["idInstance"]] = self._state(item, now)
-        if bad > 3 and bad * 10 > len(items):
+                good[key] = forms[0]
+        self.rejected = bad
+        if bad > 3 and bad * 10 > self.listed:
             return "failed"
-        listed = {key for key, row in self.rows.items() if not row["missing"]}
+        here = {key for key, row in self.rows.items() if row["account"] == account}
+        listed = {key for key in here if not self.rows[key]["missing"]}
         live = {key for key in listed if not self.rows[key]["deleted"]}
-        gone = sorted(listed - seen) if every_id_readable else []
-        lost = [key for key in gone if key in live]
+        gone = sorted(listed - seen.keys()) if not unreadable else []
+        lost = {key for key in gone if key in live}
         if (
             (not items and live)
-            or (items and listed and not (seen & self.rows.keys()))
-            or len(lost) > max(3, len(live) * 5 / 100)
-        ):
+            or (items and listed and not (seen.keys() & here))
+            or len(lost) > max(3, len(live) * share / 100)
+        ) and not any(lost <= allowed for allowed in self.approved.get(account, [])):
+            self.held_for = lost
             return "held"
+        owners = {account, *(self.rows[key]["account"] for key in good if key in self.rows)}
+        now = max([now, *(self.accepted[owner] for owner in owners if owner in self.accepted)])
         for key in sorted(good):
-            self._listed(key, good[key], now)
+            self._listed(key, self._settled(good[key], now) | {"account": account, "missing": False}, now)
         for key in gone:
             row = self.rows[key]
             row["missing"] = True
-            self._record(key, [("purged" if row["deleted"] else "vanished", now, "observed")], now, self.last_accepted)
-        self.last_accepted = now
+            word = "purged" if row["deleted"] else "vanished"
+            self._record(key, [(word, now, "observed")], now, self.accepted.get(account))
+        self.accepted[account] = now
+        self.approved.pop(account, None)
         return "accepted"
 
-    def _state(self, item: dict[str, Any], now: datetime) -> dict[str, Any]:
-        created = utc(item.get("timeCreated"))
-        expired = item["isExpired"]
-        if expired and not item["deleted"] and created is not None and now - created < GRACE:
-            expired = False
-        token = item.get("apiTokenInstance")
+    def _form(self, item: dict[str, Any]) -> dict[str, Any] | str:
+        try:
+            return self._state(item)
+        except Bad:
+            return json.dumps(item, sort_keys=True)
+
+    def _settled(self, state: dict[str, Any], now: datetime) -> dict[str, Any]:
+        created = state["time_created"]
+        if state["is_expired"] and not state["deleted"] and created is not None and now - created < GRACE:
+            return state | {"is_expired": False}
+        return state
+
+    def _state(self, item: dict[str, Any]) -> dict[str, Any]:
+        token, name = item.get("apiTokenInstance"), item.get("name")
+        deleted, is_expired = flag(item.get("deleted")), flag(item.get("isExpired"))
+        if deleted is None or is_expired is None or not (name is None or isinstance(name, str)):
+            raise Bad
+        if name is not None:
+            name = re.sub("[\x00\ud800-\udfff]", "\ufffd", name)
+            if len(name.encode()) > 65536:
+                raise Bad
+            name = name.replace(token or "\x00", "[removed]")
         return {
-            "name": item.get("name"),
+            "name": name,
             "type_instance": item.get("typeInstance"),
             "tariff": item.get("tariff"),
-            "is_partner": item.get("isPartner"),
-            "time_created": created,
+            "is_partner": flag(item.get("isPartner")),
+            "time_created": utc(item.get("timeCreated")),
             "time_deleted": utc(item.get("timeDeleted")),
-            "deleted": item["deleted"],
+            "deleted": deleted,
             "expiration_date": utc(item.get("expirationDate")),
-            "is_expired": expired,
+            "is_expired": is_expired,
             "token_fingerprint": sha256(token.encode()).hexdigest()[:16] if token else None,
-            "missing": False,
+            "extra": {key: value for key, value in item.items() if key in {"apiUrl", "unknown"}},
         }
 
     def _listed(self, key: int, new: dict[str, Any], now: datetime) -> None:
@@ -90,6 +161,7 @@ class ContractModel:
 
         old = self.rows.get(key)
         self.rows[key] = new
+        previous = self.accepted.get(old["account"]) if old else None
         if old is None:
             happened = [("created", *told(new["time_created"]))]
             if new["is_expired"]:
@@ -113,7 +185,8 @@ class ContractModel:
         partner = new["is_partner"]
         renews_itself = partner if partner is not None else (new["tariff"] or "").startswith("PARTNER")
         other = any(
-            old[name] != new[name] for name in ("name", "type_instance", "tariff", "is_partner", "time_created")
+            old[name] != new[name]
+            for name in ("name", "type_instance", "tariff", "is_partner", "time_created", "account")
         )
         if old["deleted"] == new["deleted"] and old["time_deleted"] != new["time_deleted"]:
             other = True
@@ -130,7 +203,7 @@ class ContractModel:
             happened.append(("changed", *seen_now))
         if old["token_fingerprint"] != new["token_fingerprint"]:
             happened.append(("token_rotated", *seen_now))
-        self._record(key, happened, now, self.last_accepted)
+        self._record(key, happened, now, previous)
 
     def _record(
         self, key: int, happened: list[tuple[str, datetime, str]], now: datetime, previous: datetime | None
@@ -145,6 +218,10 @@ class ContractModel:
                     "time_source": source,
                     "observed_at": now,
                     "previous_observed_at": previous,
-                    **{name: value for name, value in row.items() if name not in {"time_created", "token_fingerprint"}},
+                    **{
+                        name: value
+                        for name, value in row.items()
+                        if name not in {"time_created", "token_fingerprint", "extra"}
+                    },
                 }
             )

@@ -1,58 +1,81 @@
-"""Decode, diff, guard and transitions over a dictionary instead of a database: the core alone, at speed."""
+"""The road of an answer over a dictionary instead of a database: what decides alone, at speed."""
 
-from datetime import timedelta
+from array import array
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from builders import body
 from mirror import START, account
 
-from syncer.answer.decode import decode
-from syncer.errors import SyncerError
+from syncer.answer.known import DELETED, MISSING, Known, Remembered
+from syncer.answer.listing import Listing
+from syncer.answer.reader import Reader
 from syncer.model import MirrorRow
 from syncer.rules import guard
-from syncer.rules.diff import diff
-from syncer.rules.transitions import Observation, decide_absent, decide_listed, decide_new
+from syncer.rules.transitions import Observation
+from syncer.sync import decisions_of
 
 ACCOUNT = account()
 
 
+def known_of(rows: Mapping[int, MirrorRow], name: str = "default", hashes: Mapping[int, int] | None = None) -> Known:
+    """What a database would say is known of an account."""
+    ids = sorted(key for key, row in rows.items() if row.account == name)
+    return Known(
+        array("q", ids),
+        array("Q", [(hashes or {}).get(key, 0) for key in ids]),
+        bytearray(
+            DELETED * rows[key].instance.deleted | MISSING * (rows[key].missing_since is not None) for key in ids
+        ),
+    )
+
+
 class Memory:
-    """The core over a dictionary instead of a database."""
+    """Holds rows and history as the tables would, of one account."""
 
     def __init__(self) -> None:
         self.rows: dict[int, MirrorRow] = {}
         self.history: list[tuple[Any, ...]] = []
         self.now = START
-        self.accepted: dict[str, Any] = {}
+        self.accepted: dict[str, datetime | None] = {}
+        self._hashes: dict[int, int] = {}
+        self._seed: int | None = None
+
+    def read(self, text: bytes) -> Listing:
+        """An answer beside what is known."""
+        remembered = Remembered(self._seed, None, 0, "")
+        listing = Reader(ACCOUNT.decoder, (), lambda: known_of(self.rows, hashes=self._hashes), remembered)([text])
+        assert listing is not None
+        return listing
 
     def observe(self, items: list[Any], pause: timedelta) -> str:
+        """`accepted`, `held` or `failed`, as `contract_model.ContractModel.observe` says it."""
         self.now += pause
-        try:
-            listing = decode(body(items), ACCOUNT.decoder)
-        except SyncerError:
+        listing = self.read(body(items))
+        if listing.problem is not None:
             return "failed"
-        found = diff(self.rows, listing, account="default", observed_at=self.now, expiry_grace=ACCOUNT.expiry_grace)
-        share = ACCOUNT.tolerated_vanished
-        if guard.examine(self.rows, listing, found, account="default", tolerated_share=share, approved=[]):
+        if guard.examine(listing, tolerated_share=ACCOUNT.tolerated_vanished, approved=[]):
             return "held"
-        observation = Observation("default", self.now, self.accepted)
-        decisions = [
-            *(decide_new(instance, observation) for instance in found.new),
-            *(decide_listed(row, instance, observation) for row, instance in found.changed),
-            *(decide_absent(row, observation) for row in found.absent),
-        ]
-        for decision in decisions:
-            self.rows[decision.id_instance] = decision.row
-            self.history += [
-                (
-                    decision.id_instance,
-                    event.transition,
-                    event.occurred_at,
-                    event.time_source,
-                    self.now,
-                    decision.previous_observed_at,
-                )
-                for event in decision.events
-            ]
+        observation = Observation("default", self.now, self.accepted, ACCOUNT.expiry_grace)
+        for batch in decisions_of(listing, observation, lambda ids: {key: self.rows[key] for key in ids}, shared=False):
+            for decision in batch:
+                self.rows[decision.id_instance] = decision.row
+                if decision.item is not None and decision.item.instance == decision.row.instance:
+                    self._hashes[decision.id_instance] = decision.item.item_hash
+                elif decision.row is not decision.before:
+                    self._hashes.pop(decision.id_instance, None)
+                self.history += [
+                    (
+                        decision.id_instance,
+                        event.transition,
+                        event.occurred_at,
+                        event.time_source,
+                        self.now,
+                        decision.previous_observed_at,
+                    )
+                    for event in decision.events
+                ]
         self.accepted = {"default": self.now}
+        self._seed = listing.seed
         return "accepted"

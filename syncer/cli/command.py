@@ -17,8 +17,8 @@ from syncer.model import LARGEST_ID
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from syncer.apply import RunReport
     from syncer.daemon.leased_runs import Runs
+    from syncer.model import RunReport
     from syncer.scrub import Scrubber
     from syncer.settings.config import AccountSettings, Settings
 

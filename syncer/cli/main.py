@@ -98,11 +98,10 @@ def plan(context: Context, account_name: str | None, as_json: bool) -> int:
     exit_codes: list[int] = []
     for account in accounts:
         try:
-            answer = runs.fetcher(account)(b"".join)
-            verdict, listing = plan_run(engine, runs.account(account), answer, now())
-            made = printing.plan_document(account.name, verdict, listing.listed, len(listing.rejects))
+            planned = plan_run(engine, runs.account(account), runs.fetcher(account), now)
+            made = printing.plan_document(account.name, planned)
             held: SyncerError | None = (
-                AnswerHeld(guard.describe(verdict.hold, None)) if verdict.hold is not None else None
+                AnswerHeld(guard.describe(planned.hold, None)) if planned.hold is not None else None
             )
         except SyncerError as error:
             made = {"account": account.name, "status": "failed", "changes": []}
@@ -273,7 +272,7 @@ def doctor(context: Context, account_name: str | None, as_json: bool) -> int:
 @json_flag
 def probe(context: Context, account_name: str | None, as_json: bool) -> int:
     """Show the shape of an answer, never a name or a secret. Calls the upstream once."""
-    from syncer.answer.decode import decode
+    from syncer.answer.reader import read_body
     from syncer.doctor import probe as shape
     from syncer.terminal import printing
 
@@ -309,7 +308,7 @@ def probe(context: Context, account_name: str | None, as_json: bool) -> int:
             for text in shape.lines(document):
                 printing.line(text)
         try:
-            decode(answer.body, runs.account(account).decoder)
+            read_body(answer.body, runs.account(account).decoder)
         except SyncerError as error:
             exit_codes.append(_complain(f"{account.name}: {error}", error.exit_code))
     if as_json:

@@ -9,17 +9,16 @@ from datetime import datetime
 
 from sqlalchemy import Engine
 
-from syncer.answer.decode import Decoder, fingerprint
-from syncer.apply import Account, RunReport
+from syncer.answer.item import Decoder
 from syncer.daemon.notify import Ping
 from syncer.errors import RunOvertaken, SyncerError
-from syncer.model import Answer, Fetch, Read, RunStatus, Trigger
+from syncer.model import Answer, Fetch, Read, RunReport, RunStatus, Trigger
 from syncer.scrub import Scrubber
 from syncer.settings.config import AccountSettings, Settings
 from syncer.storage import schema
 from syncer.storage.lease import HeldBy, Keeper, NotDue
-from syncer.storage.tokens import sealer
-from syncer.sync import run_once
+from syncer.storage.tokens import safe
+from syncer.sync import Account, run_once
 from syncer.upstream.client import Upstream, fetch_into
 
 log = logging.getLogger(__name__)
@@ -100,13 +99,11 @@ class Runs:
         key = self.settings.token_key
         return Account(
             name=account.name,
-            decoder=Decoder(
-                self.settings.upstream_offset, self._scrub_answer[account.name], sealer(key) if key else None
-            ),
+            decoder=Decoder(self.settings.upstream_offset, self._scrub_answer[account.name], keeps_tokens=bool(key)),
             expiry_grace=self.settings.expiry_grace,
             tolerated_vanished=self.settings.guard_vanished,
             interval_seconds=account.schedule.interval_seconds,
-            key_fingerprint=fingerprint(key.hex()) if key else None,
+            safe=safe(key) if key else None,
         )
 
     def fetcher(

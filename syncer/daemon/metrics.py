@@ -8,8 +8,7 @@ from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 
-from syncer.apply import RunReport
-from syncer.model import RunStatus, Transition
+from syncer.model import RunReport, RunStatus, Transition
 from syncer.views.estate import AccountStatus
 
 SECONDS_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 180, 600)

@@ -10,16 +10,15 @@ import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from sqlalchemy import URL, Engine, select
 
-from syncer.answer.decode import Decoder
-from syncer.apply import Account, RunReport
+from syncer.answer.item import Decoder
 from syncer.demo.fake_api import DEFAULT_TOKEN, UPSTREAM_ZONE, FakeApi
 from syncer.demo.scenarios import SCENARIOS, scenario
 from syncer.errors import ConfigurationError, DatabaseFailed
-from syncer.model import Trigger
+from syncer.model import RunReport, Trigger
 from syncer.scrub import Scrubber
 from syncer.storage import database, schema
 from syncer.storage.tables import accounts
-from syncer.sync import run_once
+from syncer.sync import Account, run_once
 from syncer.terminal import printing, render
 from syncer.upstream import client
 from syncer.views import estate, figures

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from syncer.answer.decode import KNOWN_KEYS
+from syncer.answer.item import KNOWN_KEYS
 
 UPSTREAM_OFFSET = timedelta(hours=3)
 LISTED_AFTER_DELETION = timedelta(days=92)  # three months at their longest (UPSTREAM, Life of an instance)

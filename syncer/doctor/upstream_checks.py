@@ -9,7 +9,8 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from syncer.answer.decode import Decoder, decode
+from syncer.answer.item import Decoder
+from syncer.answer.reader import read_body
 from syncer.doctor.finding import Clock, Finding, Level, compared, failure, ok, warning
 from syncer.errors import ConfigurationError, SyncerError, UpstreamRefused, UpstreamUnreachable
 from syncer.scrub import Scrubber
@@ -110,7 +111,7 @@ def _call(
         answer = client.fetch(
             source, stop=stop, clock=clock, on_try=on_try, on_headers=lambda told: headers.append((told, clock()))
         )
-        listing = decode(answer.body, decoder)
+        listing = read_body(answer.body, decoder)
     except SyncerError as failure:
         error = failure
     if headers and source.api_url.startswith("https:"):

@@ -1,12 +1,12 @@
 """Whether an answer is too implausible to be applied (CONTRACT 6). Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from enum import StrEnum
 from fractions import Fraction
 from typing import NamedTuple
 
-from syncer.model import Listing, MirrorRow
-from syncer.rules.diff import Differences
+from syncer.answer.known import DELETED
+from syncer.answer.listing import Listing
 
 TOLERATED_VANISHED = 3  # live instances; a share alone would fire on small estates
 
@@ -28,66 +28,25 @@ class Hold(NamedTuple):
     listed: int
 
 
-class Standing(NamedTuple):
-    """An answer beside its account's rows, in figures: rows that were listed before, and live ones of them.
-
-    `seen` are the account's rows that the answer lists, also those that were missing. `listed` counts the answer's
-    items; `missing` are the live instances that it lacks, ascending.
-    """
-
-    present: int
-    live: int
-    seen: int
-    listed: int
-    missing: tuple[int, ...]
-
-
-def examine(
-    mirror: Mapping[int, MirrorRow],
-    listing: Listing,
-    differences: Differences,
-    *,
-    account: str,
-    tolerated_share: Fraction,
-    approved: Iterable[frozenset[int]],
-) -> Hold | None:
+def examine(listing: Listing, *, tolerated_share: Fraction, approved: Iterable[frozenset[int]]) -> Hold | None:
     """Decide whether to hold the answer.
 
     `approved` are the sets of instances whose loss has been approved and not yet used; an answer that lacks no live
     instance outside one of them passes. Deleted instances that are purged never count.
     """
-    of_account = [row for row in mirror.values() if row.account == account]
-    present = [row for row in of_account if row.missing_since is None]
-    seen = sum(
-        1
-        for row in of_account
-        if row.instance.id_instance in listing.instances or row.instance.id_instance in listing.rejected_ids
-    )
-    return judge(
-        Standing(
-            present=len(present),
-            live=sum(1 for row in present if not row.instance.deleted),
-            seen=seen,
-            listed=listing.listed,
-            missing=tuple(row.instance.id_instance for row in differences.absent if not row.instance.deleted),
-        ),
-        tolerated_share=tolerated_share,
-        approved=approved,
-    )
-
-
-def judge(standing: Standing, *, tolerated_share: Fraction, approved: Iterable[frozenset[int]]) -> Hold | None:
-    """See `examine`."""
+    flags = listing.known.flags
+    live = flags.count(0)
+    missing = tuple(listing.known.ids[row] for row in listing.absent if not flags[row])
     reason = None
-    if standing.listed == 0:
-        reason = HoldReason.EMPTY if standing.live else None
-    elif standing.present and not standing.seen:
+    if listing.listed == 0:
+        reason = HoldReason.EMPTY if live else None
+    elif (live or flags.count(DELETED)) and not listing.shares_any:
         reason = HoldReason.FOREIGN
-    elif len(standing.missing) > max(Fraction(TOLERATED_VANISHED), tolerated_share * standing.live):
+    elif len(missing) > max(Fraction(TOLERATED_VANISHED), tolerated_share * live):
         reason = HoldReason.VANISHED
-    if reason is None or any(approval.issuperset(standing.missing) for approval in approved):
+    if reason is None or any(approval.issuperset(missing) for approval in approved):
         return None
-    return Hold(reason, standing.missing, standing.live, standing.listed)
+    return Hold(reason, missing, live, listing.listed)
 
 
 def describe(hold: Hold, run_id: int | None) -> str:

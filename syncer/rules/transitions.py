@@ -1,27 +1,16 @@
 """What a difference means: the one table of moves of an instance (CONTRACT 4). Pure; time is an argument."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import NamedTuple
 
-from syncer.model import Change, Decision, Event, Instance, MirrorRow, TimeSource, Transition
+from syncer.model import FIELDS, Change, Decision, Event, Instance, Item, MirrorRow, TimeSource, Transition
 
 PARTNER_TARIFF = "PARTNER"
 
-CHANGED_COLUMNS = (
-    "name",
-    "type_instance",
-    "type_account",
-    "messenger",
-    "partner_user_uiid",
-    "time_created",
-    "tariff",
-    "is_free",
-    "is_partner",
-)
+CHANGED_COLUMNS = tuple(name for name, field in FIELDS.items() if field.is_changed)
 """Columns whose change is always `changed`; `account`, `expiration_date` and `time_deleted` are, by the rules below."""
-
 
 _changing = attrgetter(*CHANGED_COLUMNS)
 _STORED_ORDER = {transition: place for place, transition in enumerate(Transition)}
@@ -32,7 +21,8 @@ class Observation(NamedTuple):
 
     account: str
     observed_at: datetime
-    previous_observed_at: dict[str, datetime | None]
+    previous_observed_at: Mapping[str, datetime | None]
+    expiry_grace: timedelta
 
 
 def is_auto_renewing(is_partner: bool | None, tariff: str | None) -> bool:
@@ -40,7 +30,38 @@ def is_auto_renewing(is_partner: bool | None, tariff: str | None) -> bool:
     return is_partner if is_partner is not None else (tariff or "").startswith(PARTNER_TARIFF)
 
 
-def decide_new(instance: Instance, observation: Observation) -> Decision:
+def settle(instance: Instance, observed_at: datetime, expiry_grace: timedelta) -> Instance:
+    """The upstream reports a new live instance as expired for minutes (UPSTREAM, Life): within the grace, it is not."""
+    if (
+        instance.is_expired
+        and not instance.deleted
+        and instance.time_created is not None
+        and observed_at - instance.time_created < expiry_grace
+    ):
+        return instance._replace(is_expired=False)
+    return instance
+
+
+def decide_listed(before: MirrorRow | None, item: Item, observation: Observation) -> Decision:
+    """What a listed item means for its row: first sight, a difference that may be a transition, or nothing."""
+    instance = settle(item.instance, observation.observed_at, observation.expiry_grace)
+    if before is None:
+        return _decide_new(instance, item, observation)
+    if before.instance == instance and before.account == observation.account and before.missing_since is None:
+        return Decision(before, before, (), observation.previous_observed_at.get(before.account), item)
+    return _decide_differing(before, instance, item, observation)
+
+
+def decide_absent(before: MirrorRow, observation: Observation) -> Decision:
+    """A known instance that is not listed any more: the upstream drops deleted ones, anything else vanished."""
+    observed_at = observation.observed_at
+    transition = Transition.PURGED if before.instance.deleted else Transition.VANISHED
+    event = Event(transition, observed_at, TimeSource.OBSERVED, {"missing": (False, True)})
+    row = before._replace(changed_at=observed_at, missing_since=observed_at)
+    return Decision(before, row, (event,), observation.previous_observed_at.get(before.account), None)
+
+
+def _decide_new(instance: Instance, item: Item, observation: Observation) -> Decision:
     """First sight: `created`, and what it already is."""
     observed_at = observation.observed_at
     events: tuple[Event, ...] = (_stated(Transition.CREATED, instance.time_created, observed_at, {}),)
@@ -50,12 +71,11 @@ def decide_new(instance: Instance, observation: Observation) -> Decision:
         events += (_stated(Transition.DELETED, instance.time_deleted, observed_at, {}),)
     renewed_at = missing_since = None
     row = MirrorRow(observation.account, instance, observed_at, observed_at, renewed_at, missing_since)
-    return Decision(instance.id_instance, row, events, None)
+    return Decision(None, row, events, None, item)
 
 
-def decide_listed(row: MirrorRow, instance: Instance, observation: Observation) -> Decision:
-    """A known instance that is listed and differs from its row; perhaps in nothing that is a transition."""
-    old = row.instance
+def _decide_differing(before: MirrorRow, instance: Instance, item: Item, observation: Observation) -> Decision:
+    old = before.instance
     observed_at = observation.observed_at
     events: list[Event] = []
 
@@ -71,9 +91,9 @@ def decide_listed(row: MirrorRow, instance: Instance, observation: Observation) 
     other: dict[str, Change] = {}
     if _changing(old) != _changing(instance):
         other = {column: (getattr(old, column), getattr(instance, column)) for column in CHANGED_COLUMNS}
-    other["account"] = (row.account, observation.account)
+    other["account"] = (before.account, observation.account)
 
-    if row.missing_since is not None:
+    if before.missing_since is not None:
         happened(Transition.REAPPEARED, missing=(True, False))
 
     if old.deleted and not instance.deleted:
@@ -99,30 +119,20 @@ def decide_listed(row: MirrorRow, instance: Instance, observation: Observation) 
     else:
         other["expiration_date"] = expiry["expiration_date"]
 
-    if any(before != after for before, after in other.values()):
+    if any(was != now for was, now in other.values()):
         happened(Transition.CHANGED, **other)
     if old.token_fingerprint != instance.token_fingerprint:
         happened(Transition.TOKEN_ROTATED, token_fingerprint=(old.token_fingerprint, instance.token_fingerprint))
 
-    written = row._replace(
+    row = before._replace(
         account=observation.account,
         instance=instance,
         changed_at=observed_at,
-        renewed_at=observed_at if later else row.renewed_at,
+        renewed_at=observed_at if later else before.renewed_at,
         missing_since=None,
     )
-    return Decision(
-        instance.id_instance, written, _in_stored_order(events), observation.previous_observed_at.get(row.account)
-    )
-
-
-def decide_absent(row: MirrorRow, observation: Observation) -> Decision:
-    """A known instance that is not listed any more: the upstream drops deleted ones, anything else vanished."""
-    observed_at = observation.observed_at
-    transition = Transition.PURGED if row.instance.deleted else Transition.VANISHED
-    event = Event(transition, observed_at, TimeSource.OBSERVED, {"missing": (False, True)})
-    written = row._replace(changed_at=observed_at, missing_since=observed_at)
-    return Decision(row.instance.id_instance, written, (event,), observation.previous_observed_at.get(row.account))
+    previous_observed_at = observation.previous_observed_at.get(before.account)
+    return Decision(before, row, _in_stored_order(events), previous_observed_at, item)
 
 
 def _stated(

@@ -4,16 +4,16 @@ Everything works over a `Connection`; the caller owns the transaction and the cl
 """
 
 import json
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, NamedTuple
 
 from sqlalchemy import Column, ColumnElement, Connection, case, exists, insert, literal, select, update
 
-from syncer.answer.decode import canonical_json
+from syncer.answer.known import NOTHING_REMEMBERED, Remembered
+from syncer.answer.values import canonical_json
 from syncer.errors import ConfigurationError
-from syncer.model import RunStatus, Trigger
+from syncer.model import RunReport, RunStatus, Trigger
 from syncer.rules.guard import Hold
 from syncer.storage.database import insert_if_new
 from syncer.storage.tables import accounts, approvals, held_answers, held_sets, sync_runs
@@ -24,13 +24,24 @@ _RUNNING = literal(str(RunStatus.RUNNING), literal_execute=True)
 
 
 class Base(NamedTuple):
-    """The last accepted run of an account: the state that an answer is compared with."""
+    """The state of an account that an answer is compared with: its last accepted run, and what that left behind.
+
+    `taken_by_run_id` is the last run of another account that instances were moved to.
+    """
 
     run_id: int | None
     accepted_at: datetime | None
-    hash_seed: int | None = None
-    quiet_answer: bytes | None = None
-    taken_by_run_id: int | None = None
+    taken_by_run_id: int | None
+    hash_seed: int | None
+    body_digest: bytes | None
+
+    def is_overtaken_by(self, other: "Base") -> bool:
+        """Whether any answer was applied to the account's rows in between."""
+        return (self.run_id, self.taken_by_run_id) != (other.run_id, other.taken_by_run_id)
+
+
+NO_BASE = Base(None, None, None, None, None)
+"""Of an account that no answer was accepted of."""
 
 
 class StartedRun(NamedTuple):
@@ -39,16 +50,6 @@ class StartedRun(NamedTuple):
     id: int
     base: Base
     started_at: datetime
-
-
-class Counts(NamedTuple):
-    """What an accepted answer came to; the numbers of its row in `sync_runs`."""
-
-    listed: int
-    created: int
-    updated: int
-    transitions: Mapping[str, int]
-    rejected: int
 
 
 def start_run(
@@ -88,12 +89,23 @@ def read_base(connection: Connection, account: str, *, lock: bool = False) -> Ba
     query = select(
         accounts.c.last_accepted_run_id,
         accounts.c.last_accepted_at,
-        accounts.c.hash_seed,
-        accounts.c.quiet_answer,
         accounts.c.taken_by_run_id,
+        accounts.c.hash_seed,
+        accounts.c.body_digest,
     ).where(accounts.c.account == account)
     row = connection.execute(query.with_for_update(of=accounts) if lock else query).one_or_none()
-    return Base(*row) if row else Base(None, None)
+    return Base(*row) if row else NO_BASE
+
+
+def read_remembered(connection: Connection, base: Base) -> Remembered:
+    """What the account's last accepted answer left to be compared with."""
+    query = select(sync_runs.c.listed, sync_runs.c.body_sha256).where(
+        sync_runs.c.id == base.run_id, sync_runs.c.listed.is_not(None), sync_runs.c.body_sha256.is_not(None)
+    )
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        return NOTHING_REMEMBERED
+    return Remembered(base.hash_seed, base.body_digest, row.listed, row.body_sha256)
 
 
 def last_accepted_by_account(connection: Connection) -> dict[str, datetime | None]:
@@ -115,28 +127,25 @@ def finish_run(connection: Connection, run: StartedRun, status: RunStatus, now: 
 
 
 def accept_run(
-    connection: Connection, run: StartedRun, counts: Counts, observed_at: datetime, now: datetime, **answer: Any
-) -> RunStatus:
-    """Close the run of an accepted answer and say whether it changed anything."""
-    changed = counts.created or counts.updated
-    status = RunStatus.OK if changed else RunStatus.UNCHANGED
+    connection: Connection, run: StartedRun, report: RunReport, observed_at: datetime, now: datetime, **answer: Any
+) -> None:
+    """Close the run of an accepted answer by its report."""
     blind = run.base.accepted_at is not None and observed_at - run.base.accepted_at > BLIND_GAP
     finish_run(
         connection,
         run,
-        status,
+        report.status,
         now,
-        listed=counts.listed,
-        created=counts.created,
-        updated=counts.updated,
-        transitions=sum(counts.transitions.values()),
-        rejected=counts.rejected,
+        listed=report.listed,
+        created=report.created,
+        updated=report.updated,
+        transitions=sum(report.transitions.values()),
+        rejected=report.rejected,
         warning="blind_gap" if blind else None,
         error=None,
         error_kind=None,
         **answer,
     )
-    return status
 
 
 def read_run_status(connection: Connection, run_id: int) -> RunStatus:
@@ -146,21 +155,14 @@ def read_run_status(connection: Connection, run_id: int) -> RunStatus:
 
 
 def move_base(
-    connection: Connection,
-    account: str,
-    run: StartedRun,
-    observed_at: datetime,
-    *,
-    hash_seed: int | None,
-    quiet_answer: bytes | None,
+    connection: Connection, account: str, run: StartedRun, observed_at: datetime, seed: int, body_digest: bytes | None
 ) -> None:
     """Make this run the one that the next answer is compared with; approvals were for this answer at the latest."""
-    moved: dict[str, Any] = {"last_accepted_run_id": run.id, "last_accepted_at": observed_at}
-    if hash_seed is not None:
-        moved["hash_seed"] = hash_seed
-    if quiet_answer != run.base.quiet_answer:  # it may be long
-        moved["quiet_answer"] = quiet_answer
-    connection.execute(update(accounts).where(accounts.c.account == account).values(moved))
+    connection.execute(
+        update(accounts)
+        .where(accounts.c.account == account)
+        .values(last_accepted_run_id=run.id, last_accepted_at=observed_at, hash_seed=seed, body_digest=body_digest)
+    )
     connection.execute(update(approvals).where(_is_open(account)).values(closed_by_run_id=run.id))
 
 

@@ -32,7 +32,7 @@ from sqlalchemy import (
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.types import TypeDecorator
 
-from syncer.model import RunStatus, TimeSource, Transition, Trigger
+from syncer.model import FIELDS, HISTORY_FIELDS, TYPES, RunStatus, TimeSource, Transition, Trigger
 
 metadata = MetaData(
     naming_convention={
@@ -101,6 +101,14 @@ def _flag(name: str, *, nullable: bool) -> Column[bool]:
     return Column(name, Boolean(create_constraint=True, name=name), nullable=nullable)
 
 
+def _field(name: str) -> Column[Any]:
+    """The column of a field of the upstream, by its type in `model.Instance`."""
+    kind = TYPES[name]
+    if kind is bool or kind == bool | None:
+        return _flag(name, nullable=kind is not bool)
+    return Column(name, UtcDateTime if kind == datetime | None else Text)
+
+
 accounts = Table(
     "accounts",
     metadata,
@@ -109,7 +117,7 @@ accounts = Table(
     Column("last_accepted_run_id", Identifier),
     Column("last_accepted_at", UtcDateTime),
     Column("hash_seed", BigInteger),
-    Column("quiet_answer", LargeBinary),
+    Column("body_digest", LargeBinary),
     Column("taken_by_run_id", Identifier),
     CheckConstraint("account <> ''", name="account_named"),
     CheckConstraint("interval_seconds > 0", name="interval_positive"),
@@ -117,7 +125,7 @@ accounts = Table(
 )
 """`hash_seed` is the seed of the hashes in `instances`: under other settings or rules they mean nothing.
 
-`quiet_answer` is the mark of an answer that would change nothing, were it to come again, see `stream`.
+`body_digest` is what the last accepted answer is recognised by when it comes again and would change nothing.
 
 `taken_by_run_id` is the last run of another account that took instances away from this one.
 """
@@ -159,19 +167,7 @@ instances = Table(
     metadata,
     Column("id_instance", Identifier, primary_key=True, autoincrement=False),
     Column("account", Text, ForeignKey("accounts.account"), nullable=False),
-    Column("name", Text),
-    Column("type_instance", Text),
-    Column("type_account", Text),
-    Column("messenger", Text),
-    Column("partner_user_uiid", Text),
-    Column("time_created", UtcDateTime),
-    Column("time_deleted", UtcDateTime),
-    _flag("deleted", nullable=False),
-    Column("tariff", Text),
-    _flag("is_free", nullable=True),
-    _flag("is_partner", nullable=True),
-    Column("expiration_date", UtcDateTime),
-    _flag("is_expired", nullable=False),
+    *map(_field, FIELDS),
     Column("token_fingerprint", String(16)),
     Column("extra", JsonText, nullable=False),
     Column("first_seen_at", UtcDateTime, nullable=False),
@@ -179,7 +175,6 @@ instances = Table(
     Column("renewed_at", UtcDateTime),
     Column("missing_since", UtcDateTime),
     Column("item_hash", BigInteger),
-    Column("content_hash", BigInteger),
     CheckConstraint("id_instance >= 1", name="id_positive"),
     CheckConstraint("length(token_fingerprint) = 16", name="fingerprint_is_no_token"),
     CheckConstraint("changed_at >= first_seen_at", name="changed_after_first_seen"),
@@ -187,9 +182,9 @@ instances = Table(
     CheckConstraint("missing_since >= first_seen_at", name="missing_after_first_seen"),
     Index("ix_instances_account", "account"),
 )
-"""The hashes, of the item that was applied last, tell `stream` what need not be looked at again.
+"""`item_hash` is of the bytes of the item that was applied last: the same bytes need not be read again.
 
-They are NULL where the same item may come to mean something else with time.
+It is NULL where the same item may come to mean something else with time.
 """
 
 instance_history = Table(
@@ -205,16 +200,7 @@ instance_history = Table(
     Column("observed_at", UtcDateTime, nullable=False),
     Column("previous_observed_at", UtcDateTime),
     Column("changes", JsonText, nullable=False),
-    Column("name", Text),
-    Column("type_instance", Text),
-    Column("messenger", Text),
-    Column("tariff", Text),
-    _flag("is_free", nullable=True),
-    _flag("is_partner", nullable=True),
-    Column("time_deleted", UtcDateTime),
-    _flag("deleted", nullable=False),
-    Column("expiration_date", UtcDateTime),
-    _flag("is_expired", nullable=False),
+    *map(_field, HISTORY_FIELDS),
     _flag("missing", nullable=False),
     CheckConstraint(_either("transition", *Transition), name="transition_known"),
     CheckConstraint(_one_of("time_source", TimeSource), name="time_source_known"),

@@ -6,11 +6,16 @@ The associated data binds a ciphertext to its row: moved to another instance, it
 import base64
 import os
 from binascii import Error as Base64Error
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from syncer.answer.values import fingerprint
 from syncer.errors import ConfigurationError
+from syncer.model import Item
+from syncer.storage.tables import instance_tokens
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -35,15 +40,55 @@ def parse_key(text: str) -> bytes:
     return key
 
 
-def sealer(key: bytes) -> Callable[[int, str], bytes]:
-    """A function that turns an instance's id and token into nonce and ciphertext."""
+class Safe(NamedTuple):
+    """Keeps tokens under one key; `key_fingerprint` says which."""
+
+    seal: Callable[[int, bytes], bytes]
+    key_fingerprint: str
+
+    def keep(self, connection: Connection, items: Sequence[Item]) -> None:
+        """Store the tokens of these items where the token or the key is not the one that is stored already."""
+        tokens = {item.id_instance: item.token for item in items if item.token is not None}
+        fingerprints = {item.id_instance: item.instance.token_fingerprint for item in items}
+        query = select(
+            instance_tokens.c.id_instance, instance_tokens.c.token_fingerprint, instance_tokens.c.key_fingerprint
+        ).where(instance_tokens.c.id_instance.in_(bindparam("ids", expanding=True)))
+        stored = {
+            row.id_instance: (row.token_fingerprint, row.key_fingerprint)
+            for row in connection.execute(query, {"ids": list(tokens)})
+        }
+        wanted = [
+            {
+                "id_instance": id_instance,
+                "ciphertext": self.seal(id_instance, token),
+                "token_fingerprint": fingerprints[id_instance],
+                "key_fingerprint": self.key_fingerprint,
+            }
+            for id_instance, token in tokens.items()
+            if stored.get(id_instance) != (fingerprints[id_instance], self.key_fingerprint)
+        ]
+        new = [row for row in wanted if row["id_instance"] not in stored]
+        if new:
+            connection.execute(insert(instance_tokens), new)
+        others = [{**row, "key": row["id_instance"]} for row in wanted if row["id_instance"] in stored]
+        if others:
+            connection.execute(
+                update(instance_tokens)
+                .where(instance_tokens.c.id_instance == bindparam("key"))
+                .values({name: bindparam(name) for name in ("ciphertext", "token_fingerprint", "key_fingerprint")}),
+                others,
+            )
+
+
+def safe(key: bytes) -> Safe:
+    """Seals an instance's token to nonce and ciphertext."""
     cipher = _cipher(key)
 
-    def seal(id_instance: int, token: str) -> bytes:
+    def seal(id_instance: int, token: bytes) -> bytes:
         nonce = os.urandom(NONCE_BYTES)
-        return nonce + cipher.encrypt(nonce, token.encode("utf-8", "surrogatepass"), _bound_to(id_instance))
+        return nonce + cipher.encrypt(nonce, token, _bound_to(id_instance))
 
-    return seal
+    return Safe(seal, fingerprint(key.hex()))
 
 
 def unseal(key: bytes, id_instance: int, ciphertext: bytes) -> str:

@@ -8,8 +8,8 @@ import sys
 from datetime import datetime
 from typing import Any
 
-from syncer.apply import RunReport, Verdict
-from syncer.model import Instance
+from syncer.model import Instance, RunReport
+from syncer.sync import Plan
 
 SHOWN_CHANGES = 200  # lines of a plan for people; --json shows all
 _CONTROLS = {code: "\ufffd" for code in (*range(32), *range(127, 160)) if code != ord("\n")}
@@ -59,12 +59,12 @@ def print_run(report: RunReport) -> None:
     )
 
 
-def plan_document(account: str, verdict: Verdict, listed: int, rejected: int) -> dict[str, Any]:
+def plan_document(account: str, plan: Plan) -> dict[str, Any]:
     """What would change, field by field."""
-    created = sum(1 for decision in verdict.decisions if decision.id_instance not in verdict.mirror)
+    created = sum(1 for decision in plan.decisions if decision.before is None)
     changes = []
-    for decision in verdict.decisions:
-        before = verdict.mirror.get(decision.id_instance)
+    for decision in plan.decisions:
+        before = decision.before
         after = decision.row
         fields: dict[str, Any] = {}
         if before is not None:
@@ -86,14 +86,14 @@ def plan_document(account: str, verdict: Verdict, listed: int, rejected: int) ->
                 "fields": fields,
             }
         )
-    status = "held" if verdict.hold else "ok" if changes else "unchanged"
+    status = "held" if plan.hold else "ok" if changes else "unchanged"
     return {
         "account": account,
         "status": status,
-        "listed": listed,
+        "listed": plan.listing.listed,
         "created": created,
         "updated": len(changes) - created,
-        "rejected": rejected,
+        "rejected": len(plan.listing.rejects),
         "changes": changes,
         "error_kind": None,
         "error": None,

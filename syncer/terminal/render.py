@@ -9,7 +9,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from syncer.answer.decode import canonical_json
+from syncer.answer.values import canonical_json
 from syncer.terminal.printing import line, moment, one_line, value_text
 from syncer.views.estate import AccountStatus
 

@@ -7,25 +7,13 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from syncer.model import TimeSource, Transition
+from syncer.model import FIELDS, TimeSource, Transition
 from syncer.storage.tables import instance_history, instances
 from syncer.views.catalogue import bi_instances, read
 
 NOUNS = {
-    "name": "the name",
-    "type_instance": "the type",
-    "type_account": "the account type",
-    "messenger": "the messenger",
-    "tariff": "the tariff",
-    "is_free": "“free”",
-    "is_partner": "“partner”",
-    "partner_user_uiid": "the partner's user",
-    "time_created": "the time of creation",
-    "time_deleted": "the time of deletion",
-    "expiration_date": "the expiration date",
+    **{name: field.noun for name, field in FIELDS.items()},
     "account": "the account",
-    "is_expired": "“expired”",
-    "deleted": "“deleted”",
     "token_fingerprint": "the token's fingerprint",
 }
 

@@ -11,7 +11,8 @@ from builders import body, item
 from fault_server import FaultServer
 from test_upstream import LIST, NOW, failure, fetch
 
-from syncer.answer.decode import Decoder, decode
+from syncer.answer.item import Decoder
+from syncer.answer.reader import read_body
 from syncer.errors import AnswerUnusable, UpstreamRefused, UpstreamUnreachable
 from syncer.model import Answer
 from syncer.scrub import Scrubber
@@ -25,7 +26,7 @@ def test_a_body_longer_than_its_length_is_no_whole_list() -> None:
         answer = fetch(server)
 
     with pytest.raises(AnswerUnusable, match="not whole JSON"):
-        decode(answer.body, Decoder(NOW - NOW, Scrubber([])))
+        read_body(answer.body, Decoder(NOW - NOW, Scrubber([])))
 
 
 def test_a_black_hole_is_left_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:

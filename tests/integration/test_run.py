@@ -47,7 +47,6 @@ def test_an_instance_is_mirrored_in_utc(mirror: Mirror) -> None:
         "renewed_at": None,
         "missing_since": None,
         "item_hash": row["item_hash"],
-        "content_hash": row["content_hash"],
     } == row
     assert len(row["token_fingerprint"]) == 16
 
@@ -342,7 +341,7 @@ def test_a_run_that_was_accepted_stays_so_whatever_its_process_says_later(mirror
     """Its COMMIT arrived, and the process never learnt of it."""
     report = mirror.observe([item()])
     assert report.id is not None
-    run = runs.StartedRun(report.id, runs.Base(None, None), mirror.now)
+    run = runs.StartedRun(report.id, runs.NO_BASE, mirror.now)
 
     with database.writing(mirror.engine, "noting the failure") as connection:
         runs.finish_run(connection, run, RunStatus.FAILED, mirror.now, error_kind="database", error="lost")

@@ -1,4 +1,4 @@
-"""Bodies of every kind of damage go through the decoder: each is read or refused in words, and none is believed wrongly.
+"""Bodies of every kind of damage go through the reader: each is read or refused in words, and none is believed wrongly.
 
     python tests/proof/bodies.py --count 100000 --seed 1
 
@@ -19,12 +19,12 @@ from typing import Any
 from budget import Budget
 from builders import body, item
 from canary import PARTNER_TOKEN, TOKEN_PREFIX
+from reading import WholeBody, read_whole, whole_of
 
-from syncer.answer import blocks, stream
-from syncer.answer.decode import Decoder, decode, refuse_too_many
-from syncer.answer.matcher import NOTHING_KNOWN
+from syncer.answer.item import Decoder
+from syncer.answer.known import NOTHING_KNOWN
+from syncer.answer.reader import Reader
 from syncer.errors import AnswerUnusable, UpstreamRefused
-from syncer.model import Listing
 from syncer.scrub import Scrubber
 
 DECODER = Decoder(timedelta(hours=3), Scrubber([PARTNER_TOKEN]))
@@ -121,9 +121,9 @@ LONE = re.compile("[\x00\ud800-\udfff]")
 
 
 def check(made: bytes, kind: str) -> str:
-    """What the decoder made of it: `refused`, `unusable` or `taken`; raises if it should not have."""
+    """What the reader made of it: `refused`, `unusable` or `taken`; raises if it should not have."""
     try:
-        listing = decode(made, DECODER)
+        listing = read_whole(made, DECODER)
     except UpstreamRefused as error:
         assert "\n" not in str(error)
         return "refused"
@@ -131,7 +131,7 @@ def check(made: bytes, kind: str) -> str:
         assert "\n" not in str(error)
         assert PARTNER_TOKEN not in str(error)
         assert TOKEN_PREFIX not in str(error)
-        # A lone surrogate that is not escaped is no UTF-8, which `decode` with errors="ignore" would shorten.
+        # A lone surrogate that is not escaped is no UTF-8, which `bytes.decode` with errors="ignore" would shorten.
         is_utf8 = len(made.decode("utf-8", "ignore").encode()) == len(made)
         assert kind != "a_list" or not is_utf8 or error.kind == "too_many_rejects", f"a list is refused: {error}"
         return "unusable"
@@ -140,27 +140,18 @@ def check(made: bytes, kind: str) -> str:
     return "taken"
 
 
-def check_in_pieces(made: bytes, size: int) -> None:
-    """Read as it arrives, `size` bytes at a time: either odd, and then read whole, or the same as when it is read whole."""
-    reading = stream.read((made[at : at + size] for at in range(0, len(made), size)), DECODER, lambda: NOTHING_KNOWN)
-    assert (reading.body_bytes, reading.body_sha256) == (len(made), sha256(made).hexdigest())
-    if reading.odd:
-        return
-    taken = {instance.id_instance: instance for batch in reading.differing.batches() for instance, _ in batch}
+def check_in_pieces(made: bytes, size: int, block_bytes: int) -> None:
+    """Read as it arrives, `size` bytes at a time and in small blocks, it is the answer that it is in one piece."""
+    reader = Reader(DECODER._replace(block_bytes=block_bytes), (), lambda: NOTHING_KNOWN)
+    listing = reader(made[at : at + size] for at in range(0, len(made), size))
+    assert listing is not None
+    assert (listing.body_bytes, listing.body_sha256) == (len(made), sha256(made).hexdigest())
+    in_pieces = whole_of(listing) if listing.problem is None else str(listing.problem)
     try:
-        refuse_too_many(reading.rejects, reading.listed)
-    except AnswerUnusable as error:
-        told: Listing | str = str(error)
-    else:
-        told = Listing(
-            taken, tuple(sorted(reading.rejects)), frozenset(one.id_instance for one in reading.rejects if one.id_instance is not None),
-            reading.listed, proves_absence=reading.proves_absence, sealed_tokens={},
-        )  # fmt: skip
-    try:
-        whole: Listing | str = decode(made, DECODER)
+        whole: WholeBody | str = read_whole(made, DECODER)
     except (AnswerUnusable, UpstreamRefused) as error:
         whole = str(error)
-    assert told == whole, "read in pieces it is another answer"
+    assert in_pieces == whole, "read in pieces it is another answer"
 
 
 def parsed(made: bytes) -> Any:
@@ -174,7 +165,7 @@ def no_constant(name: str) -> Any:
     raise AssertionError(f"{name} was taken")
 
 
-def check_taken(listing: Listing, document: Any) -> None:
+def check_taken(listing: WholeBody, document: Any) -> None:
     """What is taken agrees with the document as another parser reads it."""
     assert isinstance(document, list)
     told: dict[int, list[Any]] = {}
@@ -208,14 +199,13 @@ def main() -> None:
     budget = Budget("bodies", full=10_000_000, numbers={"pieces-every": 1})
     ends: Counter[str] = Counter()
     kinds, weights = [kind for kind, _ in KINDS], [weight for _, weight in KINDS]
-    blocks.BLOCK_BYTES, blocks.LARGEST_ITEM_BLOCK = 300, 20_000  # so that small lists have several blocks
     for _ in budget:
         make = budget.chance.choices(kinds, weights)[0]
         made = make(budget.chance)
         try:
             ends[f"{make.__name__} {check(made, make.__name__)}"] += 1
             if budget.done % budget.chosen.pieces_every == 0:
-                check_in_pieces(made, max(1, len(made) // budget.chance.choice([1, 2, 3, 50])))
+                check_in_pieces(made, max(1, len(made) // budget.chance.choice([1, 2, 3, 50])), 300)
         except BaseException:
             print(f"seed {budget.chosen.seed}, body {budget.done}, {make.__name__}: {made[:2000]!r}")
             raise

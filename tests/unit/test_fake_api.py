@@ -11,8 +11,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from reading import read_whole
 
-from syncer.answer.decode import TOLERATED_REJECT_SHARE, Decoder, decode
+from syncer.answer.item import Decoder
+from syncer.answer.problem import TOLERATED_REJECT_SHARE
 from syncer.demo.fake_api import DEFAULT_TOKEN, METHOD_PATH, NO_TIME, FakeApi, FakeEstate, Step, as_upstream, listing
 from syncer.demo.scenarios import SCENARIOS, scenario
 from syncer.errors import ConfigurationError
@@ -531,7 +533,7 @@ class TestScenarios:
 
     def test_bad_items_are_of_every_kind_and_few_enough(self) -> None:
         (step,) = scenario("bad-items", START)
-        answer = decode(step.body, Decoder(timedelta(hours=3), str))
+        answer = read_whole(step.body, Decoder(timedelta(hours=3), str))
         reasons = " | ".join(reject.reason for reject in answer.rejects)
         kinds = (
             "not an object", "idInstance is missing", "no integer from 1 to 2^63-1", "deleted is missing",

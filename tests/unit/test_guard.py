@@ -1,28 +1,28 @@
 """CONTRACT 6: when an answer is held, and what a person is told of it."""
 
-from datetime import timedelta
 from fractions import Fraction
 from typing import Any
 
 import pytest
 from builders import body, item
+from memory import known_of
 from mirror import START, account
+from reading import read_whole
 
-from syncer.answer.decode import decode
-from syncer.model import MirrorRow
+from syncer.answer.reader import Reader
+from syncer.model import Item, MirrorRow
 from syncer.rules import guard
-from syncer.rules.diff import diff
 from syncer.rules.guard import Hold, HoldReason
-from syncer.rules.transitions import Observation, decide_new
+from syncer.rules.transitions import Observation, decide_listed
 
 ACCOUNT = account()
 
 
 def mirror_of(items: list[dict[str, Any]]) -> dict[int, MirrorRow]:
     """The mirror after a first answer."""
-    listing = decode(body(items), ACCOUNT.decoder)
-    observation = Observation("default", START, {})
-    return {one.id_instance: decide_new(one, observation).row for one in listing.instances.values()}
+    instances = read_whole(body(items), ACCOUNT.decoder).instances
+    observation = Observation("default", START, {}, ACCOUNT.expiry_grace)
+    return {key: decide_listed(None, Item(one, 0), observation).row for key, one in instances.items()}
 
 
 def judged(
@@ -41,15 +41,9 @@ def judged(
 def judged_of(
     mirror: dict[int, MirrorRow], after: list[Any], share: str = "5/100", approved: list[set[int]] | None = None
 ) -> Hold | None:
-    owner = " default".strip()  # equal to what the rows say, and another object, as a database gives it
-    listing = decode(body(after), ACCOUNT.decoder)
-    differences = diff(
-        mirror, listing, account=owner, observed_at=START + timedelta(hours=1), expiry_grace=ACCOUNT.expiry_grace
-    )
-    return guard.examine(
-        mirror, listing, differences, account=owner, tolerated_share=Fraction(share),
-        approved=[frozenset(one) for one in approved or []],
-    )  # fmt: skip
+    listing = Reader(ACCOUNT.decoder, (), lambda: known_of(mirror))([body(after)])
+    assert listing is not None
+    return guard.examine(listing, tolerated_share=Fraction(share), approved=[frozenset(one) for one in approved or []])
 
 
 ESTATE = [item(id_instance) for id_instance in range(1, 101)]

@@ -7,13 +7,13 @@ from canary import PARTNER_TOKEN, api_token, find_secrets
 from cryptography.exceptions import InvalidTag
 
 from syncer.errors import ConfigurationError
-from syncer.storage.tokens import parse_key, sealer, unseal
+from syncer.storage.tokens import parse_key, safe, unseal
 
 KEY = bytes(range(32))
 
 
 def test_a_sealed_token_opens_again() -> None:
-    sealed = sealer(KEY)(1101, api_token(1101))
+    sealed = safe(KEY).seal(1101, api_token(1101).encode())
 
     assert find_secrets(sealed) == []
     assert api_token(1101) == unseal(KEY, 1101, sealed)
@@ -21,7 +21,7 @@ def test_a_sealed_token_opens_again() -> None:
 
 @pytest.mark.parametrize(("key", "id_instance"), [(KEY, 1102), (bytes(32), 1101)], ids=["another row", "another key"])
 def test_a_sealed_token_does_not_open_elsewhere(key: bytes, id_instance: int) -> None:
-    sealed = sealer(KEY)(1101, api_token(1101))
+    sealed = safe(KEY).seal(1101, api_token(1101).encode())
 
     with pytest.raises(InvalidTag):
         unseal(key, id_instance, sealed)

@@ -7,14 +7,16 @@ import pytest
 from builders import body, item, paid
 from canary import api_token
 from mirror import START, account
+from reading import read_whole
 
-from syncer.answer.decode import decode, fingerprint
-from syncer.model import Change, Event, Instance, MirrorRow, TimeSource, Transition
-from syncer.rules.transitions import Observation, decide_absent, decide_listed, decide_new, is_auto_renewing
+from syncer.answer.values import fingerprint
+from syncer.model import Change, Event, Instance, Item, MirrorRow, TimeSource, Transition
+from syncer.rules.transitions import Observation, decide_absent, decide_listed, is_auto_renewing, settle
 
 FIRST, NOW = START - timedelta(days=1), START
 DATE, LATER, EARLIER = "2026-12-03T18:39:44", "2026-12-04T18:39:44", "2026-12-02T18:39:44"
-OBSERVATION = Observation("default", NOW, {"default": FIRST, "other": FIRST - timedelta(days=1)})
+GRACE = timedelta(minutes=5)
+OBSERVATION = Observation("default", NOW, {"default": FIRST, "other": FIRST - timedelta(days=1)}, GRACE)
 
 
 def at(text: str) -> datetime:
@@ -23,7 +25,7 @@ def at(text: str) -> datetime:
 
 
 def told(made: dict[str, Any]) -> Instance:
-    (instance,) = decode(body([made]), account().decoder).instances.values()
+    (instance,) = read_whole(body([made]), account().decoder).instances.values()
     return instance
 
 
@@ -34,7 +36,7 @@ def row_of(made: dict[str, Any], **values: Any) -> MirrorRow:
 
 
 def moved(before: MirrorRow, after: dict[str, Any]) -> dict[Transition, dict[str, Change]]:
-    events = decide_listed(before, told(after), OBSERVATION).events
+    events = decide_listed(before, Item(told(after), 0), OBSERVATION).events
     return {event.transition: dict(event.changes) for event in events}
 
 
@@ -103,8 +105,8 @@ def test_a_stated_time_is_believed_up_to_the_moment_of_the_answer(late: int | No
     )
     occurred_at = stated if stated is not None and source is TimeSource.UPSTREAM else NOW
 
-    new = decide_new(instance, OBSERVATION).events
-    listed = decide_listed(row_of(item(timeCreated=None))._replace(instance=instance._replace(deleted=False, is_expired=False)), instance, OBSERVATION).events  # fmt: skip
+    new = decide_listed(None, Item(instance, 0), OBSERVATION).events
+    listed = decide_listed(row_of(item(timeCreated=None))._replace(instance=instance._replace(deleted=False, is_expired=False)), Item(instance, 0), OBSERVATION).events  # fmt: skip
 
     words = [Transition.CREATED, Transition.EXPIRED, Transition.DELETED]
     assert [(word, occurred_at, source, {}) for word in words] == list(new)
@@ -117,18 +119,20 @@ def test_each_time_is_that_of_its_own_event() -> None:
     )  # fmt: skip
 
     assert [at("2026-01-01T00:00:00"), at("2026-02-01T00:00:00"), at("2026-03-01T00:00:00")] == [
-        event.occurred_at for event in decide_new(instance, OBSERVATION).events
+        event.occurred_at for event in decide_listed(None, Item(instance, 0), OBSERVATION).events
     ]
     assert [at("2026-02-01T00:00:00"), at("2026-03-01T00:00:00")] == [
         event.occurred_at
-        for event in decide_listed(row_of(item(timeCreated="2026-01-01T00:00:00")), instance, OBSERVATION).events
+        for event in decide_listed(
+            row_of(item(timeCreated="2026-01-01T00:00:00")), Item(instance, 0), OBSERVATION
+        ).events
     ]
 
 
 def test_what_is_seen_is_the_observations_own_time() -> None:
     events = decide_listed(
         row_of(paid(deleted=True, isExpired=True), missing_since=FIRST),
-        told(paid(name="n", apiTokenInstance=api_token(2))),
+        Item(told(paid(name="n", apiTokenInstance=api_token(2))), 0),
         OBSERVATION,
     ).events
 
@@ -160,7 +164,7 @@ def test_what_happens_at_once_is_told_in_the_order_of_the_contract(
 def test_a_first_sight_is_a_row_that_begins_now() -> None:
     instance = told(item())
 
-    decision = decide_new(instance, OBSERVATION)
+    decision = decide_listed(None, Item(instance, 0), OBSERVATION)
 
     assert (instance.id_instance, MirrorRow("default", instance, NOW, NOW, None, None), None) == (
         decision.id_instance,
@@ -178,7 +182,7 @@ def test_a_row_is_written_as_listed_and_says_when_its_date_last_moved_on(
     before = row_of(item(), account="other", renewed_at=FIRST, missing_since=FIRST)
     instance = told(item(name="n", expirationDate=date))
 
-    decision = decide_listed(before, instance, OBSERVATION)
+    decision = decide_listed(before, Item(instance, 0), OBSERVATION)
 
     assert MirrorRow("default", instance, FIRST, NOW, renewed_at, None) == decision.row
     assert (instance.id_instance, OBSERVATION.previous_observed_at["other"]) == (
@@ -203,3 +207,33 @@ def test_a_row_is_written_as_listed_and_says_when_its_date_last_moved_on(
 )
 def test_partners_renew_themselves(*, is_partner: bool | None, tariff: str | None, expected: bool) -> None:
     assert expected is is_auto_renewing(is_partner, tariff)
+
+
+@pytest.mark.parametrize(
+    ("age", "deleted", "is_expired"),
+    [
+        (GRACE - timedelta(seconds=1), False, False),
+        (GRACE, False, True),
+        (GRACE + timedelta(seconds=1), False, True),
+        (GRACE - timedelta(seconds=1), True, True),
+        (timedelta(seconds=-1), False, False),
+        (None, False, True),
+    ],
+    ids=["just within", "to the moment", "after", "deleted", "created after the answer", "created nobody knows when"],
+)
+def test_within_the_grace_a_live_instance_is_not_expired(
+    *, age: timedelta | None, deleted: bool, is_expired: bool
+) -> None:
+    said = told(item())._replace(time_created=None if age is None else START - age, deleted=deleted, is_expired=True)
+
+    assert said._replace(is_expired=is_expired) == settle(said, START, GRACE)
+    assert said._replace(is_expired=False) == settle(said._replace(is_expired=False), START, GRACE)
+
+
+def test_what_is_listed_as_it_was_decides_nothing() -> None:
+    before = row_of(item())
+
+    decision = decide_listed(before, Item(told(item()), 0), OBSERVATION)
+
+    assert decision.row is before
+    assert decision.events == ()

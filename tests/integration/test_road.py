@@ -1,63 +1,47 @@
-"""Every shortcut beside the plain path: the same answers, the same tables; and what an unchanged poll may cost."""
+"""Any spelling, order or cut of an answer leaves the tables that the contract says; and what a poll may cost."""
 
 import json
 import os
 import random
 import sqlite3
-from array import array
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 from builders import body, item, paid
+from canary import PARTNER_TOKEN
+from contract_model import ContractModel
 from histories import histories
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from mirror import Mirror, account
+from mirror import Mirror, account, emptied, serving
 from sqlalchemy import Engine, event
 
-from syncer import sync
-from syncer.answer import blocks, matcher, packed, stream
-from syncer.answer.stream import Reading
-from syncer.storage import bulk
-from syncer.storage.tables import instance_history, instances, metadata
+from syncer.model import Answer, Read
+from syncer.scrub import Scrubber
+from syncer.storage import rows as stored_rows
+from syncer.storage.tables import instance_history, instances, metadata, rejected_items
+from syncer.sync import Account
 from syncer.views import verify
 
-EXAMPLES = int(os.environ.get("SYNCER_MODEL_EXAMPLES", "25"))
-OF_SHORTCUTS = {"hash_seed", "item_hash", "content_hash", "quiet_answer", "taken_by_run_id"}
+EXAMPLES = int(os.environ.get("SYNCER_MODEL_EXAMPLES", "40"))
+OUTCOMES = {"ok": "accepted", "unchanged": "accepted", "held": "held", "failed": "failed"}
 NEW = "2026-11-01T15:03:00"  # younger than the grace in the first answers
 
 
-def read_whole(_engine: Engine, _account: object, chunks: Iterable[bytes], _quiet: object) -> Reading:
-    """In the place of `sync._read`: the plain path for every answer."""
-    whole = b"".join(chunks)
-    return Reading(len(whole), sha256(whole).hexdigest(), whole, odd=True)
-
-
-def tables(mirror: Mirror) -> dict[str, list[dict[str, Any]]]:
-    """Every row of every table but what only the shortcuts use; history by instance, without ids."""
-    found = {
-        table.name: [
-            {key: value for key, value in row.items() if key not in OF_SHORTCUTS} for row in mirror.rows(table)
-        ]
-        for table in metadata.sorted_tables
-    }
-    history = found[instance_history.name]
-    history.sort(key=lambda row: (row["id_instance"], row["id"]))
-    for row in history:
-        del row["id"]
-    return found
+def reading(of: Account, **values: Any) -> Account:
+    """The account, with other sizes of blocks and of what is kept."""
+    return of._replace(decoder=of.decoder._replace(**values))
 
 
 def spelt(items: list[dict[str, Any]], chance: random.Random) -> bytes:
     """The same list, or nearly: other orders and spellings, items twice, in unusual forms, or unreadable."""
     told: list[Any] = [dict(one) for one in items]
     for one in told:
-        match chance.randrange(24):
+        match chance.randrange(26):
             case 0:
                 one["deleted"] = int(one.get("deleted") or 0)
             case 1:
@@ -75,6 +59,8 @@ def spelt(items: list[dict[str, Any]], chance: random.Random) -> bytes:
                 one["timeCreated"] = "2026-02-30T00:00:00"
             case 7:
                 one["idInstance"] = str(one.get("idInstance"))
+            case 8:
+                one["name"] = "}," * chance.choice([1, 50, 3000])
             case _:
                 pass
     match chance.randrange(12):
@@ -82,7 +68,10 @@ def spelt(items: list[dict[str, Any]], chance: random.Random) -> bytes:
             told.append(chance.choice(told))
         case 1 if told:
             told.append(chance.choice(told) | {"name": "twice"})
-        case 2:
+        case 2 if told:
+            one = chance.choice(told)
+            told += [one | {"name": "twice"}, one, one | {"name": "thrice"}][: chance.randrange(1, 4)]
+        case 3:
             told.append(chance.choice([None, 5, [], {}, "text", {"idInstance": 0}, {"idInstance": 3, "name": 5}]))
         case _:
             pass
@@ -116,75 +105,62 @@ def spelt(items: list[dict[str, Any]], chance: random.Random) -> bytes:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(answers=histories(), seed=st.integers(0, 2**32), shared=st.booleans())
-def test_the_shortcuts_leave_the_tables_of_the_plain_path(
-    mirror: Mirror, plain: Mirror, answers: list[tuple[timedelta, list[dict[str, Any]]]], seed: int, shared: bool
+def test_any_spelling_leaves_the_tables_that_the_contract_says(
+    mirror: Mirror, answers: list[tuple[timedelta, list[dict[str, Any]]]], seed: int, shared: bool
 ) -> None:
-    for one in (mirror, plain):
-        _empty(one)
+    emptied(mirror)
+    model = ContractModel()
     chance = random.Random(seed)
     whole = b"[]"
     for pause, items in answers:
         whole = whole if chance.randrange(4) == 0 else spelt(items, chance)
-        of = account("other" if shared and chance.randrange(3) == 0 else "default")
+        name = "other" if shared and chance.randrange(3) == 0 else "default"
+        of = reading(
+            account(name), block_bytes=chance.choice([1, 200, 5000]), kept_bytes=chance.choice([0, 100, 10**7])
+        )
         mirror.chunk = chance.choice([1, 7, 100, 10_000])
-        with block_bytes(chance.choice([1, 200, 5000])), small_changes(chance.choice([0, 1000])):
+        with small_changes(chance.choice([0, 1000])):
             report = mirror.observe(whole, after=pause, of=of)
-        with plainly():
-            expected = plain.observe(whole, after=pause, of=of)
-        if report.status == "held" and chance.randrange(2):
+        expected = model.observe_body(whole, mirror.now, name)
+        if expected == "held" and chance.randrange(2):
             mirror.approve(report.id)
-            plain.approve(expected.id)
+            model.approve(name)
 
-        assert str(expected.error) == str(report.error)
-        assert expected._replace(error=None) == report._replace(error=None)
-        assert tables(plain) == tables(mirror)
+        assert expected == OUTCOMES[report.status]
+        if expected == "accepted":
+            assert (model.listed, model.rejected) == (report.listed, report.rejected)
+            assert model.rejected == sum(row["run_id"] == report.id for row in mirror.rows(rejected_items))
+        assert model.rows == {row["id_instance"]: as_the_model_has_it(row) for row in mirror.rows(instances)}
+
+    columns = list(model.history[0]) if model.history else []
+    stored = [{name: row[name] for name in columns} for row in mirror.rows(instance_history)]
+    assert sorted(model.history, key=by_instance) == sorted(stored, key=by_instance)
+    assert verify.verify(mirror.engine).holds
+
+
+def as_the_model_has_it(row: dict[str, Any]) -> dict[str, Any]:
+    """Only what the model speaks of."""
+    columns = (
+        "name", "type_instance", "tariff", "is_partner", "time_created", "time_deleted", "deleted", "expiration_date",
+        "is_expired", "token_fingerprint", "account",
+    )  # fmt: skip
+    kept = {column: row[column] for column in columns}
+    extra = {key: value for key, value in json.loads(row["extra"]).items() if key in {"apiUrl", "unknown"}}
+    return kept | {"missing": row["missing_since"] is not None, "extra": extra}
+
+
+def by_instance(event: dict[str, Any]) -> int:
+    """Between instances the contract states no order."""
+    return int(event["id_instance"])
 
 
 @contextmanager
-def plainly() -> Iterator[None]:
+def small_changes(count: int) -> Iterator[None]:
+    """As if PostgreSQL were sent changes row by row up to this count."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sync, "_read", read_whole)
+        patch.setattr(stored_rows, "SMALL_CHANGE", count)
+        patch.setattr(stored_rows, "FEW_NEW_ROWS", count)
         yield
-
-
-@contextmanager
-def block_bytes(size: int) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(blocks, "BLOCK_BYTES", size)
-        patch.setattr(blocks, "LARGEST_ITEM_BLOCK", max(16 * size, 20_000))
-        patch.setattr(packed, "PACKED_ROWS", 2)
-        patch.setattr(packed, "PLAIN_PACKED_BYTES", 1000)
-        patch.setattr(matcher, "SETTLED_ITEMS", 2)
-        patch.setattr(stream, "SLICE_BYTES", max(3, size // 10))
-        patch.setattr(stream, "WAITING_BYTES", size)
-        yield
-
-
-@contextmanager
-def small_changes(rows: int) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bulk, "SMALL_CHANGE", rows)
-        patch.setattr(bulk, "FEW_NEW_ROWS", rows)
-        yield
-
-
-@pytest.fixture
-def plain(tmp_path: Path) -> Iterator[Mirror]:
-    """A second mirror, for the plain path."""
-    made = Mirror(f"sqlite:///{tmp_path}/plain.db")
-    yield made
-    made.engine.dispose()
-
-
-def _empty(mirror: Mirror) -> None:
-    mirror.now = mirror.now.replace(year=2026, month=11, day=1, hour=12, minute=0, second=0)
-    with mirror.engine.begin() as connection:
-        for table in reversed(metadata.sorted_tables):
-            connection.execute(table.delete())
-        if mirror.engine.dialect.name == "sqlite":
-            connection.exec_driver_sql("DELETE FROM sqlite_sequence")
-        else:
-            connection.exec_driver_sql("ALTER SEQUENCE sync_runs_id_seq RESTART")
 
 
 @pytest.mark.parametrize("rows", [[item(1), paid(2)], [item(1, name="half \ud83e"), paid(2, unknown=1)]])
@@ -216,31 +192,87 @@ def test_an_unchanged_poll_takes_as_many_statements_for_a_thousand_instances_as_
     assert counts[0] == counts[1] <= 16
 
 
-@pytest.mark.parametrize("order", ["rows", "keys"])
-def test_another_order_is_recognised_without_decoding(
-    mirror: Mirror, order: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rows = [item(number) for number in range(1, 50)]
-    mirror.observe(rows)
-    turned = rows[::-1] if order == "rows" else [dict(reversed(one.items())) for one in rows]
-    monkeypatch.setattr(matcher, "read_told", None)
+class Reads:
+    """An account whose items are counted as they are read, by their names."""
 
-    assert mirror.observe(turned).status == "unchanged"
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.account = reading(account(), scrub=self._scrub)
+
+    def _scrub(self, text: str) -> str:
+        if text.startswith("name "):
+            self.names.append(text)
+        return text
 
 
-def test_a_changed_instance_is_the_only_one_decoded(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = [item(number) for number in range(1, 50)]
-    mirror.observe(rows)
-    rows[7]["name"] = "other"
-    decoded: list[int] = []
-    read_told = matcher.read_told
-    monkeypatch.setattr(
-        matcher, "read_told", lambda told, *rest: decoded.append(told.id_instance) or read_told(told, *rest)
-    )
+def named(*numbers: int) -> list[dict[str, Any]]:
+    return [item(number, name=f"name {number}") for number in numbers]
 
-    report = mirror.observe(rows)
 
-    assert ([8], 1) == (decoded, report.updated)
+@pytest.mark.parametrize("kept_bytes", [0, 10**7])
+def test_what_is_as_it_was_is_not_read_again_in_whatever_order(mirror: Mirror, kept_bytes: int) -> None:
+    reads = Reads()
+    of = reading(reads.account, kept_bytes=kept_bytes, block_bytes=500)
+    mirror.observe(named(*range(1, 50)), of=of)
+    reads.names.clear()
+
+    reports = [mirror.observe(answer, of=of) for answer in (named(*range(1, 50)), named(*range(49, 0, -1)))]
+
+    assert [] == reads.names
+    assert ["unchanged", "unchanged"] == [report.status for report in reports]
+
+
+def test_items_that_everything_is_unusual_of_are_known_by_their_hashes_too(mirror: Mirror) -> None:
+    """As if the upstream had added a key to every item."""
+    reads = Reads()
+    answer = [one | {"new": {"b": 1}} for one in named(*range(1, 50))]
+    mirror.observe(answer, of=reads.account)
+    reads.names.clear()
+
+    assert mirror.observe(answer[::-1], of=reads.account).status == "unchanged"
+    assert [] == reads.names
+
+
+def test_items_in_another_order_of_keys_are_read_once_more_and_then_known(mirror: Mirror) -> None:
+    reads = Reads()
+    mirror.observe(named(*range(1, 50)), of=reads.account)
+    turned = [dict(reversed(one.items())) for one in named(*range(1, 50))]
+    before = mirror.rows(instances)
+    reports = [mirror.observe(turned, of=reads.account)]
+    reads.names.clear()
+
+    reports.append(mirror.observe(turned[::-1], of=reads.account))
+
+    assert ["unchanged", "unchanged"] == [report.status for report in reports]
+    assert [] == reads.names
+    assert [row | {"item_hash": None} for row in before] == [
+        row | {"item_hash": None} for row in mirror.rows(instances)
+    ]
+
+
+def test_a_changed_instance_is_the_only_one_read(mirror: Mirror) -> None:
+    reads = Reads()
+    mirror.observe(named(*range(1, 50)), of=reads.account)
+    reads.names.clear()
+
+    report = mirror.observe([*named(*range(1, 8)), item(8, name="name x"), *named(*range(9, 50))], of=reads.account)
+
+    assert (["name x"], 1) == (reads.names, report.updated)
+
+
+def test_a_token_that_is_learnt_while_it_is_fetched_lets_the_answer_be_recognised_all_the_same(mirror: Mirror) -> None:
+    """The seed of the hashes holds the secrets; a fetch reads the token anew."""
+    for chance in range(3):
+        scrub = Scrubber()
+        of = reading(account(), scrub=scrub)
+
+        def fetch(read: Callable[[Iterable[bytes]], Read], scrub: Scrubber = scrub) -> Answer[Read]:
+            scrub.learn(PARTNER_TOKEN)
+            return serving(body([item(1)]))(read)
+
+        with statements(mirror.engine) as seen:
+            mirror.observe([], of=of, fetch=fetch)
+        assert chance == 0 or not any("item_hash" in statement for statement in seen)
 
 
 def test_an_instance_that_the_grace_masks_is_looked_at_each_time(mirror: Mirror) -> None:
@@ -259,24 +291,21 @@ def test_rejects_are_recorded_for_each_answer_though_nothing_changed(mirror: Mir
     assert (1, 3) == (report.rejected, len(mirror.rows(metadata.tables["rejected_items"])))
 
 
-def test_an_instance_that_another_account_took_meanwhile_is_compared_again(mirror: Mirror) -> None:
-    """What was seen to be unchanged before the request is not so any more when it is to be applied."""
+def test_an_instance_that_another_account_took_meanwhile_ends_the_run_superseded(mirror: Mirror) -> None:
+    """What was seen to be unchanged while it was fetched is not so any more when it is to be applied."""
     mine = account()
     mirror.observe([item(1), item(2)], of=mine)
-    real = sync.apply
 
-    def taken_meanwhile(*arguments: Any) -> Any:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(sync, "apply", real)
-            mirror.observe([item(1)], of=account("other"))
-        return real(*arguments)
+    def taken_meanwhile(read: Callable[[Iterable[bytes]], Read]) -> Answer[Read]:
+        answer = serving(body([item(1), item(2)]))(read)
+        assert mirror.observe([item(1)], of=account("other")).updated == 1
+        return answer
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sync, "apply", taken_meanwhile)
-        patch.setattr(stream, "KEPT_WHOLE_BYTES", 0)
-        report = mirror.observe([item(1), item(2)], of=mine)
+    report = mirror.observe([], of=mine, fetch=taken_meanwhile)
+    after = mirror.observe([item(1), item(2)], of=mine)
 
-    assert (1, "default") == (report.updated, mirror.instance(1)["account"])
+    assert ("superseded", 7) == (report.status, report.exit_code)
+    assert (1, "default") == (after.updated, mirror.instance(1)["account"])
 
 
 def test_other_settings_do_not_take_what_old_ones_made(mirror: Mirror) -> None:
@@ -303,91 +332,66 @@ def test_hashes_that_other_settings_made_are_renewed_once(mirror: Mirror) -> Non
     assert not any(statement.startswith("UPDATE instances") for statement in seen)
 
 
-def test_hashes_that_an_odd_answer_left_out_are_made_up_for(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = [item(number) for number in range(1, 5)]
-    mirror.observe([*rows, item(4, name="twice")])
-    mirror.observe(rows[::-1])
-    monkeypatch.setattr(matcher, "read_told", None)
+def test_an_answer_that_lists_an_id_twice_leaves_nothing_to_be_made_up_for(mirror: Mirror) -> None:
+    reads = Reads()
+    mirror.observe([*named(1, 2, 3, 4), item(4, name="twice")], of=reads.account)
+    mirror.observe(named(4, 3, 2, 1), of=reads.account)
+    reads.names.clear()
 
-    assert 0 == mirror.observe(rows).updated
-
-
-@pytest.mark.parametrize("size", [3, 40])
-@pytest.mark.parametrize("listing", [b'{"code":401,"description":"Unauthorized"}', b"<html>", b"", b"  [1,", b"[1]]"])
-def test_what_is_no_list_is_told_as_by_the_plain_path(mirror: Mirror, listing: bytes, size: int) -> None:
-    mirror.chunk = size
-    report = mirror.observe(listing)
-    with plainly():
-        plain = mirror.observe(listing)
-
-    assert (str(plain.error), plain.exit_code) == (str(report.error), report.exit_code)
+    assert 0 == mirror.observe(named(1, 2, 3, 4), of=reads.account).updated
+    assert [] == reads.names
 
 
-def test_a_large_odd_answer_is_asked_for_once_more(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "KEPT_WHOLE_BYTES", 100)
-    mirror.observe([item(1), item(2)])
+class Upstream:
+    """Serves answers in turn and counts how often it is asked."""
 
-    report = mirror.observe([item(1), item(2), item(1, name="twice")])
+    def __init__(self, *bodies: bytes) -> None:
+        self.asked = 0
+        self._bodies = bodies
 
-    assert (2, ["created"]) == (report.rejected, mirror.words(1))
-
-
-@given(st.data())
-def test_any_cut_into_chunks_and_blocks_gives_the_same_items(data: st.DataObject) -> None:
-    values = data.draw(
-        st.lists(
-            st.recursive(
-                st.none() | st.text('},{[]\\" a\u0434') | st.integers(),
-                lambda inner: st.lists(inner) | st.dictionaries(st.text("},\\"), inner),
-                max_leaves=5,
-            ),
-            max_size=8,
-        )
-    )
-    text = json.dumps(
-        values, ensure_ascii=data.draw(st.booleans()), indent=data.draw(st.sampled_from([None, 1]))
-    ).encode()
-    size = data.draw(st.integers(1, 20))
-    with block_bytes(data.draw(st.integers(1, 50))):
-        cuts = blocks.cut(text[1:size], (text[at : at + size] for at in range(size, len(text), size)))
-        items = [json.loads(bytes(one)) for block in cuts for one in block]
-
-    assert values == items
+    def __call__(self, read: Callable[[Iterable[bytes]], Read]) -> Answer[Read]:
+        text = self._bodies[min(self.asked, len(self._bodies) - 1)]
+        self.asked += 1
+        return serving(text)(read)
 
 
-@pytest.mark.parametrize("size", [1, 100, 10_000])
-def test_no_beginning_of_a_list_and_no_comma_at_its_end_goes_by(size: int) -> None:
-    text = body([item(1), item(2), item(3)])
+def test_a_large_answer_that_lists_an_id_twice_is_asked_for_once_more(mirror: Mirror) -> None:
+    upstream = Upstream(body([item(1), item(2), item(1, name="twice")]))
 
-    with block_bytes(size):
-        for damaged in [*(text[:end] for end in range(len(text))), text[:-1] + b",]", text[:-1] + b", \n]"]:
-            for at in (len(damaged) // 2, len(damaged) - 2):
-                chunks = [damaged[:at], damaged[at:]]
-                assert stream.read(chunks, account().decoder, lambda: matcher.NOTHING_KNOWN).odd, damaged[-20:]
-        assert not stream.read([text], account().decoder, lambda: matcher.NOTHING_KNOWN).odd
+    report = mirror.observe([], fetch=upstream, of=reading(account(), kept_bytes=100))
+
+    assert (2, ["created"], 2) == (report.rejected, mirror.words(), upstream.asked)
 
 
-def test_what_returns_as_it_was_differs_whatever_its_hashes() -> None:
-    """No row that is missing has hashes in the tables; if one had, its return would be told all the same."""
-    decoder = account().decoder
-    text = body([item(1), item(2)])
-    told = [
-        pair
-        for batch in stream.read([text], decoder, lambda: matcher.NOTHING_KNOWN).differing.batches()
-        for pair in batch
-    ]
-    known = matcher.Known(
-        array("q", [1, 2]),
-        array("Q", [hashes.item for _, hashes in told]),
-        array("Q", [hashes.content for _, hashes in told]),
-        bytearray([0, matcher.MISSING]),
-    )
+def test_a_large_answer_that_differs_late_from_the_last_one_is_asked_for_once_more(mirror: Mirror) -> None:
+    of = reading(account(), kept_bytes=500)
+    mirror.observe([item(1), item(2), item(3)], of=of)
+    late = Upstream(body([item(1), item(2), item(3, name="late")]))
+    early = Upstream(body([item(1, name="early"), item(2), item(3)]))
 
-    for spelling in (text, json.dumps([item(1), dict(reversed(item(2).items()))]).encode()):
-        reading = stream.read([spelling], decoder, lambda: known)
+    reports = [mirror.observe([], fetch=fetch, of=of) for fetch in (late, early)]
 
-        assert [2] == [instance.id_instance for batch in reading.differing.batches() for instance, _ in batch]
-        assert (1, []) == (reading.returned, list(reading.unseen))
+    assert [1, 2] == [report.updated for report in reports]
+    assert (2, 1) == (late.asked, early.asked)
+
+
+def test_an_answer_that_lists_others_twice_each_time_is_given_up(mirror: Mirror) -> None:
+    of = reading(account(), kept_bytes=100)
+    upstream = Upstream(*(body([item(1), item(2), item(3), item(number)]) for number in (1, 2, 3)))
+
+    report = mirror.observe([], fetch=upstream, of=of)
+
+    assert (5, 3, []) == (report.exit_code, upstream.asked, mirror.words())
+    assert "lists instances more than once" in str(report.error)
+
+
+def test_names_full_of_what_ends_an_item_do_not_have_an_answer_asked_for_twice(mirror: Mirror) -> None:
+    answer = [item(number, name="}," * 32_000) for number in range(1, 81)]
+    upstream = Upstream(body(answer))
+
+    report = mirror.observe([], fetch=upstream, of=reading(account(), kept_bytes=0))
+
+    assert (80, 0, 1) == (report.created, report.rejected, upstream.asked)
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 3, 4, 7, 50])
@@ -398,16 +402,15 @@ def test_hashes_are_read_in_parts_and_are_those_of_the_rows(
     mirror.observe([item(7)], of=account(name="other"))
     mirror.observe([item(number, deleted=number == 4) for number in (1, 3, 4, 5, 6)])
     for name in ("ROWS_IN_A_VALUE", "BATCH_ROWS"):
-        monkeypatch.setattr(bulk, name, at_once)
+        monkeypatch.setattr(stored_rows, name, at_once)
 
     with mirror.engine.connect() as connection:
-        ids, item_hashes, content_hashes, flags = bulk.read_hashes(connection, "default")
+        known = stored_rows.read_known(connection, "default")
 
     stored = [row for row in mirror.rows(instances) if row["account"] == "default"]
-    assert [row["id_instance"] for row in stored] == list(ids) == [1, 2, 3, 4, 5, 6]
-    assert [row["item_hash"] for row in stored] == [bulk.signed(number) for number in item_hashes]
-    assert [row["content_hash"] for row in stored] == [bulk.signed(number) for number in content_hashes]
-    assert [0, 2, 0, 1, 0, 0] == list(flags)
+    assert [row["id_instance"] for row in stored] == list(known.ids) == [1, 2, 3, 4, 5, 6]
+    assert [row["item_hash"] for row in stored] == [stored_rows.signed(number) for number in known.hashes]
+    assert [0, 2, 0, 1, 0, 0] == list(known.flags)
 
 
 def test_an_answer_that_another_run_applies_while_hashes_are_read_is_overtaken(
@@ -416,14 +419,14 @@ def test_an_answer_that_another_run_applies_while_hashes_are_read_is_overtaken(
     """What was read before and after it does not belong together; PostgreSQL sees a commit between two parts."""
     rows = [item(number) for number in (1, 2, 3)]
     mirror.observe(rows)
-    monkeypatch.setattr(bulk, "ROWS_IN_A_VALUE", 1)
+    monkeypatch.setattr(stored_rows, "ROWS_IN_A_VALUE", 1)
     other = Mirror(mirror.engine.url.render_as_string(hide_password=False))
     other.now = mirror.now
     part = 2 if mirror.engine.dialect.name == "postgresql" else 1
     seen: list[str] = []
 
     def interrupt(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        if "content_hash" in statement:
+        if "item_hash" in statement and statement.startswith("SELECT"):
             seen.append(statement)
             if len(seen) == part:
                 assert "ok" == other.observe([item(1, name="new"), item(2), item(3, name="new")]).status

@@ -14,7 +14,8 @@ from sqlalchemy import Connection, Table
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import BigInteger, Boolean
 
-from syncer.model import Instance, MirrorRow
+from syncer.answer.known import Known
+from syncer.model import TYPES, Instance, MirrorRow
 from syncer.storage.tables import JsonText, UtcDateTime
 
 BATCH_ROWS = 2_000
@@ -22,10 +23,10 @@ SMALL_CHANGE = 200  # rows that PostgreSQL is sent one by one; a temporary table
 FEW_NEW_ROWS = 10  # likewise where no temporary table is needed
 ROWS_IN_A_VALUE = 50_000  # whose hashes PostgreSQL sends as one value
 
-_TOLD = Instance._fields
 _KEPT = MirrorRow._fields[2:]
-_READ_COLUMNS = ("account", *_KEPT, *_TOLD)
-_TOLD_TIMES = [_TOLD.index(name) for name in ("time_created", "time_deleted", "expiration_date")]
+_READ_COLUMNS = ("account", *_KEPT, *Instance._fields)
+_TIMES = [place for place, name in enumerate(_READ_COLUMNS) if name in _KEPT or TYPES.get(name) == datetime | None]
+_FLAGS = [place for place, name in enumerate(_READ_COLUMNS) if TYPES.get(name) in {bool, bool | None}]
 
 
 def moment(value: datetime | None) -> str | None:
@@ -120,20 +121,15 @@ def read_rows(connection: Connection, ids: Sequence[int]) -> dict[int, MirrorRow
     return {row.instance.id_instance: row for row in map(_row_of_sqlite, found)}
 
 
-def read_hashes(connection: Connection, account: str) -> tuple["array[int]", "array[int]", "array[int]", bytearray]:
-    """Ids, hashes and flags of an account's rows in ascending order of id; a hash that is NULL is 0.
-
-    Flags are 1 for deleted and 2 for missing.
-    """
+def read_known(connection: Connection, account: str) -> Known:
+    """What an account's next answer is compared with; a hash that is NULL is 0."""
     in_parts = _hashes_of_postgresql if connection.dialect.name == "postgresql" else _hashes_of_sqlite
-    ids, item_hashes, content_hashes, flags = array("q"), array("Q"), array("Q"), bytearray()
+    known = Known(array("q"), array("Q"), bytearray())
     for numbers in in_parts(connection, account):
-        unsigned = array("Q", numbers.tobytes())
-        ids.extend(numbers[0::4])
-        item_hashes.extend(unsigned[1::4])
-        content_hashes.extend(unsigned[2::4])
-        flags.extend(numbers[3::4].tolist())
-    return ids, item_hashes, content_hashes, flags
+        known.ids.extend(numbers[0::3])
+        known.hashes.extend(array("Q", numbers[1::3].tobytes()))
+        known.flags.extend(numbers[2::3].tolist())
+    return known
 
 
 def signed(number: int) -> int | None:
@@ -157,25 +153,24 @@ def _hashes_of_postgresql(connection: Connection, account: str) -> Iterator["arr
     while True:
         (blob,) = connection.exec_driver_sql(
             "SELECT string_agg(int8send(id_instance) || int8send(coalesce(item_hash, 0))"
-            " || int8send(coalesce(content_hash, 0))"
             " || int8send((deleted::int + 2 * (missing_since IS NOT NULL)::int)::bigint), ''::bytea"
             " ORDER BY id_instance) FROM"
-            " (SELECT id_instance, item_hash, content_hash, deleted, missing_since FROM instances"
+            " (SELECT id_instance, item_hash, deleted, missing_since FROM instances"
             " WHERE account = %s AND id_instance > %s ORDER BY id_instance LIMIT %s) AS next_instances",
             (account, last_id, ROWS_IN_A_VALUE),
         ).one()
         numbers = array("q", bytes(blob or b""))
         numbers.byteswap()
         yield numbers
-        if len(numbers) < 4 * ROWS_IN_A_VALUE:
+        if len(numbers) < 3 * ROWS_IN_A_VALUE:
             return
-        last_id = numbers[-4]
+        last_id = numbers[-3]
 
 
 def _hashes_of_sqlite(connection: Connection, account: str) -> Iterator["array[int]"]:
     found = connection.exec_driver_sql(
-        "SELECT id_instance, coalesce(item_hash, 0), coalesce(content_hash, 0), "
-        "deleted + 2 * (missing_since IS NOT NULL) FROM instances WHERE +account = ? ORDER BY id_instance",
+        "SELECT id_instance, coalesce(item_hash, 0), deleted + 2 * (missing_since IS NOT NULL) "
+        "FROM instances WHERE +account = ? ORDER BY id_instance",
         (account,),
     ).cursor
     assert found is not None  # noqa: S101 - a SELECT has one
@@ -184,40 +179,27 @@ def _hashes_of_sqlite(connection: Connection, account: str) -> Iterator["array[i
 
 
 def _row_of_sqlite(row: Sequence[Any]) -> MirrorRow:
-    account, first_seen, changed, renewed, missing, key, name, kind, owner, messenger, customer = row[:11]
-    created, gone, deleted, tariff, is_free, is_partner, expires, is_expired, token, extra = row[11:]
-    return MirrorRow(
-        account,
-        Instance(
-            key, name, kind, owner, messenger, customer, _from_text(created), _from_text(gone), bool(deleted), tariff,
-            None if is_free is None else bool(is_free), None if is_partner is None else bool(is_partner),
-            _from_text(expires), bool(is_expired), token, extra,
-        ),
-        datetime.fromisoformat(f"{first_seen}+00:00"),
-        datetime.fromisoformat(f"{changed}+00:00"),
-        _from_text(renewed),
-        _from_text(missing),
-    )  # fmt: skip
+    values = list(row)
+    for place in _TIMES:
+        if values[place] is not None:
+            values[place] = datetime.fromisoformat(f"{values[place]}+00:00")
+    for place in _FLAGS:
+        if values[place] is not None:
+            values[place] = bool(values[place])
+    return _row_of(values)
 
 
 def _row_of_postgresql(row: Sequence[Any]) -> MirrorRow:
-    account, first_seen, changed, renewed, missing = row[:5]
-    told = list(row[5:])
-    for field in _TOLD_TIMES:
-        if told[field] is not None:
-            told[field] = told[field].astimezone(UTC)
-    return MirrorRow(
-        account,
-        Instance._make(told),
-        first_seen.astimezone(UTC),
-        changed.astimezone(UTC),
-        renewed and renewed.astimezone(UTC),
-        missing and missing.astimezone(UTC),
-    )
+    values = list(row)
+    for place in _TIMES:
+        if values[place] is not None:
+            values[place] = values[place].astimezone(UTC)
+    return _row_of(values)
 
 
-def _from_text(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(f"{text}+00:00")
+def _row_of(values: Sequence[Any]) -> MirrorRow:
+    account, *kept = values[: 1 + len(_KEPT)]
+    return MirrorRow(account, Instance._make(values[1 + len(_KEPT) :]), *kept)
 
 
 def _type(table: Table, column: str) -> str:

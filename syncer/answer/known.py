@@ -1,0 +1,52 @@
+"""What is known of an account when its next answer is read: rows, hashes, and what the last answer left. Pure."""
+
+from array import array
+from bisect import bisect_left
+from hashlib import sha256
+from typing import NamedTuple
+
+from syncer import __version__
+from syncer.answer.item import Decoder
+from syncer.model import Instance
+from syncer.scrub import Scrubber
+
+DELETED, MISSING = 1, 2  # flags of a known row
+
+
+class Known(NamedTuple):
+    """What the mirror holds of an account, column by column in ascending order of id; a hash of 0 is none."""
+
+    ids: "array[int]"
+    hashes: "array[int]"
+    flags: bytearray
+
+    def find(self, id_instance: int) -> int:
+        """The row of an id, or -1."""
+        row = bisect_left(self.ids, id_instance)
+        return row if row < len(self.ids) and self.ids[row] == id_instance else -1
+
+
+NOTHING_KNOWN = Known(array("q"), array("Q"), bytearray())
+"""Of an account whose first answer is yet to come."""
+
+
+class Remembered(NamedTuple):
+    """What the last accepted answer left: the seed of its hashes and, if it would change nothing, its own digest."""
+
+    seed: int | None
+    digest: bytes | None
+    listed: int
+    body_sha256: str
+
+
+NOTHING_REMEMBERED = Remembered(None, None, 0, "")
+
+
+def seed_of(decoder: Decoder, *rules: object) -> int:
+    """A seed for hashes, from everything but the item that its meaning depends on; within a BIGINT.
+
+    `rules` are settings that count besides the decoder's.
+    """
+    secrets = decoder.scrub.fingerprint() if isinstance(decoder.scrub, Scrubber) else ""
+    told = repr((__version__, Instance._fields, decoder.upstream_offset, decoder.keeps_tokens, secrets, *rules))
+    return int.from_bytes(sha256(told.encode()).digest()[:8], "big") >> 1

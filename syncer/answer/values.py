@@ -1,0 +1,140 @@
+"""Single values of an item: what is read of each, and what makes the item a bad one (CONTRACT 5)."""
+
+import json
+import math
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
+from hashlib import sha256
+from typing import NoReturn
+
+from syncer.scrub import REMOVED, SECRET_KEY
+
+DEEPEST_NESTING = 64  # levels of an item, of which it is the first; PostgreSQL and SQLite both read far deeper ones
+LONGEST_NUMBER = 4000  # digits; Python refuses to convert integers beyond 4,300
+
+Scrub = Callable[[str], str]
+
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_TIME = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})T((?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9])"
+    r"(?:\.([0-9]{1,9}))?(Z|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])?"
+)
+_NO_DATE = "0001-01-01"
+_USUAL_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]")
+_FLAGS: dict[object, bool] = {0: False, 1: True, "true": True, "false": False}  # True == 1 and False == 0
+
+
+class BadItem(Exception):
+    """Why an item is rejected."""
+
+
+def storable(text: str) -> str:
+    """Without NUL and lone surrogates, which the databases refuse."""
+    return _UNSTORABLE.sub("\ufffd", text)
+
+
+def read_text(key: str, value: object, scrub: Scrub) -> str | None:
+    """A text or none; raises `BadItem`."""
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise BadItem(f"{key} is not a string")
+    return scrub(storable(value))
+
+
+def refuse_too_long(key: str, text: str | None, longest_bytes: int) -> None:
+    """Raise `BadItem` for a text that takes more bytes in UTF-8."""
+    if text is not None and len(text) * 4 > longest_bytes and len(text.encode()) > longest_bytes:
+        raise BadItem(f"{key} is longer than {longest_bytes // 1024} KiB")
+
+
+def read_flag(key: str, value: object) -> bool | None:
+    """A flag in one of its spellings, or none; raises `BadItem`."""
+    if value is None:
+        return None
+    if isinstance(value, bool | int | str) and value in _FLAGS:
+        return _FLAGS[value]
+    raise BadItem(f"{key} is neither true nor false")
+
+
+def read_required_flag(key: str, value: object) -> bool:
+    """A flag without which an item says nothing of its instance; raises `BadItem`."""
+    flag = read_flag(key, value)
+    if flag is None:
+        raise BadItem(f"{key} is missing")
+    return flag
+
+
+def read_time(key: str, value: object, upstream_offset: timedelta) -> datetime | None:
+    """A time in UTC; a naive one is at the upstream's fixed offset, year 1 means none (UPSTREAM, The answer)."""
+    if value is None or (isinstance(value, str) and value.startswith(_NO_DATE)):
+        return None
+    if isinstance(value, str) and _USUAL_TIME.fullmatch(value):
+        try:
+            return datetime.fromisoformat(f"{value}+00:00") - upstream_offset
+        except (ValueError, OverflowError):
+            raise BadItem(f"{key} is an impossible time") from None
+    match = _TIME.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise BadItem(f"{key} is not a time such as 2022-06-03T18:39:44")
+    day, clock, fraction, zone = match.groups()
+    try:
+        moment = datetime.fromisoformat(f"{day}T{clock}.{(fraction or '')[:6]:0<6}")
+        return moment.replace(tzinfo=timezone(_offset(zone) if zone else upstream_offset)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise BadItem(f"{key} is an impossible time")
+
+
+def _offset(zone: str) -> timedelta:
+    if zone == "Z":
+        return timedelta()
+    size = timedelta(hours=int(zone[1:3]), minutes=int(zone[-2:]))
+    return -size if zone[0] == "-" else size
+
+
+def fingerprint(token: str) -> str:
+    """The first 16 hex digits of the SHA-256 of a secret."""
+    return sha256(token.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def canonical_json(value: object) -> str:
+    """JSON text that is equal exactly when the values are: sorted keys, no spaces, no escapes but the needed ones."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def without_secrets(value: object, scrub: Scrub, levels: int = DEEPEST_NESTING) -> object:
+    """A JSON value that can be stored; raises `BadItem` where it is nested too deeply."""
+    if isinstance(value, str):
+        return scrub(storable(value))
+    if levels == 0 and isinstance(value, dict | list):
+        raise BadItem(f"it is nested deeper than {DEEPEST_NESTING} levels")
+    if isinstance(value, list):
+        return [without_secrets(element, scrub, levels - 1) for element in value]
+    if isinstance(value, dict):
+        return {
+            scrub(storable(key)): REMOVED
+            if element and isinstance(element, str) and SECRET_KEY.search(key)
+            else without_secrets(element, scrub, levels - 1)
+            for key, element in value.items()
+        }
+    return value
+
+
+def parse_json(text: str) -> object:
+    """A JSON value, also where a string holds a lone surrogate; raises `ValueError` or `RecursionError`."""
+    return json.loads(text, parse_constant=_refuse_constant, parse_int=_integer, parse_float=_float)
+
+
+def _refuse_constant(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _integer(digits: str) -> int | str:
+    return int(digits) if len(digits) <= LONGEST_NUMBER else digits
+
+
+def _float(digits: str) -> float | str:
+    number = float(digits)
+    return number if math.isfinite(number) else digits
