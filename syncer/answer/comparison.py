@@ -1,10 +1,9 @@
 """The items of one answer beside what is known. Pure."""
 
 from array import array
-from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, cast
 
 import msgspec
 from xxhash import xxh3_64_intdigest
@@ -25,6 +24,25 @@ class _Id(msgspec.Struct, rename="camel", gc=False):
 
 _IDS = msgspec.json.Decoder(list[_Id])
 _ID = msgspec.json.Decoder(_Id)
+
+
+def _id_of(item: bytes | msgspec.Raw) -> int | None:
+    try:
+        return _ID.decode(item).id_instance
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        pass
+    try:
+        return id_of(parse_item(item))
+    except (ValueError, RecursionError):
+        raise NotAList from None
+
+
+def _ids_of(items: Pieces) -> Sequence[int | None]:
+    """The ids of items; None for one that cannot be read. Raises `NotAList` for what is no JSON after all."""
+    try:
+        return [one.id_instance for one in _IDS.decode(b"[%b]" % b",".join(items))]
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return list(map(_id_of, items))
 
 
 class Comparison:
@@ -52,50 +70,63 @@ class Comparison:
 
     def add(self, items: Pieces) -> None:
         """The next items of the list; raises `NotAList` where they are not UTF-8."""
-        seed = self._seed
-        ids: Sequence[int | None]
-        try:
-            ids = [one.id_instance for one in _IDS.decode(b"[%b]" % b",".join(items))]
-        except (msgspec.MsgspecError, ValueError, RecursionError):
-            ids = list(map(_id_in, items))
-        known_ids, known_hashes, known_flags = self._known
-        seen, apart, rows = self._seen, self._apart, len(known_ids)
-        position, row = self._position, -1
-        others: list[tuple[int, int]] = []  # place among these items, hash
-        for place, (item, id_instance) in enumerate(zip(items, ids, strict=True)):
-            if id_instance is None:
-                others.append((place, 0))
-                continue
-            if id_instance in apart:
-                apart[id_instance].append((position + place, bytes(item)))
-                continue
-            row += 1  # in the mirror's order, which an answer often has
-            if row >= rows or known_ids[row] != id_instance:
-                row = bisect_left(known_ids, id_instance)
-            item_hash = xxh3_64_intdigest(item, seed)
-            if row == rows or known_ids[row] != id_instance:
-                self._foreign_ids.append(id_instance)
-            elif seen[row]:
-                self._listed_twice.add(id_instance)
-                continue
-            else:
-                seen[row] = 1
-                if item_hash == known_hashes[row] and not known_flags[row] & MISSING:
-                    continue
-            others.append((place, item_hash))
+        ids = _ids_of(items)
+        hashes = [xxh3_64_intdigest(item, self._seed) for item in items]
+        places = self._compare_together(ids, hashes)
+        if places is None:
+            places = [
+                place
+                for place, (item, id_instance, item_hash) in enumerate(zip(items, ids, hashes, strict=True))
+                if self._is_to_be_read(item, id_instance, item_hash, self._position + place)
+            ]
+        if places:
+            self._read(items, hashes, places)
         self._position += len(items)
-        if others:
-            self._add_others([items[place] for place, _hash in others], others, position)
 
-    def _add_others(self, items: Pieces, places: Sequence[tuple[int, int]], position: int) -> None:
+    def _compare_together(self, ids: Sequence[int | None], hashes: Sequence[int]) -> Sequence[int] | None:
+        """What `_is_to_be_read` says of each, many at a time: the places of what differs.
+
+        None where a single one is to be looked at more closely: it is new, cannot be read, or is listed twice.
+        """
+        _ids, known_hashes, known_flags = self._known
+        if self._apart or not all(ids):
+            return None
+        rows = self._known.rows_of(cast("Sequence[int]", ids))
+        if rows is None or any(map(self._seen.__getitem__, rows)) or len(set(rows)) < len(rows):
+            return None
+        for row in rows:
+            self._seen[row] = 1
+        return [
+            place
+            for place, (row, item_hash) in enumerate(zip(rows, hashes, strict=True))
+            if item_hash != known_hashes[row] or known_flags[row] & MISSING
+        ]
+
+    def _is_to_be_read(self, item: bytes | msgspec.Raw, id_instance: int | None, item_hash: int, position: int) -> bool:
+        """Note that the item is listed, and say whether it differs from what is known or may be a bad one."""
+        if id_instance is None:
+            return True
+        if id_instance in self._apart:
+            self._apart[id_instance].append((position, bytes(item)))
+            return False
+        row = self._known.find(id_instance)
+        if row < 0:
+            self._foreign_ids.append(id_instance)
+            return True
+        if self._seen[row]:
+            self._listed_twice.add(id_instance)
+            return False
+        self._seen[row] = 1
+        return item_hash != self._known.hashes[row] or bool(self._known.flags[row] & MISSING)
+
+    def _read(self, items: Pieces, hashes: Sequence[int], places: Sequence[int]) -> None:
+        others = [items[place] for place in places]
         try:
-            b",".join(items).decode()
-        except UnicodeDecodeError:
-            raise NotAList from None
-        positions = [position + place for place, _hash in places]
-        try:
-            outcomes = self._reader.read(items, positions, [item_hash for _place, item_hash in places])
-        except (ValueError, RecursionError):
+            b",".join(others).decode()
+            outcomes = self._reader.read(
+                others, [self._position + place for place in places], [hashes[place] for place in places]
+            )
+        except (ValueError, RecursionError):  # no UTF-8, or no JSON after all
             raise NotAList from None
         for outcome in outcomes:
             self._keep(outcome)
@@ -113,10 +144,6 @@ class Comparison:
         listed = self._position - repeated
         rejects = tuple(sorted(self._rejects))
         rejected = {reject.id_instance for reject in rejects}
-        flags = self._known.flags
-        absent = array("q")
-        if self._every_id_read:
-            absent.extend(row for row in range(len(flags)) if not (self._seen[row] or flags[row] & MISSING))
         return Listing(
             listed,
             body.size,
@@ -126,11 +153,20 @@ class Comparison:
             self._differing,
             rejects,
             self._known,
-            absent,
+            self._absent(),
             shares_any=any(self._seen),
             foreign_ids=array("q", (one for one in self._foreign_ids if one not in rejected)),
             problem=too_many_rejects(rejects, listed),
         )
+
+    def _absent(self) -> "array[int]":
+        absent = array("q")
+        row = self._seen.find(0) if self._every_id_read else -1
+        while row >= 0:
+            if not self._known.flags[row] & MISSING:
+                absent.append(row)
+            row = self._seen.find(0, row + 1)
+        return absent
 
     def _settle(self, items: Sequence[tuple[int, bytes]]) -> int:
         """Items with the same id count once if they say the same, else all are bad; how many are not counted."""
@@ -161,14 +197,3 @@ def _say_the_same(one: Item | Reject, other: Item | Reject) -> bool:
     if isinstance(one, Reject) and isinstance(other, Reject):
         return one[1:] == other[1:]
     return isinstance(one, Item) and isinstance(other, Item) and one.instance == other.instance
-
-
-def _id_in(item: bytes | msgspec.Raw) -> int | None:
-    try:
-        return _ID.decode(item).id_instance
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        pass
-    try:
-        return id_of(parse_item(item))
-    except (ValueError, RecursionError):
-        raise NotAList from None

@@ -2,6 +2,7 @@
 
 from array import array
 from bisect import bisect_left
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -24,6 +25,17 @@ class Known(NamedTuple):
         """The row of an id, or -1."""
         row = bisect_left(self.ids, id_instance)
         return row if row < len(self.ids) and self.ids[row] == id_instance else -1
+
+    def rows_of(self, ids: Sequence[int]) -> Sequence[int] | None:
+        """The rows of several ids; None if any has none."""
+        first = bisect_left(self.ids, ids[0]) if ids else 0
+        if self.ids[first : first + len(ids)] == array("q", ids):  # in the mirror's order, which an answer often has
+            return range(first, first + len(ids))
+        rows = [bisect_left(self.ids, id_instance) for id_instance in ids]
+        try:
+            return rows if list(map(self.ids.__getitem__, rows)) == ids else None
+        except IndexError:
+            return None
 
 
 NOTHING_KNOWN = Known(array("q"), array("Q"), bytearray())
