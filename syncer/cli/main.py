@@ -385,6 +385,23 @@ def check(context: Context) -> None:
     click.echo(f"the schema is at {schema.head()} and as it should be")
 
 
+@db.command()
+@with_settings
+def repair(context: Context) -> None:
+    """Set rows of `instances` that were edited by hand back to what their history says."""
+    from syncer.storage import database, schema
+    from syncer.storage import repair as rows
+
+    schema.require_current(context.engine)
+    with database.writing(context.engine, "repairing rows") as connection:
+        ids = rows.repair(connection)
+    if not ids:
+        click.echo("every row is what its history says; nothing was repaired")
+        return
+    shown = ", ".join(map(str, ids[:20])) + (f" and {len(ids) - 20} more" if len(ids) > 20 else "")
+    click.echo(f"{len(ids)} rows were set back ({shown}); the next answer is compared in full")
+
+
 for answer in COMMANDS:
     cli.add_command(answer)
 for answer in DATABASE_COMMANDS:

@@ -1,4 +1,4 @@
--- state_equals_last_row (instances): Each row's state is that of its last history row, but for the daily roll of an auto-renewing instance.
+-- state_equals_last_row (instances): Each row's state is that of its last history row, but for the daily roll of an auto-renewing instance; a row that was edited by hand is set back by `syncer db repair`.
 -- missing_since_last_seen_go (instances): `missing_since` is set where the last row is `vanished` or `purged`, to the moment of it.
 -- row_written_after_history (instances): `changed_at` is not before the last history row was observed.
 WITH lives AS (
