@@ -27,8 +27,6 @@ from syncer.storage.runs import StartedRun
 from syncer.storage.tokens import Safe
 
 READINGS = 3  # let go as the recognised answer; ids listed twice; settled
-COMMIT_LOOKUPS = 5
-COMMIT_LOOKUP_PAUSE_SECONDS = 1.0
 
 Clock = Callable[[], datetime]
 ReadRows = Callable[[Sequence[int]], Mapping[int, MirrorRow]]
@@ -179,7 +177,7 @@ def _apply(engine: Engine, answered: _Answered, clock: Clock) -> RunReport:
             else:
                 report = _accept(connection, answered, clock)
     except DatabaseFailed:
-        if report is None or _read_status_after_failure(engine, run) is not report.status:
+        if report is None or runs.read_status_after_failure(engine, run.id) is not report.status:
             raise
     return report
 
@@ -281,19 +279,6 @@ def _fail(
     # The frames that it came through hold the answer, and would live as long as the report.
     error.__traceback__ = error.__context__ = error.__cause__ = None
     return RunReport(run.id, account.name, status, error=error)
-
-
-def _read_status_after_failure(engine: Engine, run: StartedRun) -> RunStatus | None:
-    """The run's status in the database after its transaction broke off; None when the database does not say."""
-    for attempt in range(COMMIT_LOOKUPS):
-        if attempt:
-            time.sleep(COMMIT_LOOKUP_PAUSE_SECONDS)
-        try:
-            with database.writing(engine, "looking up the run") as connection:
-                return runs.read_run_status(connection, run.id)
-        except DatabaseFailed:
-            continue
-    return None
 
 
 def _log_summary(report: RunReport, seconds: float) -> None:

@@ -1,23 +1,26 @@
 """The record of runs: their rows, the base that each was started on, what was held, and what was approved since.
 
-Everything works over a `Connection`; the caller owns the transaction and the clock.
+Everything but the look-up of a COMMIT works over a `Connection`; the caller owns the transaction and the clock.
 """
 
 import json
+import time
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-from sqlalchemy import Column, ColumnElement, Connection, case, exists, insert, literal, select, update
+from sqlalchemy import Column, ColumnElement, Connection, Engine, case, exists, insert, literal, select, update
 
 from syncer.answer.known import NOTHING_REMEMBERED, Remembered
 from syncer.answer.values import canonical_json
-from syncer.errors import ConfigurationError
+from syncer.errors import ConfigurationError, DatabaseFailed
 from syncer.model import RunReport, RunStatus, Trigger
 from syncer.rules.guard import Hold
-from syncer.storage.database import insert_if_new
+from syncer.storage.database import insert_if_new, writing
 from syncer.storage.tables import accounts, approvals, held_answers, held_sets, sync_runs
 
+COMMIT_LOOKUPS = 5
+COMMIT_LOOKUP_PAUSE_SECONDS = 1.0
 BLIND_GAP = timedelta(days=80)  # the upstream forgets deleted instances after about 3 months (UPSTREAM, Life)
 # In the statement's text: with a parameter SQLite would not take the index of the runs that are not finished.
 _RUNNING = literal(str(RunStatus.RUNNING), literal_execute=True)
@@ -148,10 +151,21 @@ def accept_run(
     )
 
 
-def read_run_status(connection: Connection, run_id: int) -> RunStatus:
-    """The run's status once no transaction that writes it is under way any more."""
+def read_status_after_failure(engine: Engine, run_id: int) -> RunStatus | None:
+    """The run's status in the database after its transaction broke off; None when the database does not say.
+
+    It waits until no transaction that writes the run's row is under way any more.
+    """
     query = select(sync_runs.c.status).where(sync_runs.c.id == run_id).with_for_update()
-    return RunStatus(connection.execute(query).scalar_one())
+    for attempt in range(COMMIT_LOOKUPS):
+        if attempt:
+            time.sleep(COMMIT_LOOKUP_PAUSE_SECONDS)
+        try:
+            with writing(engine, "looking up the run") as connection:
+                return RunStatus(connection.execute(query).scalar_one())
+        except DatabaseFailed:
+            continue
+    return None
 
 
 def move_base(

@@ -9,8 +9,8 @@ from builders import item
 from mirror import Mirror
 from sqlalchemy import Engine
 
-from syncer import sync
 from syncer.model import RunStatus
+from syncer.storage import runs
 
 APPLYING = 2  # the second COMMIT of a run; the first one notes its start
 
@@ -38,7 +38,7 @@ def failing_commit(engine: Engine, which: int, *, after: bool) -> Iterator[None]
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sync, "COMMIT_LOOKUP_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(runs, "COMMIT_LOOKUP_PAUSE_SECONDS", 0.01)
 
 
 def test_an_answer_whose_commit_arrived_is_accepted_once(mirror: Mirror) -> None:
