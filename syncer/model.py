@@ -25,6 +25,7 @@ class Field(NamedTuple):
     is_changed: bool = True
     in_history: bool = True
     longest_bytes: int | None = None  # in UTF-8; an item with a longer text is rejected
+    is_end: bool = False  # a time that may lie so far away that it means none
 
 
 class Instance(NamedTuple):
@@ -72,7 +73,13 @@ class Instance(NamedTuple):
     is_partner: Annotated[bool | None, Field("isPartner", "NULL when the upstream does not say", "“partner”")]
     expiration_date: Annotated[
         datetime | None,
-        Field("expirationDate", "when it expires, or is renewed by itself", "the expiration date", is_changed=False),
+        Field(
+            "expirationDate",
+            "when it expires, or is renewed by itself",
+            "the expiration date",
+            is_changed=False,
+            is_end=True,
+        ),
     ]
     is_expired: Annotated[
         bool,

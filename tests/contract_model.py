@@ -44,6 +44,11 @@ def an_id(item: Any) -> int | None:
     return value if type(value) is int and 0 < value < 2**63 else None
 
 
+def renews_itself(state: dict[str, Any]) -> bool:
+    partner = state["is_partner"]
+    return bool(partner) if partner is not None else (state["tariff"] or "").startswith("PARTNER")
+
+
 class ContractModel:
     """What a mirror must hold after each answer of any of its accounts."""
 
@@ -127,7 +132,11 @@ class ContractModel:
 
     def _settled(self, state: dict[str, Any], now: datetime) -> dict[str, Any]:
         created = state["time_created"]
-        if state["is_expired"] and not state["deleted"] and created is not None and now - created < GRACE:
+        if not state["is_expired"] or state["deleted"]:
+            return state
+        ends = state["expiration_date"]
+        rolls_late = renews_itself(state) and ends is not None and ends <= now < ends + GRACE
+        if rolls_late or (created is not None and now - created < GRACE):
             return state | {"is_expired": False}
         return state
 
@@ -151,7 +160,7 @@ class ContractModel:
             "deleted": deleted,
             "expiration_date": utc(item.get("expirationDate")),
             "is_expired": is_expired,
-            "token_fingerprint": sha256(token.encode()).hexdigest()[:16] if token else None,
+            "token_fingerprint": sha256(token.encode()).hexdigest()[:16] if token and len(token) > 15 else None,
             "extra": {key: value for key, value in item.items() if key in {"apiUrl", "unknown"}},
         }
 
@@ -160,6 +169,8 @@ class ContractModel:
             return (moment, "upstream") if moment is not None and moment <= now else (now, "observed")
 
         old = self.rows.get(key)
+        if old is not None and new["token_fingerprint"] is None:
+            new["token_fingerprint"] = old["token_fingerprint"]
         self.rows[key] = new
         previous = self.accepted.get(old["account"]) if old else None
         if old is None:
@@ -182,8 +193,6 @@ class ContractModel:
             happened.append(("renewed", *seen_now))
         if new["is_expired"] and not old["is_expired"]:
             happened.append(("expired", *told(new["expiration_date"])))
-        partner = new["is_partner"]
-        renews_itself = partner if partner is not None else (new["tariff"] or "").startswith("PARTNER")
         other = any(
             old[name] != new[name]
             for name in ("name", "type_instance", "tariff", "is_partner", "time_created", "account")
@@ -194,14 +203,14 @@ class ContractModel:
         if before != after and old["is_expired"] == new["is_expired"]:
             if before is None or after is None or after < before:
                 other = True
-            elif not renews_itself:
+            elif not renews_itself(new):
                 if new["is_expired"]:
                     other = True
                 else:
                     happened.append(("extended", *seen_now))
         if other:
             happened.append(("changed", *seen_now))
-        if old["token_fingerprint"] != new["token_fingerprint"]:
+        if old["token_fingerprint"] not in {None, new["token_fingerprint"]}:
             happened.append(("token_rotated", *seen_now))
         self._record(key, happened, now, previous)
 

@@ -26,6 +26,7 @@ from syncer.model import FIELDS, LARGEST_ID, TYPES, Instance, Item, Reject
 from syncer.scrub import REMOVED, SHORTEST_TOKEN
 
 CLEANED_TEXTS = 50_000  # remembered at a time
+SHORTEST_KNOWN_TOKEN = 16  # characters
 LONGEST_REJECTED_TEXT = 1024  # characters kept of one string of a rejected item
 UNDOCUMENTED_KEYS = ("apiUrl", "mediaUrl")  # have no column, but stand in every newer item (UPSTREAM, The answer)
 KNOWN_KEYS = frozenset({"idInstance", "apiTokenInstance", *(field.key for field in FIELDS.values())})
@@ -103,7 +104,7 @@ _times_of = _all_of(_TIMES)
 _flags_of = _all_of((*_REQUIRED_FLAGS, *_FLAGS))
 _undocumented_of = _all_of(UNDOCUMENTED_KEYS)
 _LONGEST = [(FIELDS[name].key, FIELDS[name].longest_bytes or 0) for name in _LONG_TEXTS]
-_TIME_KEYS = [FIELDS[name].key for name in _TIMES]
+_TIME_FIELDS = [FIELDS[name] for name in _TIMES]
 _NOT_SENT = (msgspec.UNSET,) * len(UNDOCUMENTED_KEYS)
 
 Text = bytes | msgspec.Raw
@@ -174,11 +175,14 @@ class ItemReader:
         try:
             for text, (key, longest_bytes) in zip(own, _LONGEST, strict=True):
                 refuse_too_long(key, text, longest_bytes)
-            times = [read_time(key, text, offset) for key, text in zip(_TIME_KEYS, _times_of(usual), strict=True)]
+            times = [
+                read_time(field.key, text, offset, is_end=field.is_end)
+                for field, text in zip(_TIME_FIELDS, _times_of(usual), strict=True)
+            ]
         except BadItem:
             return None
         told = (usual.id_instance, *own, *shared, *times, *_flags_of(usual))
-        read = (*told, fingerprint(token) if token else None, extra)
+        read = (*told, fingerprint(token) if is_known_token(token) else None, extra)
         return Item(Instance._make(_in_order_of_instance(read)), item_hash, self._kept(usual.api_token_instance))
 
     def _read_unusual(self, item: Text, position: int, item_hash: int) -> Item | Reject:
@@ -193,7 +197,14 @@ class ItemReader:
         return Item(instance, item_hash, self._kept(value.get("apiTokenInstance")))
 
     def _kept(self, token: str | None) -> bytes | None:
-        return token.encode("utf-8", "surrogatepass") if token and self._decoder.keeps_tokens else None
+        if not token or not self._decoder.keeps_tokens or not is_known_token(token):
+            return None
+        return token.encode("utf-8", "surrogatepass")
+
+
+def is_known_token(token: str) -> bool:
+    """Whether it is one: what is too short or one character repeated is a mask, as consoles show it."""
+    return len(token) >= SHORTEST_KNOWN_TOKEN and len(set(token)) > 1
 
 
 def parse_item(item: Text) -> Any:
@@ -236,7 +247,7 @@ def _read_fields(id_instance: int, value: dict[str, Any], decoder: Decoder) -> I
     return Instance(
         id_instance=id_instance,
         **read,
-        token_fingerprint=fingerprint(token) if token else None,
+        token_fingerprint=fingerprint(token) if token and is_known_token(token) else None,
         extra=canonical_json(without_secrets(unknown, scrub)) if unknown else "{}",
     )
 
@@ -249,7 +260,7 @@ def _read_field(name: str, value: object, scrub: Scrub, decoder: Decoder) -> Any
             refuse_too_long(field.key, text, field.longest_bytes)
         return text
     if kind == datetime | None:
-        return read_time(field.key, value, decoder.upstream_offset)
+        return read_time(field.key, value, decoder.upstream_offset, is_end=field.is_end)
     return read_required_flag(field.key, value) if kind is bool else read_flag(field.key, value)
 
 

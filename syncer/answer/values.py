@@ -21,6 +21,7 @@ _TIME = re.compile(
     r"(?:\.([0-9]{1,9}))?(Z|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])?"
 )
 _NO_DATE = "0001-01-01"
+EARLIEST, LATEST = datetime(2010, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)  # the service is younger
 _USUAL_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]")
 _FLAGS: dict[object, bool] = {0: False, 1: True, "true": True, "false": False}  # True == 1 and False == 0
 
@@ -66,25 +67,40 @@ def read_required_flag(key: str, value: object) -> bool:
     return flag
 
 
-def read_time(key: str, value: object, upstream_offset: timedelta) -> datetime | None:
-    """A time in UTC; a naive one is at the upstream's fixed offset, year 1 means none (UPSTREAM, The answer)."""
+def read_time(key: str, value: object, upstream_offset: timedelta, *, is_end: bool = False) -> datetime | None:
+    """A time in UTC; a naive one is at the upstream's fixed offset, year 1 means none (UPSTREAM, The answer).
+
+    Of the end of something a time after 2199 means none too. Raises `BadItem` for what is no time or an impossible one.
+    """
     if value is None or (isinstance(value, str) and value.startswith(_NO_DATE)):
         return None
-    if isinstance(value, str) and _USUAL_TIME.fullmatch(value):
-        try:
-            return datetime.fromisoformat(f"{value}+00:00") - upstream_offset
-        except (ValueError, OverflowError):
-            raise BadItem(f"{key} is an impossible time") from None
-    match = _TIME.fullmatch(value) if isinstance(value, str) else None
-    if match is None:
-        raise BadItem(f"{key} is not a time such as 2022-06-03T18:39:44")
-    day, clock, fraction, zone = match.groups()
     try:
-        moment = datetime.fromisoformat(f"{day}T{clock}.{(fraction or '')[:6]:0<6}")
-        return moment.replace(tzinfo=timezone(_offset(zone) if zone else upstream_offset)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        pass
-    raise BadItem(f"{key} is an impossible time")
+        moment = _moment(value, upstream_offset)
+    except OverflowError:
+        moment = LATEST
+    except ValueError:
+        raise BadItem(f"{key} is an impossible time") from None
+    if moment is None:
+        raise BadItem(f"{key} is not a time such as 2022-06-03T18:39:44")
+    if is_end and moment >= LATEST:
+        return None
+    if not EARLIEST <= moment < LATEST:
+        raise BadItem(f"{key} is an impossible time")
+    return moment
+
+
+def _moment(value: object, upstream_offset: timedelta) -> datetime | None:
+    """None for what has not the form of a time; raises `ValueError` or `OverflowError` for what cannot be."""
+    if not isinstance(value, str):
+        return None
+    if _USUAL_TIME.fullmatch(value):
+        return datetime.fromisoformat(f"{value}+00:00") - upstream_offset
+    match = _TIME.fullmatch(value)
+    if match is None:
+        return None
+    day, clock, fraction, zone = match.groups()
+    moment = datetime.fromisoformat(f"{day}T{clock}.{(fraction or '')[:6]:0<6}")
+    return moment.replace(tzinfo=timezone(_offset(zone) if zone else upstream_offset)).astimezone(UTC)
 
 
 def _offset(zone: str) -> timedelta:

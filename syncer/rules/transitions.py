@@ -31,15 +31,20 @@ def is_auto_renewing(is_partner: bool | None, tariff: str | None) -> bool:
 
 
 def settle(instance: Instance, observed_at: datetime, expiry_grace: timedelta) -> Instance:
-    """The upstream reports a new live instance as expired for minutes (UPSTREAM, Life): within the grace, it is not."""
-    if (
-        instance.is_expired
-        and not instance.deleted
-        and instance.time_created is not None
-        and observed_at - instance.time_created < expiry_grace
-    ):
-        return instance._replace(is_expired=False)
-    return instance
+    """The instance as the mirror stores it: within the grace, a live one is not believed to be expired.
+
+    The upstream says so of a new one for minutes (UPSTREAM, Life), and its nightly roll of those that renew themselves
+    may take minutes too (UPSTREAM, Newer remarks).
+    """
+    if not instance.is_expired or instance.deleted:
+        return instance
+    is_new = instance.time_created is not None and observed_at - instance.time_created < expiry_grace
+    rolls_late = (
+        is_auto_renewing(instance.is_partner, instance.tariff)
+        and instance.expiration_date is not None
+        and timedelta() <= observed_at - instance.expiration_date < expiry_grace
+    )
+    return instance._replace(is_expired=False) if is_new or rolls_late else instance
 
 
 def decide_listed(before: MirrorRow | None, item: Item, observation: Observation) -> Decision:
@@ -47,6 +52,8 @@ def decide_listed(before: MirrorRow | None, item: Item, observation: Observation
     instance = settle(item.instance, observation.observed_at, observation.expiry_grace)
     if before is None:
         return _decide_new(instance, item, observation)
+    if instance.token_fingerprint is None:  # not told, which says nothing of the token
+        instance = instance._replace(token_fingerprint=before.instance.token_fingerprint)
     if before.instance == instance and before.account == observation.account and before.missing_since is None:
         return Decision(before, before, (), observation.previous_observed_at.get(before.account), item)
     return _decide_differing(before, instance, item, observation)
@@ -121,7 +128,7 @@ def _decide_differing(before: MirrorRow, instance: Instance, item: Item, observa
 
     if any(was != now for was, now in other.values()):
         happened(Transition.CHANGED, **other)
-    if old.token_fingerprint != instance.token_fingerprint:
+    if old.token_fingerprint not in {None, instance.token_fingerprint}:
         happened(Transition.TOKEN_ROTATED, token_fingerprint=(old.token_fingerprint, instance.token_fingerprint))
 
     row = before._replace(

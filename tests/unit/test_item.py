@@ -79,7 +79,8 @@ def test_a_required_flag_that_cannot_be_read_is_never_taken_for_false(key: str, 
         ("2022-06-03T18:39:44+0530", datetime(2022, 6, 3, 13, 9, 44, tzinfo=UTC)),
         ("2022-06-03T18:39:44.1", datetime(2022, 6, 3, 15, 39, 44, 100_000, tzinfo=UTC)),
         ("2022-06-03T18:39:44.123456789Z", datetime(2022, 6, 3, 18, 39, 44, 123_456, tzinfo=UTC)),
-        ("9999-12-31T23:59:59", datetime(9999, 12, 31, 20, 59, 59, tzinfo=UTC)),
+        ("2010-01-01T03:00:00", datetime(2010, 1, 1, tzinfo=UTC)),
+        ("2200-01-01T02:59:59", datetime(2199, 12, 31, 23, 59, 59, tzinfo=UTC)),
         ("0001-01-01T00:00:00", None),
         ("0001-01-01T00:00:00Z", None),
         ("0001-01-01T00:00:00.0000000", None),
@@ -122,6 +123,19 @@ def test_a_time_is_kept_in_utc_whatever_the_zone_of_the_machine(text: str) -> No
 )  # fmt: skip
 def test_a_time_that_cannot_be_is_rejected(text: Any) -> None:
     assert why_rejected(item(timeCreated=text)).startswith("timeCreated is")
+
+
+@pytest.mark.parametrize("text", ["0002-01-01T00:00:00", "2010-01-01T02:59:59", "1999-12-31T23:59:59Z"])
+@pytest.mark.parametrize("key", ["timeCreated", "timeDeleted", "expirationDate"])
+def test_a_time_before_the_service_was_there_is_impossible(key: str, text: str) -> None:
+    assert f"{key} is an impossible time" == why_rejected(item(**{key: text}))
+
+
+@pytest.mark.parametrize("text", ["2200-01-01T03:00:00", "9999-12-31T23:59:59", "9999-12-31T23:59:59-01:00"])
+def test_a_time_after_2199_is_impossible_unless_it_is_an_expiration_date(text: str) -> None:
+    assert taken(expirationDate=text).expiration_date is None
+    for key in ("timeCreated", "timeDeleted"):
+        assert f"{key} is an impossible time" == why_rejected(item(**{key: text}))
 
 
 @pytest.mark.parametrize(
@@ -419,27 +433,34 @@ def test_a_whole_number_of_up_to_four_thousand_digits_is_kept_as_one(digits: str
 
 
 def test_a_fingerprint_is_the_beginning_of_a_hash() -> None:
-    assert taken(apiTokenInstance="abc").token_fingerprint == "ba7816bf8f01cfea"
-    assert taken(apiTokenInstance="").token_fingerprint is None
+    assert taken(apiTokenInstance="0123456789abcdef").token_fingerprint == "9f9f5111f7b27a78"
+
+
+@pytest.mark.parametrize("token", ["", "abc", "****", "0123456789abcde", "*" * 50, "0" * 16, None, ABSENT])
+def test_a_token_that_is_absent_or_masked_is_unknown(token: Any) -> None:
+    listing = read_whole(body([item(1, apiTokenInstance=token)]), DECODER._replace(keeps_tokens=True))
+
+    assert listing.instances[1].token_fingerprint is None
+    assert {1: None} == dict(listing.tokens)
 
 
 def test_only_the_tokens_of_instances_that_are_taken_are_kept() -> None:
     listing = read_whole(
         body(
             [
-                item(1, apiTokenInstance="t1"),
-                item(2, apiTokenInstance="t2", deleted=None),
-                item(3, apiTokenInstance="t3"),
-                item(3, apiTokenInstance="t4"),
+                item(1, apiTokenInstance="token of number 1"),
+                item(2, apiTokenInstance="token of number 2", deleted=None),
+                item(3, apiTokenInstance="token of number 3"),
+                item(3, apiTokenInstance="token of number 4"),
                 item(4, apiTokenInstance=""),
-                item(1, apiTokenInstance="t1"),
-                item(5, apiTokenInstance="t5", unknown=1),
+                item(1, apiTokenInstance="token of number 1"),
+                item(5, apiTokenInstance="token of number 5", unknown=1),
             ]
         ),
         DECODER._replace(keeps_tokens=True),
     )
 
-    assert {1: b"t1", 4: None, 5: b"t5"} == dict(listing.tokens)
+    assert {1: b"token of number 1", 4: None, 5: b"token of number 5"} == dict(listing.tokens)
 
 
 def test_no_token_is_kept_unless_tokens_are() -> None:

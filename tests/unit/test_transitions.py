@@ -14,6 +14,7 @@ from syncer.model import Change, Event, Instance, Item, MirrorRow, TimeSource, T
 from syncer.rules.transitions import Observation, decide_absent, decide_listed, is_auto_renewing, settle
 
 FIRST, NOW = START - timedelta(days=1), START
+ONE, OTHER = "the token of the one", "the token of the other"
 DATE, LATER, EARLIER = "2026-12-03T18:39:44", "2026-12-04T18:39:44", "2026-12-02T18:39:44"
 GRACE = timedelta(minutes=5)
 OBSERVATION = Observation("default", NOW, {"default": FIRST, "other": FIRST - timedelta(days=1)}, GRACE)
@@ -63,9 +64,11 @@ def moved(before: MirrorRow, after: dict[str, Any]) -> dict[Transition, dict[str
         (item(isPartner=False), item(expirationDate=LATER), {Transition.CHANGED: {"is_partner": (False, True)}}),
         (item(name="n"), item(), {Transition.CHANGED: {"name": ("n", "client")}}),
         (item(), item(name="n", isFree=None), {Transition.CHANGED: {"name": ("client", "n"), "is_free": (False, None)}}),
-        (item(apiTokenInstance="one"), item(apiTokenInstance="other"), {Transition.TOKEN_ROTATED: {"token_fingerprint": (fingerprint("one"), fingerprint("other"))}}),
-        (item(apiTokenInstance="other"), item(apiTokenInstance="one"), {Transition.TOKEN_ROTATED: {"token_fingerprint": (fingerprint("other"), fingerprint("one"))}}),
-        (item(apiTokenInstance=None), item(apiTokenInstance="one"), {Transition.TOKEN_ROTATED: {"token_fingerprint": (None, fingerprint("one"))}}),
+        (item(apiTokenInstance=ONE), item(apiTokenInstance=OTHER), {Transition.TOKEN_ROTATED: {"token_fingerprint": (fingerprint(ONE), fingerprint(OTHER))}}),
+        (item(apiTokenInstance=OTHER), item(apiTokenInstance=ONE), {Transition.TOKEN_ROTATED: {"token_fingerprint": (fingerprint(OTHER), fingerprint(ONE))}}),
+        (item(apiTokenInstance=None), item(apiTokenInstance=ONE), {}),
+        (item(apiTokenInstance=ONE), item(apiTokenInstance=None), {}),
+        (item(apiTokenInstance=ONE), item(apiTokenInstance="****"), {}),
     ],
 )  # fmt: skip
 def test_a_move_tells_the_columns_that_changed_and_no_other(
@@ -237,3 +240,36 @@ def test_what_is_listed_as_it_was_decides_nothing() -> None:
 
     assert decision.row is before
     assert decision.events == ()
+
+
+def test_a_token_that_is_not_told_leaves_the_one_that_is_known() -> None:
+    before = row_of(item(apiTokenInstance=ONE))
+
+    renamed = decide_listed(before, Item(told(item(apiTokenInstance=None, name="n")), 0), OBSERVATION)
+    as_before = decide_listed(before, Item(told(item(apiTokenInstance="*" * 50)), 0), OBSERVATION)
+    learnt = decide_listed(row_of(item(apiTokenInstance=None)), Item(told(item(apiTokenInstance=ONE)), 0), OBSERVATION)
+
+    assert fingerprint(ONE) == renamed.row.instance.token_fingerprint == learnt.row.instance.token_fingerprint
+    assert as_before.row is before
+    assert () == learnt.events
+
+
+@pytest.mark.parametrize(
+    ("late", "keys", "is_expired"),
+    [
+        (timedelta(), {}, False),
+        (GRACE - timedelta(seconds=1), {}, False),
+        (GRACE, {}, True),
+        (timedelta(seconds=-1), {}, True),
+        (timedelta(), {"isPartner": False}, True),
+        (timedelta(), {"isPartner": None, "tariff": "BUSINESS"}, True),
+        (timedelta(), {"isPartner": None}, False),
+        (timedelta(), {"deleted": True}, True),
+    ],
+    ids=["at once", "just within", "after", "before its date", "paid by term", "by its tariff", "partner", "deleted"],
+)
+def test_a_roll_that_comes_late_is_no_expiry(*, late: timedelta, keys: dict[str, Any], is_expired: bool) -> None:
+    """The upstream moves the dates of those that renew themselves at 00:00, which may take it minutes."""
+    said = told(item(**keys))._replace(is_expired=True, expiration_date=NOW - late)
+
+    assert is_expired == settle(said, NOW, GRACE).is_expired
