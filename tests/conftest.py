@@ -19,6 +19,7 @@ from canary import PARTNER_TOKEN, find_secrets
 from hypothesis import HealthCheck, settings
 from mirror import Mirror
 from psycopg import sql
+from waiting import HANG_SECONDS
 
 from syncer.upstream import client
 
@@ -96,7 +97,7 @@ def run_syncer(tmp_path: Path, syncer_environment: dict[str, str]) -> RunSyncer:
     """Runs the real program, in an empty folder unless told otherwise."""
 
     def run(
-        *arguments: str, env: dict[str, str] | None = None, cwd: Path = tmp_path, timeout: float = 60
+        *arguments: str, env: dict[str, str] | None = None, cwd: Path = tmp_path, timeout: float = HANG_SECONDS
     ) -> "subprocess.CompletedProcess[str]":
         done = subprocess.run(
             [sys.executable, "-m", "syncer", *arguments],

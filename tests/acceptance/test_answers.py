@@ -18,6 +18,7 @@ from conftest import RunSyncer
 from mirror import Mirror
 from psycopg import sql
 from sqlalchemy import text
+from waiting import HANG_SECONDS
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 Answers = dict[str, Any]
@@ -395,7 +396,7 @@ def test_nothing_overflows_in_a_browser(tmp_path: Path, width: int) -> None:
             "--allow-file-access-from-files", f"--user-data-dir={tmp_path}/browser", "--window-size=1400,1000",
             "--virtual-time-budget=5000", "--dump-dom", frame.as_uri(),
         ],
-        capture_output=True, text=True, timeout=120, check=True,
+        capture_output=True, text=True, timeout=HANG_SECONDS, check=True,
     )  # fmt: skip
     shutil.rmtree(tmp_path / "browser", ignore_errors=True)
     title = done.stdout.partition("<title>")[2].partition("</title>")[0]

@@ -5,7 +5,6 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -320,7 +319,6 @@ def test_a_poll_loads_nothing_that_it_has_no_use_for(run_syncer: RunSyncer, fake
 
 
 def test_the_demo_shows_estate_history_runs_and_queries_that_work(run_syncer: RunSyncer, tmp_path: Path) -> None:
-    began = time.monotonic()
     for _twice in range(2):
         done = run_syncer("demo")
 
@@ -340,7 +338,6 @@ def test_the_demo_shows_estate_history_runs_and_queries_that_work(run_syncer: Ru
         assert all(connection.execute(query).fetchall() for query in queries)
     connection.close()
     assert len(queries) == 2
-    assert time.monotonic() - began < 60
 
 
 @pytest.mark.parametrize(

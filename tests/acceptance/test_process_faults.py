@@ -18,6 +18,7 @@ from builders import item
 from canary import find_secrets
 from conftest import RunSyncer
 from fault_server import FaultServer
+from waiting import HANG_SECONDS, SOON_SECONDS, wait_for
 
 from syncer.storage import database
 from syncer.views import verify
@@ -50,7 +51,7 @@ def sync_under(
     with FaultServer([fault.json_list(items)]) as server:
         done = subprocess.run(
             [*COMMAND, "sync"], env=environment | {"SYNCER_API_URL": server.url}, cwd=tmp_path, capture_output=True,
-            text=True, timeout=120, check=False, preexec_fn=before_start,
+            text=True, timeout=HANG_SECONDS, check=False, preexec_fn=before_start,
         )  # fmt: skip
     assert find_secrets((done.stdout + done.stderr).encode()) == []
     return done
@@ -107,7 +108,7 @@ def test_a_log_that_cannot_be_written_costs_no_run(environment: dict[str, str], 
     changed = [item(1, name="renamed"), item(2), item(3)]
     with FaultServer([fault.json_list(changed)]) as server, Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [*COMMAND, "sync"], env=environment | {"SYNCER_API_URL": server.url}, cwd=tmp_path, timeout=60, check=False,
+            [*COMMAND, "sync"], env=environment | {"SYNCER_API_URL": server.url}, cwd=tmp_path, timeout=HANG_SECONDS, check=False,
             stdout=subprocess.PIPE, stderr=full if channel == "full" else None,
             preexec_fn=None if channel == "full" else lambda: os.close(2),
         )  # fmt: skip
@@ -122,14 +123,14 @@ def test_an_interrupt_given_twice_ends_the_run_and_changes_nothing(environment: 
         process = subprocess.Popen(
             [*COMMAND, "run"], env=environment | {"SYNCER_API_URL": server.url, "SYNCER_SCHEDULE": "1s"}, cwd=tmp_path, stderr=subprocess.PIPE, text=True
         )  # fmt: skip
-        wait_for_request(server)
+        wait_for(lambda: server.requests)
         began = time.monotonic()
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGINT)
-        _, told = process.communicate(timeout=30)
+        _, told = process.communicate(timeout=HANG_SECONDS)
 
     assert process.returncode in {0, 130}, told
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < SOON_SECONDS
     assert "Traceback" not in told
     assert find_secrets(told.encode()) == []
     assert words(environment) == ["created"] * 3
@@ -154,19 +155,11 @@ def test_as_the_first_process_of_a_container_it_runs_and_stops(environment: dict
             env=environment | {"SYNCER_API_URL": server.url, "SYNCER_SCHEDULE": "1s"}, cwd=tmp_path,
             stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
-        wait_for_request(server, 2)
+        wait_for(lambda: len(server.requests) == 2)
         child = int(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()[0])
         os.kill(child, signal.SIGTERM)
-        _, told = process.communicate(timeout=30)
+        _, told = process.communicate(timeout=HANG_SECONDS)
 
     assert process.returncode == 0, told
     assert words(environment) == ["created"] * 3 + ["changed"]
     assert promises_hold(environment)
-
-
-def wait_for_request(server: FaultServer, count: int = 1) -> None:
-    for _ in range(1200):
-        if len(server.requests) >= count:
-            return
-        time.sleep(0.05)
-    raise AssertionError("the program called nobody for a minute")

@@ -22,6 +22,7 @@ from conftest import CHECKOUT
 from memory import Memory
 from mirror import Mirror
 from postgres import Postgres
+from waiting import HANG_SECONDS
 
 from syncer import errors
 from syncer.cli.command import SETTING_FLAGS
@@ -83,7 +84,7 @@ def stage(tmp_path: Path, syncer_environment: dict[str, str], sqlite_template: P
 def run(script: str, folder: Path, environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script], cwd=folder, env=environment, capture_output=True, text=True,
-        timeout=120, check=False,
+        timeout=HANG_SECONDS, check=False,
     )  # fmt: skip
 
 

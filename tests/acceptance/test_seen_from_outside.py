@@ -14,7 +14,8 @@ from builders import item
 from canary import PARTNER_TOKEN, find_secrets
 from conftest import RunSyncer
 from fault_server import FaultServer
-from test_daemon import StartDaemon, ended, start_daemon, wait_for
+from test_daemon import StartDaemon, ended, start_daemon
+from waiting import HANG_SECONDS, wait_for
 
 __all__ = ["start_daemon"]  # a fixture
 
@@ -28,7 +29,7 @@ def free_port() -> int:
 
 def status_of(url: str) -> int:
     try:
-        with urlopen(url, timeout=5) as response:  # noqa: S310 - loopback
+        with urlopen(url, timeout=HANG_SECONDS) as response:  # noqa: S310 - loopback
             status: int = response.status
             return status
     except HTTPError as error:
@@ -42,7 +43,7 @@ COUNTED = re.compile(r'^syncer_runs_total{account="default",error_kind="",status
 
 
 def metrics_of(port: int) -> str:
-    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as response:
+    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=HANG_SECONDS) as response:
         text: str = response.read().decode()
         return text
 
@@ -51,7 +52,7 @@ def test_health_metrics_pings_and_systemd(start_daemon: StartDaemon, database_ur
     port = free_port()
     systemd = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     systemd.bind(str(tmp_path / "notify"))
-    systemd.settimeout(20)
+    systemd.settimeout(HANG_SECONDS)
     with FaultServer([fault.json_list([item(1)])]) as upstream, FaultServer([fault.respond(200)]) as switch:
         process = start_daemon(
             API_URL=upstream.url, DATABASE_URL=database_url, SCHEDULE="1s", LISTEN=f"127.0.0.1:{port}",

@@ -25,6 +25,7 @@ from fault_server import FaultServer
 from mirror import Mirror, account, serving
 from sqlalchemy import Connection, Engine, event, text
 from test_postgres import own_server  # noqa: F401 - a fixture
+from waiting import HANG_SECONDS
 
 from syncer.apply import RunReport
 from syncer.errors import DatabaseFailed
@@ -154,7 +155,7 @@ def run_behind(mirror: Mirror, lock: str, amid: Callable[[Connection], object], 
             assert not running.done(), running.result()
             time.sleep(0.002)
         amid(other)
-        report = running.result(timeout=30)
+        report = running.result(timeout=HANG_SECONDS)
         other.rollback()
     if setting:
         set_for_new_sessions(mirror, "RESET ALL")

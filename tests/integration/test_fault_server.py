@@ -12,13 +12,14 @@ import fault_server as fault
 import pytest
 from builders import body, item
 from fault_server import Behaviour, FaultServer
+from waiting import HANG_SECONDS, SOON_SECONDS
 
 LIST = body([item(1), item(2)])
 
 
 def connect(server: FaultServer) -> socket.socket:
     host, _, port = server.url.removeprefix("http://").partition(":")
-    client = socket.create_connection((host, int(port)), timeout=5)
+    client = socket.create_connection((host, int(port)), timeout=HANG_SECONDS)
     client.sendall(b"GET /partner/getInstances/t HTTP/1.1\r\nHost: h\r\nX-Asked: yes\r\n\r\n")
     return client
 
@@ -40,14 +41,14 @@ def everything(behaviour: Behaviour, most: int = 2**22) -> tuple[bytes, bool]:
 
 def answer(behaviour: Behaviour) -> http.client.HTTPResponse:
     with FaultServer([behaviour]) as server:
-        client = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=5)
+        client = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=HANG_SECONDS)
         client.request("GET", "/")
         return client.getresponse()
 
 
 def whole_body(behaviour: Behaviour) -> bytes:
     with FaultServer([behaviour]) as server:
-        client = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=5)
+        client = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=HANG_SECONDS)
         client.request("GET", "/")
         return client.getresponse().read()
 
@@ -56,7 +57,7 @@ def test_behaviours_answer_in_turn_and_the_last_one_repeats() -> None:
     statuses = []
     with FaultServer([fault.respond(503), fault.respond(429), fault.json_list([])]) as server:
         for _ in range(4):
-            client = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=5)
+            client = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=HANG_SECONDS)
             client.request("GET", "/")
             statuses.append(client.getresponse().status)
             client.close()
@@ -206,12 +207,12 @@ def test_what_never_ends_by_itself_ends_with_the_server_though_the_client_stays(
             client = connect(server)
         else:
             host, _, port = server.url.removeprefix("http://").partition(":")
-            client = socket.create_connection((host, int(port)), timeout=5)
+            client = socket.create_connection((host, int(port)), timeout=HANG_SECONDS)
         while (behaviour and not server.requests) or not server.connections:
             time.sleep(0.001)
         began = time.monotonic()
     took = time.monotonic() - began
 
-    assert took < 2
+    assert took < SOON_SECONDS
     assert threads == threading.active_count()
     client.close()

@@ -10,6 +10,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
+from waiting import HANG_SECONDS, SOON_SECONDS
 
 from syncer.daemon import health
 from syncer.errors import ConfigurationError
@@ -40,7 +41,7 @@ def url(state: State) -> Iterator[str]:
 
 def get(url: str, method: str = "GET") -> tuple[int, str]:
     try:
-        with urlopen(Request(url, method=method), timeout=5) as response:  # noqa: S310 - loopback
+        with urlopen(Request(url, method=method), timeout=HANG_SECONDS) as response:  # noqa: S310 - loopback
             return response.status, response.read().decode()
     except HTTPError as error:
         with error:
@@ -86,7 +87,7 @@ def test_a_silent_client_holds_nobody_up(url: str) -> None:
     began = time.monotonic()
 
     assert 200 == get(f"{url}/healthz")[0]
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < SOON_SECONDS
     for client in silent:
         client.close()
 
@@ -115,7 +116,7 @@ def test_ipv6_is_served() -> None:
 
 def test_a_head_has_no_body(url: str) -> None:
     host, port = url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=5) as client:
+    with socket.create_connection((host, int(port)), timeout=HANG_SECONDS) as client:
         client.sendall(b"HEAD /metrics HTTP/1.0\r\n\r\n")
         with client.makefile("rb") as answer:
             text = answer.read()
@@ -129,7 +130,7 @@ def test_a_client_that_drips_is_cut_in_time(monkeypatch: pytest.MonkeyPatch) -> 
         client.settimeout(0.1)
         began = time.monotonic()
         ended = False
-        while not ended and time.monotonic() - began < 10:
+        while not ended and time.monotonic() - began < SOON_SECONDS:
             try:
                 client.send(b"G")
                 ended = client.recv(1) == b""
@@ -145,7 +146,7 @@ def test_more_clients_than_there_is_room_for_cost_the_slowest_its_place(monkeypa
     monkeypatch.setattr(health, "MOST_CLIENTS", 3)
     monkeypatch.setattr(health, "REQUEST_SECONDS", 60.0)
     with serve_here() as address:
-        silent = [socket.create_connection(address, timeout=5) for _ in range(3)]
+        silent = [socket.create_connection(address, timeout=HANG_SECONDS) for _ in range(3)]
         served = get(f"http://{address[0]}:{address[1]}/healthz")
         cut = silent[0].recv(1)
         for client in silent:
@@ -160,7 +161,7 @@ def test_a_burst_of_clients_waits_for_nothing(url: str) -> None:
     began = time.monotonic()
     clients = [socket.create_connection((host, int(port))) for _ in range(100)]
 
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 8
     for client in clients:
         client.close()
 
@@ -172,13 +173,13 @@ def test_a_database_that_hangs_holds_no_life_sign_up_and_few_threads(monkeypatch
 
     def hang() -> list[str]:
         asked.set()
-        release.wait(20)
+        release.wait(HANG_SECONDS)
         return []
 
     with serve_here(readiness=hang) as (host, port):
         first = threading.Thread(target=get, args=(f"http://{host}:{port}/readyz",))
         first.start()
-        assert asked.wait(5)
+        assert asked.wait(HANG_SECONDS)
         second = get(f"http://{host}:{port}/metrics")
         alive = get(f"http://{host}:{port}/healthz")
         release.set()

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import psycopg
 import pytest
 from conftest import CHECKOUT
 from postgres import Postgres
+from waiting import wait_for
 
 
 def tables(url: str) -> list[str]:
@@ -143,10 +143,7 @@ def test_a_server_ends_though_the_process_that_started_it_was_killed(
         url = process.stdout.readline().strip()
         psycopg.connect(url).close()
         process.send_signal(by)
-    deadline = time.monotonic() + 30
-    while list(reachable_folder.iterdir()):
-        assert time.monotonic() < deadline, "the server's folder is still there"
-        time.sleep(0.02)
+    wait_for(lambda: not list(reachable_folder.iterdir()))
 
     with pytest.raises(psycopg.OperationalError):
         psycopg.connect(url)

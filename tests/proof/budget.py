@@ -12,7 +12,6 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent.parent.parent)]
 
-
 IN_MEMORY = Path("/dev/shm")  # noqa: S108 - TemporaryDirectory makes the folder in it
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from budget import Budget
 from builders import body
 from estates import answers
+from waiting import HANG_SECONDS
 from witness import Witness
 
 CALLS = {"pwrite64": 24, "fdatasync,fsync": 6}  # and about how many of them a run makes at most
@@ -58,7 +59,7 @@ def run_with_fault(folder: Path, witness: Witness, items: list[Any], inject: str
     ]  # fmt: skip
     tests = Path(__file__).parent.parent
     environment = {"PYTHONPATH": f"{tests}:{tests.parent}", "PATH": "/usr/bin:/bin"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=HANG_SECONDS, check=False)
     assert done.returncode in {0, 5, 6, 8, -9}, done.stderr[-2000:]
     return done.returncode
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import postgres as postgres_server
 import pytest
 from canary import find_secrets
+from waiting import HANG_SECONDS
 
 PROOFS = Path(__file__).parent
 # In pieces, so that the workers share them.
@@ -37,7 +38,7 @@ def test_the_short_form_of_a_proof_holds(
         env={**os.environ, "SYNCER_TEST_PG_URL": postgres.admin_url, "TMPDIR": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=HANG_SECONDS,
         check=False,
     )
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from reading import read_whole
+from waiting import HANG_SECONDS
 
 from syncer.answer.item import Decoder
 from syncer.answer.problem import TOLERATED_REJECT_SHARE
@@ -37,7 +38,7 @@ def ask(
     headers: Mapping[str, str] | None = None,
     body: bytes | None = None,
 ) -> tuple[int, bytes, http.client.HTTPMessage]:
-    with closing(http.client.HTTPConnection(urlsplit(api.url).netloc, timeout=10)) as connection:
+    with closing(http.client.HTTPConnection(urlsplit(api.url).netloc, timeout=HANG_SECONDS)) as connection:
         connection.request(method, path, body=body, headers=dict(headers or {}))
         response = connection.getresponse()
         return response.status, response.read(), response.headers
@@ -121,7 +122,7 @@ class TestServer:
         """The request line holds the token, and a malformed one is quoted by the standard library."""
         with FakeApi(TOKEN, [ONE]) as api:
             ask(api)
-            with closing(http.client.HTTPConnection(urlsplit(api.url).netloc, timeout=10)) as connection:
+            with closing(http.client.HTTPConnection(urlsplit(api.url).netloc, timeout=HANG_SECONDS)) as connection:
                 connection.connect()
                 connection.sock.sendall(b"GET " + ENCODED_TOKEN.encode() + b" one two three\r\n\r\n")
                 connection.sock.recv(1_000)
