@@ -10,6 +10,7 @@ from pathlib import Path
 import fault_server as fault
 import pytest
 from fault_server import Behaviour, FaultServer
+from waiting import HANG_SECONDS, SOON_SECONDS
 
 from syncer.daemon import notify
 from syncer.daemon.notify import Ping, systemd_notifier, watchdog_seconds
@@ -46,7 +47,7 @@ def test_a_ping_that_fails_is_a_warning_without_its_address(
         Ping(f"{server.url}/secret-uuid").success()
         took = time.monotonic() - began
 
-    assert took < 2
+    assert took < SOON_SECONDS
     (record,) = caplog.records
     assert "ping_failed" == record.__dict__["fields"]["action"]
     assert "secret-uuid" not in f"{record.getMessage()} {record.__dict__['fields']}"
@@ -95,8 +96,11 @@ def test_a_ping_is_not_redirected() -> None:
         assert 0 == elsewhere.connections
 
 
-def test_without_an_address_nothing_is_pinged() -> None:
-    Ping(None).success()
+def test_without_an_address_nothing_is_pinged(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        Ping(None).success()
+
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize("abstract", [False, True])
@@ -104,7 +108,7 @@ def test_systemd_is_told(tmp_path: Path, abstract: bool) -> None:
     name = f"@syncer-test-{os.getpid()}" if abstract else str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind("\0" + name[1:] if abstract else name)
-        listener.settimeout(5)
+        listener.settimeout(HANG_SECONDS)
         systemd_notifier({"NOTIFY_SOCKET": name})("READY=1")
 
         assert b"READY=1" == listener.recv(100)
@@ -118,16 +122,34 @@ def test_systemd_that_does_not_read_stops_nobody(tmp_path: Path, monkeypatch: py
         tell = systemd_notifier({"NOTIFY_SOCKET": name})
         teller = threading.Thread(target=lambda: [tell("WATCHDOG=1") for _tick in range(40)], daemon=True)
         teller.start()
-        teller.join(15)
+        teller.join(HANG_SECONDS)
 
         assert not teller.is_alive()
 
 
-@pytest.mark.parametrize(
-    "environment", [{}, {"NOTIFY_SOCKET": ""}, {"NOTIFY_SOCKET": "/nowhere/at/all"}, {"NOTIFY_SOCKET": "vsock:1"}]
-)
-def test_without_systemd_nobody_is_told(environment: dict[str, str]) -> None:
-    systemd_notifier(environment)("READY=1")
+def test_a_socket_that_is_not_there_yet_stops_nobody(tmp_path: Path) -> None:
+    name = str(tmp_path / "notify")
+    tell = systemd_notifier({"NOTIFY_SOCKET": name})
+    tell("STATUS=to nobody")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(name)
+        tell("READY=1")
+
+        assert b"READY=1" == listener.recv(100)
+
+
+@pytest.mark.parametrize("name", ["vsock:1", "notify"])
+def test_a_name_that_is_no_address_of_a_socket_is_not_followed(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(name)
+        listener.settimeout(0)
+        systemd_notifier({"NOTIFY_SOCKET": name})("READY=1")
+
+        with pytest.raises(BlockingIOError):
+            listener.recv(100)
 
 
 @pytest.mark.parametrize(
