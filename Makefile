@@ -7,6 +7,8 @@ WORKERS ?= 4
 # How long `make proof` runs in all, and from which seed.
 PROOF_MINUTES ?= 20
 SEED ?= 1
+# How many faults `make mutants` plants.
+COUNT ?= 40
 # Options of the bench, for one: make bench BENCH="--sizes 1000 100000 1000000 --repeat 1"
 BENCH ?=
 
@@ -72,8 +74,8 @@ proof: .venv/installed  ## the long proofs, each for its share of PROOF_MINUTES;
 soak: .venv/installed  ## two daemons, 10,000 instances, a poll a second, a third of the answers faulty, for PROOF_MINUTES
 	$(BIN)/python tests/proof/soak.py --minutes $(PROOF_MINUTES) --seed $(SEED)
 
-mutants: .venv/installed  ## deliberate faults of the core, one at a time; the tests must see each
-	$(BIN)/python tests/proof/mutants.py
+mutants: .venv/installed  ## COUNT faults planted in the core, one at a time, drawn by SEED; the tests must see each
+	$(BIN)/python tests/proof/mutants.py --seed $(SEED) --count $(COUNT)
 
 format: .venv/installed  ## rewrite the code in the house's format
 	$(BIN)/ruff check --fix .
