@@ -52,7 +52,7 @@ NOT_PROVABLE = "not provable"
 
 
 class Point(NamedTuple):
-    """What the answer says of something that UPSTREAM leaves unproven."""
+    """What the answer says of something that docs/upstream.md leaves unproven."""
 
     point: str
     verdict: str
