@@ -12,7 +12,7 @@ COUNT ?= 40
 # Options of the bench, for one: make bench BENCH="--sizes 1000 100000 1000000 --repeat 1"
 BENCH ?=
 
-.PHONY: help demo test check coverage audit sbom docs proof soak mutants replicas replicas-1000 bench bench-phases bench-imports bench-daemon bench-history bench-views format wheel clean
+.PHONY: help demo test check coverage audit sbom docs proof soak mutants replicas replicas-1000 bench bench-phases bench-imports bench-daemon bench-history bench-views format wheel release clean
 
 demo: .venv/installed  ## the product in one command, no token needed
 	$(BIN)/syncer demo
@@ -83,6 +83,9 @@ format: .venv/installed  ## rewrite the code in the house's format
 
 wheel: .venv/installed  ## dist/syncer-VERSION-py3-none-any.whl
 	rm -rf dist && $(BIN)/python -m pip wheel -q --no-deps -w dist .
+
+release: .venv/installed  ## a release, rehearsed: wheel and sdist, held against version, changes and checkout; tags nothing
+	.ci/release
 
 clean:  ## remove what was made: the environment, the wheel, the demo's database
 	rm -rf .venv dist build demo.db demo.db-wal demo.db-shm

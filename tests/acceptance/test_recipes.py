@@ -33,8 +33,8 @@ from syncer.settings import config
 from syncer.settings.config import DEFAULTS
 
 DOCUMENTS = [
-    CHECKOUT / name for name in ("README.md", "README.ru.md", "CONTRIBUTING.md", "CHANGELOG.md")
-] + sorted((CHECKOUT / "docs").glob("*.md"))  # fmt: skip
+    CHECKOUT / name for name in ("README.md", "README.ru.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
+] + sorted((CHECKOUT / "docs").rglob("*.md")) + sorted((CHECKOUT / "examples").glob("*.md"))  # fmt: skip
 NOT_SETTINGS = {"SYNCER_TEST_PG_URL", "SYNCER_MODEL_EXAMPLES", "SYNCER_CORE_EXAMPLES"}
 ELSEWHERE = ("docker", "kubectl", "systemctl", "make", "psql", "pipx", "uvx")
 """Not run: they manage what is not here, or begin the tests that are running."""
@@ -55,7 +55,7 @@ exec "${words[@]}"
 
 
 def name_of(path: Path) -> str:
-    return path.name
+    return str(path.relative_to(CHECKOUT))
 
 
 @pytest.fixture
@@ -188,7 +188,7 @@ def test_every_command_that_a_document_names_is_there(document: Path) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
 def test_every_file_and_target_that_a_document_names_is_there(document: Path) -> None:
     text = document.read_text("utf-8")
-    paths = re.findall(r"`((?:docs|deploy|tests|migrations|syncer|bench|\.ci)/[\w./-]*)`", text)
+    paths = re.findall(r"`((?:docs|deploy|examples|tests|migrations|syncer|bench|\.ci)/[\w./-]*)`", text)
     targets = re.findall(r"\bmake ((?!sure|it\b|one\b)[a-z][a-z0-9-]+)`", text)
     links = re.findall(r"\]\(([^)#]+)\)", text)
 
