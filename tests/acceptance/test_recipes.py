@@ -202,7 +202,7 @@ def kinds_in_the_code() -> set[tuple[int, str]]:
     """Every `error_kind` with its exit code: those of the classes, and those that are given where one is raised."""
     found = {(one.exit_code, one.kind) for one in vars(errors).values() if isinstance(one, type)}
     codes = {name: one.exit_code for name, one in vars(errors).items() if isinstance(one, type)}
-    for path in (CHECKOUT / "syncer").glob("*.py"):
+    for path in (CHECKOUT / "syncer").rglob("*.py"):
         for call in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in codes:
                 given = [word.value for word in call.keywords if word.arg == "kind"]

@@ -13,9 +13,9 @@ from mirror import Mirror
 from sqlalchemy import text
 from test_documents import lived
 
-from syncer import config
-from syncer.cli import cli
-from syncer.schedule import parse_schedule
+from syncer.cli.main import cli
+from syncer.rules.schedule import parse_schedule
+from syncer.settings import config
 
 __all__ = ["lived"]  # a fixture
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from conftest import CHECKOUT
 
-from syncer.config import DEFAULTS, PREFIX
-from syncer.views import VIEWS
+from syncer.settings.config import DEFAULTS, PREFIX
+from syncer.views.catalogue import VIEWS
 
 CONTRACT = (CHECKOUT / "docs/contract.md").read_text("utf-8")
 SECTIONS = dict(re.findall(r"^## ([1-9])\. (.+)$", CONTRACT, re.MULTILINE))
