@@ -1,143 +1,216 @@
-"""What the daemon shows from outside: `/healthz`, `/readyz` and `/metrics`, on a small HTTP server of its own."""
+"""What the daemon shows from outside: `/healthz`, `/readyz` and `/metrics`, on a small HTTP server of its own.
+
+One thread reads every request and answers `/healthz` itself, so that nothing else can hold a sign of life up; what
+asks the database goes to a few workers. A client that is silent, or drips, costs a socket for a while and no thread.
+"""
 
 import logging
+import selectors
 import socket
-import socketserver
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from http import HTTPStatus
+from typing import NamedTuple
 
 from syncer.errors import ConfigurationError
 
 log = logging.getLogger(__name__)
 
 REQUEST_SECONDS = 5.0  # how long a client may take over its whole request, and again over the answer
-MOST_CLIENTS = 64  # at once, each a thread; one more costs the slowest its place
-MOST_ASKING = 4  # clients at once whose answer is read from the database
-ASKING_PATIENCE_SECONDS = 2.0
+LONGEST_REQUEST = 8192  # bytes
+MOST_CLIENTS = 512  # at once; further ones wait to be accepted
+WORKERS = 4
+PATIENCE_SECONDS = 2.0  # how long a request may wait for a worker
+FRESH_SECONDS = 1.0  # how long the metrics stay as they were: any number of readers costs one making a second
+TURN_SECONDS = 0.1
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 TEXT_TYPE = "text/plain; charset=utf-8"
 
 
-class _Server(ThreadingHTTPServer):
-    """Answers by the functions that it is given; clients, their time and what they ask of the database are bounded."""
+class Reply(NamedTuple):
+    """What is answered."""
 
-    daemon_threads = True
-    request_queue_size = 128  # with the library's 5, a burst of connections makes the next ones wait a second
+    status: int
+    body: bytes
+    content_type: str = TEXT_TYPE
 
+
+BUSY = Reply(503, b"busy: earlier requests still wait for the database\n")
+
+
+class _Client:
+    """A connection: what of its request is there, until when it may take, and the worker that it waits for."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self.request = b""
+        self.until = time.monotonic() + REQUEST_SECONDS
+        self.waiting: Future[None] | None = None
+
+    def send(self, reply: Reply) -> None:
+        """Answer and hang up; a client that has gone is no event."""
+        lines = [
+            f"HTTP/1.1 {reply.status} {HTTPStatus(reply.status).phrase}",
+            "Connection: close",
+            f"Content-Type: {reply.content_type}",
+            *(["Allow: GET, HEAD"] if reply.status == 405 else []),
+            f"Content-Length: {len(reply.body)}",
+        ]
+        head = ("\r\n".join(lines) + "\r\n\r\n").encode()
+        with suppress(OSError):
+            self.connection.settimeout(REQUEST_SECONDS)
+            self.connection.sendall(head if self.request.startswith(b"HEAD ") else head + reply.body)
+            self.connection.shutdown(socket.SHUT_WR)
+        self.connection.close()
+
+
+class _Server:
     def __init__(
         self,
-        listen: tuple[str, int],
+        listener: socket.socket,
         is_alive: Callable[[], bool],
         readiness: Callable[[], list[str]],
         metrics: Callable[[], bytes],
     ) -> None:
-        self.address_family = socket.AF_INET6 if ":" in listen[0] else socket.AF_INET
-        self.is_alive = is_alive
-        self.readiness = readiness
-        self.metrics = metrics
-        self._asking = threading.BoundedSemaphore(MOST_ASKING)
-        self._clients_lock = threading.Lock()
-        self._clients: dict[Any, float] = {}  # sockets, oldest first, and until when each may take to be done asking
-        super().__init__(listen, _Handler)
+        self._listener = listener
+        self._is_alive = is_alive
+        self._asks: dict[str, Callable[[], Reply]] = {
+            "/readyz": lambda: _ready(readiness()),
+            "/metrics": lambda: Reply(200, metrics(), METRICS_TYPE),
+        }
+        self._clients: set[_Client] = set()
+        self._selector = selectors.DefaultSelector()
+        self._pool = ThreadPoolExecutor(WORKERS, "health")
+        self._stop = threading.Event()
 
-    def server_bind(self) -> None:
-        # The HTTP server's own would ask the DNS for the host's full name, which can take long and is used nowhere.
-        socketserver.TCPServer.server_bind(self)
-        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
+    def run(self) -> None:
+        """Serve until `stop`."""
+        is_accepting = False
+        while not self._stop.is_set():
+            if is_accepting != (len(self._clients) < MOST_CLIENTS):
+                is_accepting = not is_accepting
+                if is_accepting:
+                    self._selector.register(self._listener, selectors.EVENT_READ)
+                else:
+                    self._selector.unregister(self._listener)
+            for key, _ in self._selector.select(TURN_SECONDS):
+                if isinstance(key.data, _Client):
+                    self._read(key.data)
+                else:
+                    self._accept()
+            self._end_late()
 
-    def process_request(self, request: Any, client_address: Any) -> None:
-        with self._clients_lock:
-            slowest = next(iter(self._clients)) if len(self._clients) >= MOST_CLIENTS else None
-            self._clients[request] = time.monotonic() + REQUEST_SECONDS
-        if slowest is not None:
-            self._cut(slowest)
-        super().process_request(request, client_address)
+    def stop(self) -> None:
+        self._stop.set()
 
-    def service_actions(self) -> None:
-        """Cut those who drip their request: the socket's own timeout begins anew with every byte."""
-        with self._clients_lock:
-            late = [client for client, until in self._clients.items() if until < time.monotonic()]
-        for client in late:
-            self._cut(client)
+    def close(self) -> None:
+        """After `run` has ended. A worker that hangs in the database is not waited for."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for client in self._clients:
+            client.connection.close()
+        self._selector.close()
+        self._listener.close()
 
-    def asked(self, request: Any) -> None:
-        """The client's request is read whole; from here on the time taken is ours."""
-        with self._clients_lock:
-            self._clients.pop(request, None)
+    def _accept(self) -> None:
+        with suppress(OSError):  # it has gone already, or there are no descriptors left
+            connection, _address = self._listener.accept()
+            connection.settimeout(0)
+            client = _Client(connection)
+            self._clients.add(client)
+            self._selector.register(connection, selectors.EVENT_READ, client)
 
-    def shutdown_request(self, request: Any) -> None:
-        self.asked(request)
-        super().shutdown_request(request)
-
-    def _cut(self, client: Any) -> None:
-        self.asked(client)
-        with suppress(OSError):  # it may have gone by itself
-            client.shutdown(socket.SHUT_RDWR)
-
-    def answer(self, path: str) -> tuple[int, bytes, str]:
-        """Status, body and content type for a path."""
-        match path:
-            case "/healthz":
-                return (
-                    (200, b"ok\n", TEXT_TYPE) if self.is_alive() else (503, b"the scheduler does not tick\n", TEXT_TYPE)
-                )
-            case "/readyz" | "/metrics":
-                return self._ask(path)
-            case _:
-                return 404, b"there are /healthz, /readyz and /metrics\n", TEXT_TYPE
-
-    def _ask(self, path: str) -> tuple[int, bytes, str]:
-        if not self._asking.acquire(timeout=ASKING_PATIENCE_SECONDS):
-            return 503, b"busy: earlier requests still wait for the database\n", TEXT_TYPE
+    def _read(self, client: _Client) -> None:
         try:
-            if path == "/metrics":
-                return 200, self.metrics(), METRICS_TYPE
-            reasons = self.readiness()
-            return 503 if reasons else 200, ("\n".join(reasons or ["ok"]) + "\n").encode(), TEXT_TYPE
+            received = client.connection.recv(LONGEST_REQUEST)
+        except BlockingIOError:
+            return
+        except OSError:
+            received = b""
+        client.request += received
+        is_whole = b"\r\n\r\n" in client.request or b"\n\n" in client.request
+        if received and not is_whole and len(client.request) < LONGEST_REQUEST:
+            return
+        self._selector.unregister(client.connection)
+        if is_whole:
+            self._answer(client)
+        else:
+            self._clients.discard(client)
+            client.connection.close()
+
+    def _answer(self, client: _Client) -> None:
+        method, _, target = client.request.partition(b"\r\n")[0].decode("latin-1").partition(" ")
+        path = target.partition(" ")[0].partition("?")[0]
+        if method in {"GET", "HEAD"} and path in self._asks:
+            client.until = time.monotonic() + PATIENCE_SECONDS
+            client.waiting = self._pool.submit(self._ask, client, path)
+            return
+        self._clients.discard(client)
+        if method not in {"GET", "HEAD"}:
+            client.send(Reply(405, b"this is not served\n"))
+        elif path != "/healthz":
+            client.send(Reply(404, b"there are /healthz, /readyz and /metrics\n"))
+        elif self._is_alive():
+            client.send(Reply(200, b"ok\n"))
+        else:
+            client.send(Reply(503, b"the scheduler does not tick\n"))
+
+    def _ask(self, client: _Client, path: str) -> None:
+        try:
+            reply = self._asks[path]()
         except Exception:
             log.exception("defect", extra={"fields": {"action": "defect", "path": path}})
-            return 500, b"a defect in syncer; its traceback is in the log\n", TEXT_TYPE
-        finally:
-            self._asking.release()
+            reply = Reply(500, b"a defect in syncer; its traceback is in the log\n")
+        client.send(reply)
 
-    def handle_error(self, *_arguments: object) -> None:
-        """A client that hangs up is no event."""
+    def _end_late(self) -> None:
+        """Let go of those who were answered, cut those who drip, and tell those whom no worker could take."""
+        now = time.monotonic()
+        for client in list(self._clients):
+            if client.waiting is not None and client.waiting.done():
+                self._clients.discard(client)
+            elif client.until < now and client.waiting is None:
+                self._clients.discard(client)
+                self._selector.unregister(client.connection)
+                client.connection.close()
+            elif client.until < now and client.waiting is not None and client.waiting.cancel():
+                self._clients.discard(client)
+                client.send(BUSY)
 
 
-class _Handler(BaseHTTPRequestHandler):
-    server: _Server
-    timeout = REQUEST_SECONDS
-    server_version = "syncer"
-    sys_version = ""
+def _ready(reasons: list[str]) -> Reply:
+    return Reply(503 if reasons else 200, ("\n".join(reasons or ["ok"]) + "\n").encode())
 
-    def do_GET(self) -> None:
-        self.server.asked(self.request)
-        self._send(*self.server.answer(self.path.partition("?")[0]))
 
-    def do_HEAD(self) -> None:
-        self.do_GET()
+def fresh(make: Callable[[], bytes]) -> Callable[[], bytes]:
+    """The same, made anew at most every `FRESH_SECONDS`; who asks meanwhile waits for the one who makes it."""
+    lock = threading.Lock()
+    made_at, made = -FRESH_SECONDS, b""
 
-    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """A refusal in one line; a method that is not known is 405 here."""
-        del message, explain
-        self._send(405 if code == 501 else code, b"this is not served\n", TEXT_TYPE)
+    def get() -> bytes:
+        nonlocal made_at, made
+        with lock:
+            if time.monotonic() - made_at >= FRESH_SECONDS:
+                made = make()
+                made_at = time.monotonic()
+            return made
 
-    def _send(self, status: int, body: bytes, content_type: str) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", content_type)
-        self.send_header("Content-Length", str(len(body)))
-        if status == 405:
-            self.send_header("Allow", "GET, HEAD")
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
+    return get
 
-    def log_message(self, *_arguments: object) -> None:
-        """No access log: a probe every few seconds says nothing."""
+
+def _listen(address: tuple[str, int]) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(128)  # with a short queue, a burst of connections makes the next ones wait a second
+        listener.settimeout(0)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
 
 
 @contextmanager
@@ -153,17 +226,19 @@ def serve(
     `readiness` says why the process is not ready, one line a reason. Raises `ConfigurationError` if it cannot listen.
     """
     try:
-        server = _Server(listen, is_alive, readiness, metrics)
+        listener = _listen(listen)
     except (OSError, OverflowError, TypeError, ValueError) as error:  # the last two: a host that no name can be
         problem = getattr(error, "strerror", None) or "it is no address of this machine"
     else:
-        thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="health", daemon=True)
+        server = _Server(listener, is_alive, readiness, fresh(metrics))
+        thread = threading.Thread(target=server.run, name="health", daemon=True)
         thread.start()
         try:
-            yield str(server.server_address[0]), server.server_address[1]
+            yield listener.getsockname()[:2]
         finally:
-            server.shutdown()
-            server.server_close()
+            server.stop()
+            thread.join()
+            server.close()
         return
     host = f"[{listen[0]}]" if ":" in listen[0] else listen[0]
     raise ConfigurationError(

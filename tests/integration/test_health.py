@@ -2,10 +2,13 @@
 
 import logging
 import socket
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -13,7 +16,36 @@ import pytest
 from waiting import HANG_SECONDS, SOON_SECONDS
 
 from syncer.daemon import health
+from syncer.daemon.metrics import Metrics
 from syncer.errors import ConfigurationError
+from syncer.views.estate import AccountStatus
+
+MOMENT = datetime(2026, 11, 23, 12, tzinfo=UTC)
+PROBE_SECONDS = 4  # what deploy/ gives a probe
+FLOOD = """
+import socket, sys, threading, time
+
+port, clients, reading = int(sys.argv[1]), int(sys.argv[2]), bool(sys.argv[3])
+
+def ask():
+    while True:
+        try:
+            with socket.create_connection(("127.0.0.1", port)) as client:
+                client.sendall(b"GET /metrics HTTP/1.0\\r\\n\\r\\n")
+                if reading:
+                    while client.recv(65536):
+                        pass
+                else:
+                    time.sleep(60)
+        except OSError:
+            pass
+
+for _ in range(clients):
+    threading.Thread(target=ask, daemon=True).start()
+time.sleep(0.5)
+print("flooding", flush=True)
+sys.stdin.read()
+"""
 
 
 class State:
@@ -142,9 +174,11 @@ def test_a_client_that_drips_is_cut_in_time(monkeypatch: pytest.MonkeyPatch) -> 
     assert ended
 
 
-def test_more_clients_than_there_is_room_for_cost_the_slowest_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_clients_than_there_is_room_for_wait_until_the_silent_ones_are_cut(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(health, "MOST_CLIENTS", 3)
-    monkeypatch.setattr(health, "REQUEST_SECONDS", 60.0)
+    monkeypatch.setattr(health, "REQUEST_SECONDS", 0.5)
     with serve_here() as address:
         silent = [socket.create_connection(address, timeout=HANG_SECONDS) for _ in range(3)]
         served = get(f"http://{address[0]}:{address[1]}/healthz")
@@ -167,8 +201,8 @@ def test_a_burst_of_clients_waits_for_nothing(url: str) -> None:
 
 
 def test_a_database_that_hangs_holds_no_life_sign_up_and_few_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health, "MOST_ASKING", 1)
-    monkeypatch.setattr(health, "ASKING_PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(health, "WORKERS", 1)
+    monkeypatch.setattr(health, "PATIENCE_SECONDS", 0.1)
     asked, release = threading.Event(), threading.Event()
 
     def hang() -> list[str]:
@@ -187,6 +221,62 @@ def test_a_database_that_hangs_holds_no_life_sign_up_and_few_threads(monkeypatch
 
     assert (503, 200) == (second[0], alive[0])
     assert second[1].startswith("busy")
+
+
+def test_metrics_are_made_once_a_second_however_many_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "FRESH_SECONDS", HANG_SECONDS)
+    made: list[int] = []
+
+    def metrics() -> bytes:
+        made.append(1)
+        return b"syncer_x %d\n" % len(made)
+
+    with serve_here(metrics=metrics) as (host, port):
+        read = {get(f"http://{host}:{port}/metrics") for _ in range(20)}
+        monkeypatch.setattr(health, "FRESH_SECONDS", 0)
+        later = get(f"http://{host}:{port}/metrics")
+
+    assert {(200, "syncer_x 1\n")} == read
+    assert (200, "syncer_x 2\n") == later
+
+
+def exposition(accounts: int) -> Callable[[], bytes]:
+    """What makes the metrics of so many accounts, as the daemon does."""
+    statuses = [
+        AccountStatus(f"account {number}", "ok", MOMENT, 0, MOMENT, "ok", 0, None, 500, 400, 100, 1)
+        for number in range(accounts)
+    ]
+    metrics = Metrics(status.account for status in statuses)
+    return lambda: metrics.text(statuses, MOMENT)
+
+
+@pytest.mark.parametrize("reading", [True, False], ids=["that read", "that do not read what they asked for"])
+def test_a_flood_of_metrics_holds_no_life_sign_up(reading: bool) -> None:
+    """300 clients ask for the metrics of 200 accounts again and again, from another process."""
+    metrics = exposition(200)
+    threads = threading.active_count()
+    with (
+        serve_here(metrics=metrics) as (host, port),
+        subprocess.Popen(
+            [sys.executable, "-c", FLOOD, str(port), "300", "reading" if reading else ""],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        ) as flood,
+    ):
+        assert flood.stdout is not None
+        assert flood.stdin is not None
+        flood.stdout.readline()
+        answers, seconds = [], []
+        for _probe in range(20):
+            began = time.monotonic()
+            answers.append(get(f"http://{host}:{port}/healthz"))
+            seconds.append(time.monotonic() - began)
+        most = threading.active_count() - threads
+        flood.stdin.close()
+
+    assert [(200, "ok\n")] * 20 == answers
+    assert most <= 1 + health.WORKERS
+    assert sorted(seconds)[10] < PROBE_SECONDS
 
 
 def test_a_defect_is_told_and_logged(caplog: pytest.LogCaptureFixture) -> None:
