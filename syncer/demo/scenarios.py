@@ -5,29 +5,21 @@ Every moment counts from the `start` that is handed in; nothing here reads a clo
 
 from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
-from difflib import get_close_matches
 
 from syncer.demo.fake_api import UNAUTHORIZED, UPSTREAM_ZONE, FakeEstate, Step, listing
-from syncer.errors import ConfigurationError
+from syncer.errors import ConfigurationError, did_you_mean
 
-DEFAULT_LARGE_SIZE = 10_000  # instances
-FLAKY_ROUNDS = 200
+ROUNDS = 200  # of what goes on over and over
 ROLL_DAYS = 60
+TEXT = {"Content-Type": "text/plain; charset=utf-8"}
 
 SCENARIOS: dict[str, str] = {
     "demo": "Eight days of an estate: all that can happen to an instance, and answers that must not be believed.",
     "quiet": "The same instances for ever; nothing changes.",
     "roll": "Sixty days of daily renewals and nothing else.",
-    "empty": "A full list, then an empty one.",
-    "mass-vanish": "A full list, then one that lacks half of the live instances.",
-    "foreign": "A list, then one that shares no instance with it, as if the token were another account's.",
-    "wrong-token": "The token is refused by an error object with HTTP 200.",
-    "wrong-token-400": "The token is refused by HTTP 400 and a line of text.",
-    "flaky": "HTTP 503, then HTTP 429 with Retry-After, then a good list, over and over.",
-    "half-list": "A list that breaks off in the middle.",
-    "html": "A captive portal answers HTTP 200 with its log-in page.",
+    "held": "A full list, then an empty one, half of one and another account's, and the full one again.",
+    "failing": "HTTP 503, 429, a good list, a refused token in both forms, a log-in page, half a list, in turn.",
     "bad-items": "A list with two or three bad items of each kind, few enough to be accepted.",
-    "large": "Many instances, listed twice and then renewed, for measurements.",
 }
 
 NAMES = (
@@ -41,18 +33,16 @@ MESSENGERS = ("whatsapp", "whatsapp", "whatsapp", "v3", "telegram")
 PORTAL = b"<!doctype html><html><head><title>Guest Wi-Fi</title></head><body>Please log in to continue.</body></html>"
 
 
-def scenario(name: str, start: datetime, *, size: int = DEFAULT_LARGE_SIZE) -> list[Step]:
-    """The steps of a scenario, its first poll at `start`, an aware moment; `size` is the number of items of `large`.
+def scenario(name: str, start: datetime) -> list[Step]:
+    """The steps of a scenario, its first poll at `start`, an aware moment.
 
     Raises `ConfigurationError` for a name that is not in `SCENARIOS`.
     """
     if start.tzinfo is None:
         raise ValueError("start must be an aware moment")
     if name not in SCENARIOS:
-        near = get_close_matches(name, SCENARIOS, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(SCENARIOS)}"
-        raise ConfigurationError(f"choosing a scenario: there is none named {name!r}; {hint}")
-    return _large(start, size) if name == "large" else _SCRIPTS[name](start)
+        raise ConfigurationError(f"choosing a scenario: there is none named {name!r}; {did_you_mean(name, SCENARIOS)}")
+    return _SCRIPTS[name](start)
 
 
 def _grown(start: datetime, size: int = 26, *, first_number: int = 1) -> tuple[FakeEstate, list[int]]:
@@ -167,61 +157,37 @@ def _roll(start: datetime) -> list[Step]:
     return steps
 
 
-def _empty(start: datetime) -> list[Step]:
-    estate, _ = _grown(start)
-    return [
-        listing(start, "the whole estate", estate.items()),
-        listing(start + timedelta(minutes=5), "an empty list", []),
-    ]
-
-
-def _mass_vanish(start: datetime) -> list[Step]:
+def _held(start: datetime) -> list[Step]:
     estate, ids = _grown(start)
-    return [
-        listing(start, "the whole estate", estate.items()),
-        listing(start + timedelta(minutes=5), "half of the estate", estate.items(without=ids[::2])),
-    ]
-
-
-def _foreign(start: datetime) -> list[Step]:
-    estate, _ = _grown(start)
     other_estate, _ = _grown(start, first_number=5_001)
+    answers = {
+        "the whole estate": estate.items(),
+        "an empty list": [],
+        "half of the estate": estate.items(without=ids[::2]),
+        "another account's list": other_estate.items(),
+        "the whole estate again": estate.items(),
+    }
     return [
-        listing(start, "the whole estate", estate.items()),
-        listing(start + timedelta(minutes=5), "another account's list", other_estate.items()),
+        listing(start + timedelta(minutes=5 * number), title, items)
+        for number, (title, items) in enumerate(answers.items())
     ]
 
 
-def _wrong_token(start: datetime) -> list[Step]:
-    return [Step(start, "the token is refused with HTTP 200 and an error object", 200, UNAUTHORIZED)]
-
-
-def _wrong_token_400(start: datetime) -> list[Step]:
-    text = {"Content-Type": "text/plain; charset=utf-8"}
-    return [Step(start, "the token is refused with HTTP 400 and text", 400, b"Bad Request: wrong partner token", text)]
-
-
-def _flaky(start: datetime) -> list[Step]:
-    text = {"Content-Type": "text/plain; charset=utf-8"}
+def _failing(start: datetime) -> list[Step]:
     good = listing(start, "a good list", _grown(start)[0].items())
-    steps = []
-    for number in range(FLAKY_ROUNDS):
-        at = start + timedelta(minutes=5 * number)
-        steps += [
-            Step(at, "HTTP 503", 503, b"Service Unavailable", text),
-            Step(at, "HTTP 429 with Retry-After", 429, b"Too Many Requests", text | {"Retry-After": "1"}),
-            Step(at, good.title, good.status, good.body),
-        ]
-    return steps
-
-
-def _half_list(start: datetime) -> list[Step]:
-    whole = _quiet(start)[0].body
-    return [Step(start, "half a list", 200, whole[: len(whole) // 2])]
-
-
-def _html(start: datetime) -> list[Step]:
-    return [Step(start, "a captive portal", 200, PORTAL, {"Content-Type": "text/html; charset=utf-8"})]
+    answers: list[tuple[str, int, bytes, dict[str, str]]] = [
+        ("HTTP 503", 503, b"Service Unavailable", TEXT),
+        ("HTTP 429 with Retry-After", 429, b"Too Many Requests", TEXT | {"Retry-After": "1"}),
+        (good.title, good.status, good.body, dict(good.headers)),
+        ("the token is refused with HTTP 200 and an error object", 200, UNAUTHORIZED, {}),
+        ("the token is refused with HTTP 400 and text", 400, b"Bad Request: wrong partner token", TEXT),
+        ("a captive portal", 200, PORTAL, {"Content-Type": "text/html; charset=utf-8"}),
+        ("half a list", 200, good.body[: len(good.body) // 2], {}),
+    ]
+    return [
+        Step(start + timedelta(minutes=5 * number), title, status, body, headers)
+        for number, (title, status, body, headers) in enumerate(answers * ROUNDS)
+    ]
 
 
 def _bad_items(start: datetime) -> list[Step]:
@@ -248,29 +214,11 @@ def _bad_items(start: datetime) -> list[Step]:
     return [listing(start, "300 instances, and bad items of every kind among them", answer)]
 
 
-def _large(start: datetime, size: int) -> list[Step]:
-    estate, _ = _grown(start, size)
-    first = listing(start, f"{size} instances", estate.items())
-    tomorrow = start + timedelta(days=1)
-    estate.roll(tomorrow.astimezone(UPSTREAM_ZONE).date())
-    return [
-        first,
-        Step(start + timedelta(minutes=5), "the same answer again", first.status, first.body),
-        listing(tomorrow, f"{size} instances after a daily roll", estate.items()),
-    ]
-
-
 _SCRIPTS: dict[str, Callable[[datetime], list[Step]]] = {
     "demo": _demo,
     "quiet": _quiet,
     "roll": _roll,
-    "empty": _empty,
-    "mass-vanish": _mass_vanish,
-    "foreign": _foreign,
-    "wrong-token": _wrong_token,
-    "wrong-token-400": _wrong_token_400,
-    "flaky": _flaky,
-    "half-list": _half_list,
-    "html": _html,
+    "held": _held,
+    "failing": _failing,
     "bad-items": _bad_items,
 }
