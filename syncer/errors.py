@@ -3,6 +3,10 @@
 Every message is one line: what was being done, what is wrong, what to do. No message holds a secret.
 """
 
+from collections.abc import Iterable
+
+LIKENESS = 0.6  # of difflib's ratio
+
 
 class SyncerError(Exception):
     """Base of every error that a user can meet; anything else that escapes is a defect (exit code 1)."""
@@ -81,3 +85,17 @@ class DatabaseFailed(SyncerError):
 
     exit_code = 8
     kind = "database"
+
+
+def nearest(word: str, known: Iterable[str], likeness: float = LIKENESS) -> str | None:
+    """The known word that was probably meant, if there is one."""
+    from difflib import get_close_matches
+
+    return next(iter(get_close_matches(word, list(known), n=1, cutoff=likeness)), None)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """What to say to somebody who gave a word that is not known: the nearest one, else all of them."""
+    known = list(known)
+    near = nearest(word, known)
+    return f"did you mean {near}?" if near else f"known are: {', '.join(known) or 'none yet'}"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from syncer.errors import ConfigurationError
+from syncer.errors import ConfigurationError, did_you_mean, nearest
 from syncer.model import LARGEST_ID
 
 if TYPE_CHECKING:
@@ -66,15 +66,12 @@ class Group(click.Group):
         flag = arguments[0].partition("=")[0] if arguments else ""
         own = {name for parameter in self.get_params(context) for name in parameter.opts}
         if flag.startswith("--") and flag not in own and not context.resilient_parsing:
-            from difflib import get_close_matches
-
-            for near in get_close_matches(flag, _flags_below(self), n=1, cutoff=0.8):
+            near = nearest(flag, _flags_below(self), 0.8)
+            if near is not None:
                 context.fail(f"{near} belongs behind the command, as in: {context.command_path} COMMAND {near} …")
         return super().parse_args(context, arguments)
 
     def resolve_command(self, context: click.Context, arguments: list[str]) -> Any:
-        from difflib import get_close_matches
-
         if self.get_command(context, arguments[0]) is None:
             below = {
                 name: f"{group} {name}"
@@ -83,7 +80,8 @@ class Group(click.Group):
                 for name in command.commands
             }
             known = below | {name: name for name in self.commands}
-            for near in get_close_matches(arguments[0], known, n=1):
+            near = nearest(arguments[0], known)
+            if near is not None:
                 context.fail(f"There is no command {arguments[0]!r}; did you mean {known[near]!r}?")
         return super().resolve_command(context, arguments)
 
@@ -164,16 +162,12 @@ account_filter = click.option("--account", "account_name", metavar="NAME", help=
 
 
 def chosen(context: Context, account_name: str | None) -> list["AccountSettings"]:
-    from difflib import get_close_matches
-
     accounts = context.settings.accounts
     chosen = [account for account in accounts if account_name in {None, account.name}]
     if not chosen:
         names = [account.name for account in accounts]
-        near = get_close_matches(account_name or "", names, n=1)
         raise ConfigurationError(
-            f"--account: there is no account {account_name!r}; "
-            + (f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(names)}")
+            f"--account: there is no account {account_name!r}; {did_you_mean(account_name or '', names)}"
         )
     return chosen
 

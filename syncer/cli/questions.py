@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from syncer.cli.command import INSTANCE_ID, Context, Group, account_filter, json_flag, moment_of, now, with_settings
-from syncer.errors import ConfigurationError
+from syncer.errors import ConfigurationError, did_you_mean
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -52,8 +52,6 @@ def rates() -> None:
 @click.option("--from", "valid_from", metavar="DATE", help="The first day (UTC+3) at this price; today if not given.")
 def set_rate(context: Context, tariff: str, rate: str, currency: str, valid_from: str | None) -> None:
     """Record that a day of TARIFF costs RATE. For example: rates set PARTNER_23 12.50 RUB --from 2026-11-01."""
-    from difflib import get_close_matches
-
     from syncer.storage import database, schema
     from syncer.views import bill
     from syncer.views.catalogue import billing_day
@@ -68,9 +66,7 @@ def set_rate(context: Context, tariff: str, rate: str, currency: str, valid_from
         bill.set_rate(connection, tariff, price, code, day)
     click.echo(f"a day of {tariff} costs {price} {code} from {day} on")
     if in_use and tariff not in in_use:
-        near = get_close_matches(tariff, in_use, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(in_use)}"
-        click.echo(f"careful: no live instance has the tariff {tariff}; {hint}")
+        click.echo(f"careful: no live instance has the tariff {tariff}; {did_you_mean(tariff, in_use)}")
 
 
 @rates.command("list")
@@ -166,14 +162,12 @@ def bill(
 
 def known_accounts(statuses: list[Any], account_name: str | None) -> list[Any]:
     """The statuses of one account or all; raises `ConfigurationError` for one that the database does not know."""
-    from difflib import get_close_matches
-
     found = [status for status in statuses if account_name in {None, status.account}]
     if account_name is not None and not found:
         names = [status.account for status in statuses]
-        near = get_close_matches(account_name, names, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(names) or 'none yet'}"
-        raise ConfigurationError(f"--account: the database knows no account {account_name!r}; {hint}")
+        raise ConfigurationError(
+            f"--account: the database knows no account {account_name!r}; {did_you_mean(account_name, names)}"
+        )
     return found
 
 
@@ -211,8 +205,6 @@ def _moment_or_now(name: str, text: str) -> "datetime":
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The file; standard output if not given.")
 def export(context: Context, view: str, format_: str | None, output: Path | None) -> None:
     """Write a view as csv, jsonl or parquet."""
-    from difflib import get_close_matches
-
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -222,9 +214,7 @@ def export(context: Context, view: str, format_: str | None, output: Path | None
     from syncer.views.catalogue import VIEWS
 
     if view not in VIEWS:
-        near = get_close_matches(view, VIEWS, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(VIEWS)}"
-        raise ConfigurationError(f"export: there is no view {view!r}; {hint}")
+        raise ConfigurationError(f"export: there is no view {view!r}; {did_you_mean(view, VIEWS)}")
     ending = output.suffix.removeprefix(".").lower() if output is not None else ""
     chosen_format = (format_ or ending or "csv").lower()
     if chosen_format not in files.FORMATS:

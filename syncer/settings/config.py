@@ -3,7 +3,6 @@
 Errors name the setting and never show a secret.
 """
 
-import difflib
 import os
 import re
 import stat
@@ -20,7 +19,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy.engine import URL
 
-from syncer.errors import ConfigurationError
+from syncer.errors import ConfigurationError, did_you_mean, nearest
 from syncer.rules.schedule import Schedule, parse_duration, parse_schedule
 from syncer.scrub import Scrubber
 from syncer.settings.logs import LEVELS, LogFormat
@@ -257,9 +256,7 @@ def _read_document(config_file: Path | None, folder: Path) -> dict[str, Any]:
 def _refuse_unknown(table: Mapping[str, Any], known: list[str], where: str) -> None:
     for key in table:
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known are: {', '.join(known)}"
-            raise ConfigurationError(f"{key} in {where}: there is no such setting; {hint}")
+            raise ConfigurationError(f"{key} in {where}: there is no such setting; {did_you_mean(key, known)}")
 
 
 def _refuse_mistyped(environment: Mapping[str, str], document: Mapping[str, Any]) -> None:
@@ -267,10 +264,10 @@ def _refuse_mistyped(environment: Mapping[str, str], document: Mapping[str, Any]
     tables = document.get("accounts")
     tables = [table for table in tables.values() if isinstance(table, dict)] if isinstance(tables, dict) else []
     for variable in sorted(unknown_variables(environment) - {table.get("token_env") for table in tables}):
-        near = difflib.get_close_matches(variable.removeprefix(PREFIX).lower(), DEFAULTS, n=1, cutoff=NEARLY)
+        near = nearest(variable.removeprefix(PREFIX).lower(), DEFAULTS, NEARLY)
         if near:
             raise ConfigurationError(
-                f"{variable}: there is no such setting; did you mean {PREFIX}{near[0].upper()}? If not, unset it"
+                f"{variable}: there is no such setting; did you mean {PREFIX}{near.upper()}? If not, unset it"
             )
 
 

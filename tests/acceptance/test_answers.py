@@ -148,7 +148,7 @@ def test_rates_price_the_bill_from_their_day(run_syncer: RunSyncer, estate: Mirr
         (("export", "bi_daily", "-o", "/nowhere/x.csv"), "writing /nowhere/x.csv: No such file"),
         (("export", "bi_daily", "-o", "."), "writing .: it names no file"),
         (("report", "--html", ""), "writing .: it names no file"),
-        (("report", "--account", "defalt"), "did you mean 'default'?"),
+        (("report", "--account", "defalt"), "did you mean default?"),
         (("bill", "2026-01", "--invoice", "/nowhere.csv"), "--invoice: reading /nowhere.csv"),
         (("bill", "2026-01", "--days-column", "x"), "belong to --invoice"),
     ],

@@ -172,7 +172,7 @@ USAGE: dict[str, tuple[list[str], dict[str, str], int, str]] = {
     "an unknown command": (["snyc"], {}, 2, "did you mean 'sync'?"),
     "an unknown flag": (["sync", "--jsn"], {}, 2, "--json"),
     "a wrong flag": (["sync", "--timeout", "soon"], {}, 2, "--timeout: 'soon' is no duration"),
-    "an unknown account": (["sync", "--account", "defualt"], {}, 2, "did you mean 'default'?"),
+    "an unknown account": (["sync", "--account", "defualt"], {}, 2, "did you mean default?"),
     "no such run": (["approve", "x"], {}, 2, "'x' is no run's number such as 12; held runs are shown by: syncer status"),
     "no such time": (["history", "--since", "monday"], {}, 2, "--since: 'monday' is no time such as"),
     "an id beyond all ids": (["history", str(2**63)], {}, 2, "is no instance's id such as"),
