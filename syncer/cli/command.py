@@ -1,6 +1,5 @@
 """What every command starts from: settings by flag, environment and file, an engine, a clock, and log lines."""
 
-import gc
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -178,11 +177,7 @@ def runs_of(context: Context, on_end: Callable[["RunReport", float], None] = lam
     from syncer.settings.config import check_tokens
 
     check_tokens(context.settings)
-    runs = Runs(context.settings, context.engine, context.scrub, now, on_end)
-    # What was imported stays, and rows come by the thousand: a collector that walks them all takes a fifth of a run.
-    gc.freeze()
-    gc.set_threshold(5_000)
-    return runs
+    return Runs(context.settings, context.engine, context.scrub, now, on_end)
 
 
 def moment_of(flag: str, text: str | None) -> datetime | None:
