@@ -15,7 +15,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from syncer.doctor.database_checks import database_findings
-from syncer.doctor.finding import Clock, Finding, Level, failure, ok, warning
+from syncer.doctor.finding import Clock, Finding, Level, error, failure, ok, warning
+from syncer.doctor.table import CHECKS
 from syncer.doctor.upstream_checks import upstream_findings
 from syncer.errors import ConfigurationError
 from syncer.scrub import Scrubber
@@ -61,7 +62,12 @@ def examine(
 def document(findings: Iterable[Finding]) -> dict[str, Any]:
     """`syncer doctor --json`."""
     shown = ("check", "level", "message", "remedy")
-    return {"findings": [{name: str(getattr(finding, name)) for name in shown} for finding in findings]}
+    return {
+        "findings": [
+            {name: str(getattr(finding, name)) for name in shown} | {"question": CHECKS[finding.check].question}
+            for finding in findings
+        ]
+    }
 
 
 def lines(finding: Finding) -> list[str]:
@@ -116,12 +122,7 @@ def _configuration(
     named = ", ".join(f"account {account.name!r} with its token from {account.token_setting}" for account in accounts)
     yield ok("configuration.settings", f"every setting can be read; {named}")
     for variable in sorted(unknown_variables):
-        yield Finding(
-            "configuration.variables",
-            Level.WARNING,
-            f"the environment has {variable}, which is no setting of syncer",
-            "unset it, or name it as its setting is named",
-        )
+        yield warning("configuration.variables", f"the environment has {variable}, which is no setting of syncer")
     refused = set()
     for file in files:
         finding = _secret_file(file)
@@ -135,16 +136,14 @@ def _configuration(
             continue
         try:
             token = account.read_token()
-        except ConfigurationError as error:
-            yield failure(check, error, f"put the partner token of account {account.name!r} there")
+        except ConfigurationError as problem:
+            yield failure(check, problem, f"put the partner token of account {account.name!r} there")
             continue
         if token in owners:
-            yield Finding(
+            yield error(
                 check,
-                Level.ERROR,
                 f"account {account.name!r} has the same token as account {owners[token]!r}",
                 f"correct {account.token_setting}: one account has one token",
-                ConfigurationError.exit_code,
             )
             continue
         owners[token] = account.name
@@ -155,17 +154,16 @@ def _configuration(
 
 def _secret_file(file: SecretFile) -> Finding:
     check = "configuration.secret_file"
-    code = ConfigurationError.exit_code
     try:
         mode = file.path.stat().st_mode
-    except OSError as error:
-        problem = f"{file.setting}: {file.path}: {error.strerror}"
-        return Finding(check, Level.ERROR, problem, f"create the file, or correct {file.setting}", code)
+    except OSError as problem:
+        told = f"{file.setting}: {file.path}: {problem.strerror}"
+        return error(check, told, f"create the file, or correct {file.setting}")
     remedy = f"run: chmod 600 {file.path}"
     if mode & stat.S_IROTH:
-        return Finding(check, Level.ERROR, f"{file.setting}: everybody may read {file.path}", remedy, code)
+        return error(check, f"{file.setting}: everybody may read {file.path}", remedy)
     if mode & stat.S_IWOTH:
-        return Finding(check, Level.ERROR, f"{file.setting}: everybody may write {file.path}", remedy, code)
+        return error(check, f"{file.setting}: everybody may write {file.path}", remedy)
     if mode & (stat.S_IRGRP | stat.S_IWGRP):
         return warning(check, f"{file.setting}: its group may read or write {file.path}", remedy)
     return ok(check, f"{file.setting}: only its owner may read {file.path}")

@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, select, text
 from sqlalchemy.engine import URL
 
-from syncer.doctor.finding import Clock, Finding, Level, compared, database_error, failure, ok, warning
+from syncer.doctor.finding import Clock, Finding, Level, compared, error, failure, ok, warning
 from syncer.errors import DatabaseFailed
 from syncer.model import RunStatus
 from syncer.settings.config import Settings
@@ -80,15 +80,15 @@ def _sqlite_file(url: URL) -> Iterator[Finding]:
     folder = path.parent
     check = "database.file"
     if not folder.is_dir():
-        yield database_error(check, f"there is no folder {folder}", "create it, or correct SYNCER_DATABASE_URL")
+        yield error(check, f"there is no folder {folder}", "create it, or correct SYNCER_DATABASE_URL")
         return
     if path.exists() and not path.is_file():
-        yield database_error(check, f"{path} is no file", "correct SYNCER_DATABASE_URL: it must name a file")
+        yield error(check, f"{path} is no file", "correct SYNCER_DATABASE_URL: it must name a file")
         return
     wanted = [place for place in (folder, path) if place.exists()]
     for place in wanted:
         if not os.access(place, os.R_OK | os.W_OK, effective_ids=os.access in os.supports_effective_ids):
-            yield database_error(
+            yield error(
                 check,
                 f"{place} is read-only for this user",
                 f"make it writable for the user that runs syncer: SQLite writes {path.name}-wal beside the file",
@@ -140,7 +140,6 @@ def _sqlite(connection: Connection, settings: Settings, clock: Clock) -> Iterato
         yield warning(
             "database.wal",
             f"the journal mode is {mode}, so readers and syncer wait for each other",
-            f"run: {schema.UPGRADE_COMMAND}",
         )
     yield from _contents(connection, settings, clock)
 
@@ -153,13 +152,9 @@ def _postgresql(connection: Connection, settings: Settings, clock: Clock) -> Ite
         )
     ).one()
     if row.standby:
-        yield database_error(
-            "database.writable",
-            "the server is a standby, which is read-only",
-            "point SYNCER_DATABASE_URL at the primary",
-        )
+        yield error("database.writable", "the server is a standby, which is read-only")
     elif row.read_only:
-        yield database_error(
+        yield error(
             "database.writable",
             "the server makes every transaction read-only",
             f'run: ALTER ROLE "{row.role}" SET default_transaction_read_only = off, or ask who set it for the database',
@@ -168,7 +163,7 @@ def _postgresql(connection: Connection, settings: Settings, clock: Clock) -> Ite
         yield ok("database.writable", "the server takes writes")
     yield compared("database.clock", database_now(connection), clock(), "the database's")
     if row.schema is None:
-        yield database_error(
+        yield error(
             "database.rights",
             f"the role {row.role} may use no schema of its search_path",
             f'run as the owner: GRANT USAGE, CREATE ON SCHEMA public TO "{row.role}"',
@@ -177,7 +172,7 @@ def _postgresql(connection: Connection, settings: Settings, clock: Clock) -> Ite
     missing = list(_missing_rights(connection))
     if missing:
         yield from (
-            database_error(
+            error(
                 "database.rights",
                 f"the role {row.role} has no {', '.join(rights)} on {table}",
                 f'run as the owner: GRANT {", ".join(rights)} ON {table} TO "{row.role}"',
@@ -220,7 +215,7 @@ def _migration_rights(connection: Connection, schema_name: str, role: str) -> It
         text("SELECT has_schema_privilege(:schema, 'CREATE')"), {"schema": schema_name}
     ).scalar_one()
     if not may_create:
-        yield database_error(
+        yield error(
             "database.rights",
             f"the schema must be upgraded, and the role {role} has no CREATE on {schema_name}",
             f'run as the owner: GRANT CREATE ON SCHEMA {schema_name} TO "{role}", '
@@ -234,7 +229,7 @@ def _migration_rights(connection: Connection, schema_name: str, role: str) -> It
         {"names": sorted(metadata.tables)},
     ).all()
     if foreign:
-        yield database_error(
+        yield error(
             "database.rights",
             f"the schema must be upgraded, and the role {role} does not own {', '.join(foreign)}",
             f"run `{schema.UPGRADE_COMMAND}` as the role that owns the tables",
@@ -258,7 +253,7 @@ def _schema_finding(state: SchemaState, revision: str | None, *, may_migrate: bo
         case SchemaState.CURRENT:
             return ok(check, f"the schema is at {revision}, which this syncer works on")
         case SchemaState.NEWER:
-            return database_error(
+            return error(
                 check,
                 f"the schema is at {revision}, newer than {schema.head()}, which this syncer works on",
                 f"install the syncer that made it; the way back is by that one: syncer db downgrade {schema.head()}",
@@ -269,7 +264,7 @@ def _schema_finding(state: SchemaState, revision: str | None, *, may_migrate: bo
             problem = f"the schema is at {revision}, older than {schema.head()}, which this syncer works on"
     if may_migrate:
         return warning(check, problem, f"{command} (or let the first run do it)")
-    return database_error(check, f"{problem}, and SYNCER_AUTO_MIGRATE is off", command)
+    return error(check, f"{problem}, and SYNCER_AUTO_MIGRATE is off", command)
 
 
 def _runs(connection: Connection, settings: Settings, now: datetime) -> Iterator[Finding]:

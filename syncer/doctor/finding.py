@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
-from syncer.errors import DatabaseFailed, SyncerError
+from syncer.doctor.table import CHECKS
+from syncer.errors import SyncerError
 
 TOLERATED_SKEW = timedelta(seconds=60)
 
@@ -21,7 +22,7 @@ class Level(StrEnum):
 
 
 class Finding(NamedTuple):
-    """What one check found; `remedy` is empty exactly where nothing needs doing.
+    """What one check of the table found; `remedy` is empty exactly where nothing needs doing.
 
     `exit_code` is what the command ends with if this is the first error; it is no part of the document.
     """
@@ -37,12 +38,14 @@ def ok(check: str, message: str) -> Finding:
     return Finding(check, Level.OK, message)
 
 
-def warning(check: str, message: str, remedy: str) -> Finding:
-    return Finding(check, Level.WARNING, message, remedy)
+def warning(check: str, message: str, remedy: str = "") -> Finding:
+    """Without a remedy of its own it gets the check's usual one."""
+    return Finding(check, Level.WARNING, message, remedy or CHECKS[check].remedy)
 
 
-def database_error(check: str, message: str, remedy: str) -> Finding:
-    return Finding(check, Level.ERROR, message, remedy, DatabaseFailed.exit_code)
+def error(check: str, message: str, remedy: str = "") -> Finding:
+    """Without a remedy of its own it gets the check's usual one."""
+    return Finding(check, Level.ERROR, message, remedy or CHECKS[check].remedy, CHECKS[check].exit_code)
 
 
 def failure(check: str, error: SyncerError, remedy: str = "") -> Finding:
@@ -55,9 +58,5 @@ def compared(check: str, theirs: datetime, now: datetime, whose: str) -> Finding
     skew = now - theirs
     if abs(skew) > TOLERATED_SKEW:
         side = "ahead of" if skew > timedelta() else "behind"
-        return warning(
-            check,
-            f"this machine's clock is {abs(skew).total_seconds():.0f} s {side} {whose}",
-            "set the clock, and keep it by NTP: timedatectl set-ntp true",
-        )
+        return warning(check, f"this machine's clock is {abs(skew).total_seconds():.0f} s {side} {whose}")
     return ok(check, f"this machine's clock agrees with {whose} within {TOLERATED_SKEW.total_seconds():.0f} s")

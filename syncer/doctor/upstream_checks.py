@@ -11,7 +11,8 @@ from urllib.request import getproxies, proxy_bypass
 
 from syncer.answer.item import Decoder
 from syncer.answer.reader import read_body
-from syncer.doctor.finding import Clock, Finding, Level, compared, failure, ok, warning
+from syncer.doctor.finding import Clock, Finding, Level, compared, error, failure, ok, warning
+from syncer.doctor.table import CHECKS
 from syncer.errors import ConfigurationError, SyncerError, UpstreamRefused, UpstreamUnreachable
 from syncer.scrub import Scrubber
 from syncer.settings.config import AccountSettings, Settings
@@ -61,28 +62,17 @@ def _route(api_url: str) -> Iterator[Finding]:
         return
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        problem = getattr(error, "strerror", None) or "it is no name"
-        yield Finding(
-            "upstream.dns",
-            Level.ERROR,
-            f"the name {host} is not found: {problem}",
-            "check SYNCER_API_URL and this machine's DNS; behind a proxy, set HTTPS_PROXY",
-            UpstreamUnreachable.exit_code,
-        )
+    except (OSError, UnicodeError) as failed:
+        problem = getattr(failed, "strerror", None) or "it is no name"
+        yield error("upstream.dns", f"the name {host} is not found: {problem}")
         return
     if not _is_address(host):
         yield ok("upstream.dns", f"{host} has {len({entry[4][0] for entry in found})} addresses")
     try:
         socket.create_connection((host, port), CONNECT_SECONDS).close()
-    except OSError as error:
-        yield Finding(
-            "upstream.connect",
-            Level.ERROR,
-            f"{host} port {port} cannot be connected to: {error.strerror or 'it took longer than allowed'}",
-            "check SYNCER_API_URL and the firewall; behind a proxy, set HTTPS_PROXY",
-            UpstreamUnreachable.exit_code,
-        )
+    except OSError as problem:
+        why = problem.strerror or "it took longer than allowed"
+        yield error("upstream.connect", f"{host} port {port} cannot be connected to: {why}")
         return
     yield ok("upstream.connect", f"{host} port {port} can be connected to")
 
@@ -106,18 +96,18 @@ def _call(
     """One call as a run makes it: what came of it, and whether the clocks agree."""
     who = f"account {account.name!r}"
     headers: list[tuple[Mapping[str, str], datetime]] = []
-    error: SyncerError | None = None
+    problem: SyncerError | None = None
     try:
         answer = client.fetch(
             source, stop=stop, clock=clock, on_try=on_try, on_headers=lambda told: headers.append((told, clock()))
         )
         listing = read_body(answer.body, decoder)
-    except SyncerError as failure:
-        error = failure
+    except SyncerError as failed:
+        problem = failed
     if headers and source.api_url.startswith("https:"):
         yield ok("upstream.tls", f"{who}: the certificate is trusted")
-    if error is not None:
-        finding = _failed_call(error, arrived=bool(headers))
+    if problem is not None:
+        finding = _failed_call(problem, arrived=bool(headers))
         yield finding._replace(message=f"{who}: {finding.message}")
     else:
         yield ok("upstream.credentials", f"{who}: the token is accepted")
@@ -135,33 +125,27 @@ def _call(
         yield _clock_skew("upstream.clock", *headers[-1])
 
 
-def _failed_call(error: SyncerError, *, arrived: bool) -> Finding:
+_REMEDIES = {
+    "rate_limited": "poll less often: raise SYNCER_SCHEDULE, and see who else uses this token",
+    "server_error": "wait: the upstream is down or in maintenance, and the next run tries again",
+    "timeout": "raise SYNCER_TIMEOUT if the list is large, else check the network",
+}
+
+
+def _failed_call(problem: SyncerError, *, arrived: bool) -> Finding:
     """The kinds of failure under names of their own; a wrong token comes in two forms (CONTRACT 5)."""
-    if isinstance(error, UpstreamRefused) and error.http_status in {200, 400, 401, 403}:
-        return failure(
-            "upstream.credentials",
-            error,
-            "copy the partner token from the console once more; a token of one host may be unknown to another, "
-            "so check SYNCER_API_URL too",
-        )
-    if isinstance(error, UpstreamRefused):
-        return failure("upstream.address", error, "set SYNCER_API_URL to the host that the console names partnerApiUrl")
-    if isinstance(error, UpstreamUnreachable):
-        if not arrived and "CERTIFICATE" in str(error):
-            return failure(
-                "upstream.tls",
-                error,
-                "check SYNCER_API_URL and the clock; behind a proxy that opens TLS, set SSL_CERT_FILE to its authority",
-            )
-        remedies = {
-            "rate_limited": "poll less often: raise SYNCER_SCHEDULE, and see who else uses this token",
-            "server_error": "wait: the upstream is down or in maintenance, and the next run tries again",
-            "timeout": "raise SYNCER_TIMEOUT if the list is large, else check the network",
-        }
-        return failure(
-            "upstream.available", error, remedies.get(error.kind, "check the network, any proxy and SYNCER_API_URL")
-        )
-    return failure("upstream.answer", error, "run: syncer probe; check SYNCER_API_URL and any proxy between")
+    match problem:
+        case UpstreamRefused(http_status=200 | 400 | 401 | 403):
+            check = "upstream.credentials"
+        case UpstreamRefused():
+            check = "upstream.address"
+        case UpstreamUnreachable() if not arrived and "CERTIFICATE" in str(problem):
+            check = "upstream.tls"
+        case UpstreamUnreachable():
+            check = "upstream.available"
+        case _:
+            check = "upstream.answer"
+    return failure(check, problem, _REMEDIES.get(problem.kind) or CHECKS[check].remedy)
 
 
 def _clock_skew(check: str, headers: Mapping[str, str], now: datetime) -> Finding:

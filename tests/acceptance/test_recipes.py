@@ -28,6 +28,7 @@ from syncer import errors
 from syncer.cli.command import SETTING_FLAGS
 from syncer.cli.main import cli
 from syncer.daemon.metrics import FAILURES
+from syncer.doctor.table import CHECKS
 from syncer.model import MirrorRow, Transition
 from syncer.settings import config
 from syncer.settings.config import DEFAULTS
@@ -198,10 +199,14 @@ def test_every_file_and_target_that_a_document_names_is_there(document: Path) ->
     assert set() == set(targets) - known
 
 
+def _is_error(one: object) -> bool:
+    return isinstance(one, type) and issubclass(one, errors.SyncerError)
+
+
 def kinds_in_the_code() -> set[tuple[int, str]]:
     """Every `error_kind` with its exit code: those of the classes, and those that are given where one is raised."""
-    found = {(one.exit_code, one.kind) for one in vars(errors).values() if isinstance(one, type)}
-    codes = {name: one.exit_code for name, one in vars(errors).items() if isinstance(one, type)}
+    found = {(one.exit_code, one.kind) for one in vars(errors).values() if _is_error(one)}
+    codes = {name: one.exit_code for name, one in vars(errors).items() if _is_error(one)}
     for path in (CHECKOUT / "syncer").rglob("*.py"):
         for call in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in codes:
@@ -220,6 +225,15 @@ def test_every_kind_of_error_has_its_row_with_its_exit_code() -> None:
 
     assert sorted(kinds_in_the_code()) == sorted(told)
     assert set() == set(FAILURES) - {kind for _code, kind in told}
+
+
+def test_every_check_of_doctor_has_its_row() -> None:
+    section = (
+        (CHECKOUT / "docs/operating.md").read_text("utf-8").partition("## What doctor asks")[2].partition("\n## ")[0]
+    )
+    rows = re.findall(r"^\| `([\w.]+)` \| (.*?) \| (.*?) \| (\d) \|$", section, re.MULTILINE)
+
+    assert rows == [(name, check.question, check.remedy, str(check.exit_code)) for name, check in CHECKS.items()]
 
 
 def test_every_setting_has_its_row_with_its_default() -> None:

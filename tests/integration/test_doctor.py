@@ -176,7 +176,7 @@ def test_the_document_is_that_of_the_contract(consult: Consult, api: FaultServer
     document = checks.document(consult(api.url, sqlite_url))
 
     assert ["findings"] == list(document)
-    assert {("check", "level", "message", "remedy")} == {tuple(one) for one in document["findings"]}
+    assert {("check", "level", "message", "remedy", "question")} == {tuple(one) for one in document["findings"]}
     assert {"ok", "warning"} == {one["level"] for one in document["findings"]}
 
 

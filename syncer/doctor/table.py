@@ -1,0 +1,75 @@
+"""Every check of `syncer doctor`: what it asks, and what usually helps; `docs/operating.md` shows this table.
+
+A finding names one of these checks; one of another name is a defect.
+"""
+
+from typing import NamedTuple
+
+
+class Check(NamedTuple):
+    """A question, the usual remedy where its answer is bad, and the exit code where that keeps syncer from working."""
+
+    question: str
+    remedy: str
+    exit_code: int
+
+
+CHECKS: dict[str, Check] = {
+    "configuration.settings": Check("Can every setting be read?", "correct the setting that is named", 2),
+    "configuration.variables": Check(
+        "Is every SYNCER_ variable a setting?", "unset it, or name it as its setting is named", 2
+    ),
+    "configuration.secret_file": Check("Can nobody else read the files with secrets?", "chmod 600 the file", 2),
+    "configuration.token": Check("Has each account a token of its own?", "put its partner token there", 2),
+    "configuration.auto_migrate": Check("Does a new version upgrade the schema by itself?", "syncer db upgrade", 2),
+    "upstream.dns": Check(
+        "Is the upstream's name found?",
+        "check SYNCER_API_URL and this machine's DNS; behind a proxy, set HTTPS_PROXY",
+        3,
+    ),
+    "upstream.connect": Check(
+        "Can it be connected to?", "check SYNCER_API_URL and the firewall; behind a proxy, set HTTPS_PROXY", 3
+    ),
+    "upstream.tls": Check(
+        "Is its certificate trusted?",
+        "check SYNCER_API_URL and the clock; behind a proxy that opens TLS, set SSL_CERT_FILE to its authority",
+        3,
+    ),
+    "upstream.available": Check("Does it answer?", "check the network, any proxy and SYNCER_API_URL", 3),
+    "upstream.credentials": Check(
+        "Is the token accepted?",
+        "copy the partner token from the console once more; a token of one host may be unknown to another, "
+        "so check SYNCER_API_URL too",
+        4,
+    ),
+    "upstream.address": Check(
+        "Is it the right host?", "set SYNCER_API_URL to the host that the console names partnerApiUrl", 4
+    ),
+    "upstream.answer": Check(
+        "Is the answer a list of items that can be taken?",
+        "run: syncer probe; check SYNCER_API_URL and any proxy between",
+        5,
+    ),
+    "upstream.clock": Check(
+        "Does this machine's clock agree with the upstream's?",
+        "set the clock, and keep it by NTP: timedatectl set-ntp true",
+        3,
+    ),
+    "database.file": Check(
+        "Is the SQLite file its owner's alone, and may it be written?", "correct SYNCER_DATABASE_URL, or its modes", 8
+    ),
+    "database.disk": Check("Is there room for the file once more?", "free some room on that disk", 8),
+    "database.connection": Check("Can the database be read?", "check SYNCER_DATABASE_URL", 8),
+    "database.wal": Check("Do readers and syncer not wait for each other?", "run: syncer db upgrade", 8),
+    "database.writable": Check("Does it take writes?", "point SYNCER_DATABASE_URL at the primary", 8),
+    "database.clock": Check(
+        "Does this machine's clock agree with the database's?",
+        "set the clock, and keep it by NTP: timedatectl set-ntp true",
+        8,
+    ),
+    "database.rights": Check(
+        "Has the role the rights that a run needs?", "run the GRANT that is told, as the owner", 8
+    ),
+    "database.schema": Check("Is the schema what this syncer works on?", "run: syncer db upgrade", 8),
+    "database.runs": Check("Is no run noted as running longer than it can take?", "syncer sync closes it", 8),
+}
