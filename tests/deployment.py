@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from canary import PARTNER_TOKEN, find_secrets
+from loading import load
 from mirror import Mirror
-
 from syncer.apply import RunReport
+
 from syncer.daemon.leased_runs import Runs
-from syncer.settings import config
 from syncer.storage.tables import instance_history, instance_tokens, instances, rejected_items
 from syncer.views import verify
 
@@ -30,7 +30,7 @@ class Deployment:
         """
         self.mirror.now += after
         told = {"SYNCER_API_URL": api_url, "SYNCER_PARTNER_TOKEN": PARTNER_TOKEN}
-        chosen = replace(config.load({}, told, None, Path("/nonexistent")), **settings)
+        chosen = replace(load({}, told, None, Path("/nonexistent")), **settings)
         runs = Runs(chosen, self.mirror.engine, chosen.scrubber(), lambda: self.mirror.now)
         report = runs.run_now(chosen.accounts[0])
         assert find_secrets(f"{report} {report.error} {self.mirror.runs()[-1:]}".encode()) == []

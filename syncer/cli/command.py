@@ -12,6 +12,8 @@ import click
 
 from syncer.errors import ConfigurationError, did_you_mean, nearest
 from syncer.model import LARGEST_ID
+from syncer.settings.declared import SETTINGS
+from syncer.settings.options import given, setting_options
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -21,26 +23,6 @@ if TYPE_CHECKING:
     from syncer.scrub import Scrubber
     from syncer.settings.config import AccountSettings, Settings
 
-SETTING_FLAGS = {
-    "database-url": "Where the mirror is, SQLite or PostgreSQL  [sqlite:///syncer.db]",
-    "database-url-file": "A file with that URL, password and all.",
-    "api-url": "The upstream's address  [https://api.green-api.com]",
-    "partner-token-file": "The file with the partner token; mode 600.",
-    "schedule": "When the daemon runs: 90s, 15m, 1h or five fields of cron  [5m]",
-    "timezone": "The zone of a cron expression  [UTC]",
-    "upstream-offset": "The offset of the upstream's times  [+03:00]",
-    "expiry-grace": "How old a new instance must be for isExpired to be believed  [5m]",
-    "guard-vanished": "The share of live instances that may vanish at once  [5%]",
-    "timeout": "How long one whole answer may take  [180s]",
-    "max-body": "The largest answer, decompressed  [1GiB]",
-    "log-format": "console or json  [console on a terminal, else json]",
-    "log-level": "debug, info, warning or error  [info]",
-    "listen": "host:port of the daemon's /healthz, /readyz and /metrics.",
-    "ping-url": "A dead-man's switch, pinged at each run's start and end.",
-    "auto-migrate": "Upgrade an older schema at start  [true]",
-}
-"""Settings that may be given on the command line; secrets may not, a process list shows them to everybody."""
-
 
 @dataclass(frozen=True)
 class Context:
@@ -49,7 +31,7 @@ class Context:
     settings: "Settings"
     scrub: "Scrubber"
     engine: "Engine"
-    flags: dict[str, str | None]
+    flags: dict[str, str]
     config_file: Path | None
 
 
@@ -85,48 +67,43 @@ class Group(click.Group):
         return super().resolve_command(context, arguments)
 
 
+def _shown(parameter: click.Parameter) -> list[str]:
+    return [] if getattr(parameter, "hidden", False) else [name for name in parameter.opts if name.startswith("--")]
+
+
 def _flags_below(group: click.Group) -> set[str]:
     """Every flag of a command of the group."""
     flags: set[str] = set()
     for command in group.commands.values():
-        flags |= {name for parameter in command.params for name in parameter.opts if name.startswith("--")}
+        flags |= {name for option in command.params for name in _shown(option)}
         if isinstance(command, click.Group):
             flags |= _flags_below(command)
     return flags
 
 
 def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the flags of all settings, and a `Context` as its first argument."""
+    """Give a command the options of all settings, and a `Context` as its first argument."""
 
     def run(**arguments: Any) -> Any:
-        flags = {flag.replace("-", "_"): arguments.pop(f"setting_{flag.replace('-', '_')}") for flag in SETTING_FLAGS}
-        return command(_start(flags, arguments.pop("config_file")), **arguments)
+        config_file = arguments.pop("config_file")
+        own = {name: value for name, value in arguments.items() if name not in SETTINGS}
+        return command(_start(click.get_current_context(), config_file), **own)
 
     run.__name__ = command.__name__
     run.__doc__ = command.__doc__
-    settings = [
-        click.Option(
-            ["--config", "config_file"],
-            type=click.Path(path_type=Path),
-            help="The file of settings, else ./syncer.toml. What follows may stand in it, or in the environment: "
-            "SYNCER_DATABASE_URL and so on.",
-        ),
-        *(
-            click.Option([f"--{flag}", f"setting_{flag.replace('-', '_')}"], metavar="TEXT", help=meaning)
-            for flag, meaning in SETTING_FLAGS.items()
-        ),
-    ]
     own = getattr(command, "__click_params__", [])  # click's own place, last first
-    run.__click_params__ = [*reversed(settings), *own]  # type: ignore[attr-defined]  # the same
+    run.__click_params__ = [*reversed(setting_options()), *own]  # type: ignore[attr-defined]  # the same
     return run
 
 
-def _start(flags: dict[str, str | None], config_file: Path | None) -> Context:
+def _start(called: click.Context, config_file: Path | None) -> Context:
     from syncer.settings import config
     from syncer.settings.logs import start_logging
     from syncer.storage import database
 
-    settings = config.load(flags, config.environment(), config_file, Path.cwd())
+    settings = config.settings_of(called)
+    found = {name: given(called, name) for name in SETTINGS}
+    flags = {name: str(one.value) for name, one in found.items() if one is not None and one.place == 0}
     scrub = settings.scrubber()
     start_logging(settings.log_format or config.default_log_format(sys.stderr.isatty()), settings.log_level, scrub)
     last_scrubber[:] = [scrub]

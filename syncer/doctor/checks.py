@@ -20,7 +20,8 @@ from syncer.doctor.table import CHECKS
 from syncer.doctor.upstream_checks import upstream_findings
 from syncer.errors import ConfigurationError
 from syncer.scrub import Scrubber
-from syncer.settings.config import CONFIG_FILE, AccountSettings, Settings
+from syncer.settings.config import AccountSettings, Settings
+from syncer.settings.declared import CONFIG_FILE
 
 SECRET_FILE_SETTINGS = ("partner_token_file", "database_url_file", "token_key_file")
 SECRET_SETTINGS = ("partner_token", "token_key", "ping_url")

@@ -17,43 +17,19 @@ from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+import click
 from sqlalchemy.engine import URL
 
 from syncer.errors import ConfigurationError, did_you_mean, nearest
 from syncer.rules.schedule import Schedule, parse_duration, parse_schedule
 from syncer.scrub import Scrubber
+from syncer.settings.declared import CONFIG_FILE, PREFIX, SETTINGS
 from syncer.settings.logs import LEVELS, LogFormat
+from syncer.settings.options import DOCUMENT, given
 from syncer.storage.database import parse_database_url
 from syncer.storage.tokens import parse_key
 
-CONFIG_FILE = "syncer.toml"
-PREFIX = "SYNCER_"
 NEARLY = 0.8  # of difflib's ratio: SYNCER_SHEDULE is a mistyped setting, SYNCER_PORT is somebody else's
-
-DEFAULTS: Mapping[str, str | None] = {
-    "partner_token": None,
-    "partner_token_file": None,
-    "api_url": "https://api.green-api.com",
-    "database_url": "sqlite:///syncer.db",
-    "database_url_file": None,
-    "schedule": "5m",
-    "timezone": "UTC",
-    "upstream_offset": "+03:00",
-    "expiry_grace": "5m",
-    "guard_vanished": "5%",
-    "account": "default",
-    "token_key": None,
-    "token_key_file": None,
-    "timeout": "180s",
-    "max_body": "1GiB",
-    "log_format": None,
-    "log_level": "info",
-    "listen": None,
-    "ping_url": None,
-    "auto_migrate": "true",
-}
-"""Every setting by its name in `syncer.toml`; in the environment it is upper case behind `SYNCER_`."""
-
 ACCOUNT_KEYS = ("token_file", "token_env", "api_url", "schedule")
 
 _SIZE = re.compile(r"([0-9]{1,15})\s*(B|kB|KB|MB|GB|KiB|MiB|GiB)?")
@@ -106,49 +82,34 @@ class Settings:
 
 
 class _Sources:
-    """A setting's value, from the first of: flag, environment, file, default."""
+    """Every setting's value where it was found first, and what the setting is called there."""
 
-    def __init__(
-        self, flags: Mapping[str, str | None], environment: Mapping[str, str], document: Mapping[str, Any]
-    ) -> None:
-        self._named = [
-            {name: (f"--{name.replace('_', '-')}", value) for name, value in flags.items() if value is not None},
-            {
-                name: (f"SYNCER_{name.upper()}", environment[f"SYNCER_{name.upper()}"])
-                for name in DEFAULTS
-                if environment.get(f"SYNCER_{name.upper()}", "").strip()
-            },
-            {name: (f"{name} in {CONFIG_FILE}", value) for name, value in document.items() if name != "accounts"},
-            {name: (f"SYNCER_{name.upper()}", value) for name, value in DEFAULTS.items() if value is not None},
-        ]
-        self.environment = environment
+    def __init__(self, context: click.Context) -> None:
+        self._given = {name: given(context, name) for name in SETTINGS}
+        self.environment = dict(os.environ)
 
     def get(self, name: str) -> tuple[str, str | None]:
         """What the setting is called where it was found, and its text; None when it is set nowhere."""
-        for source in self._named:
-            if name in source:
-                called, value = source[name]
-                if isinstance(value, bool):
-                    value = str(value).lower()
-                if not isinstance(value, str | int):
-                    raise ConfigurationError(f"{called}: it must be a string")
-                return called, str(value)
-        return f"SYNCER_{name.upper()}", None
+        found = self._given[name]
+        if found is None:
+            return SETTINGS[name].variable, None
+        value = str(found.value).lower() if isinstance(found.value, bool) else found.value
+        if not isinstance(value, str | int):
+            raise ConfigurationError(f"{found.called}: it must be a string")
+        return found.called, str(value)
 
     def secret(self, name: str) -> tuple[str, Callable[[], str]] | None:
         """How to read a secret that may stand in the setting itself or in a file; None when it is set nowhere."""
-        for source in self._named:
-            if name in source and f"{name}_file" in source:
-                raise ConfigurationError(
-                    f"{source[name][0]}: it is set together with {source[f'{name}_file'][0]}; keep one"
-                )
-            if name in source:
-                called, value = source[name]
-                return called, lambda value=value: str(value)
-            if f"{name}_file" in source:
-                called, path = source[f"{name}_file"]
-                return called, lambda called=called, path=path: read_secret_file(called, Path(str(path)))
-        return None
+        direct, by_file = self._given[name], self._given[f"{name}_file"]
+        if direct is not None and by_file is not None and direct.place == by_file.place:
+            raise ConfigurationError(f"{direct.called}: it is set together with {by_file.called}; keep one")
+        if by_file is not None and (direct is None or by_file.place < direct.place):
+            called, path = by_file.called, Path(str(by_file.value))
+            return called, lambda: read_secret_file(called, path)
+        if direct is None:
+            return None
+        text = str(direct.value)
+        return direct.called, lambda: text
 
     def read(self, name: str, parse: Callable[[str], Any]) -> Any:
         """The setting, parsed; a `ValueError` of `parse` becomes the message."""
@@ -160,20 +121,18 @@ class _Sources:
         except ValueError as error:
             problem = str(error)
         except ConfigurationError as error:
-            problem = str(error).removeprefix(f"SYNCER_{name.upper()}: ")
+            problem = str(error).removeprefix(f"{SETTINGS[name].variable}: ")
         raise ConfigurationError(f"{called}: {problem}")
 
 
-def load(
-    flags: Mapping[str, str | None], environment: Mapping[str, str], config_file: Path | None, folder: Path
-) -> Settings:
-    """Read and check every setting.
+def settings_of(context: click.Context) -> Settings:
+    """Check every setting that a command was given.
 
     Raises `ConfigurationError`. Partner tokens are not read yet: commands that call the upstream do, by `check_tokens`.
     """
-    document = _read_document(config_file, folder)
-    _refuse_mistyped(environment, document)
-    sources = _Sources(flags, environment, document)
+    document = context.meta[DOCUMENT]
+    sources = _Sources(context)
+    _refuse_mistyped(sources.environment, document)
     zone = sources.read("timezone", _zone)
     token_key = sources.secret("token_key")
     listen = sources.read("listen", _listen)
@@ -237,7 +196,8 @@ def read_secret_file(called: str, path: Path) -> str:
     raise ConfigurationError(f"{called}: reading the secret file {path}: {problem}")
 
 
-def _read_document(config_file: Path | None, folder: Path) -> dict[str, Any]:
+def read_document(config_file: Path | None, folder: Path) -> dict[str, Any]:
+    """The file of settings; empty where there is none and none was named."""
     path = config_file or folder / CONFIG_FILE
     if config_file is None and not path.exists():
         return {}
@@ -248,7 +208,7 @@ def _read_document(config_file: Path | None, folder: Path) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         problem = f"it is not TOML: {error}; correct it there"
     else:
-        _refuse_unknown(document, [*DEFAULTS, "accounts"], str(path))
+        _refuse_unknown(document, [*SETTINGS, "accounts"], str(path))
         return document
     raise ConfigurationError(f"--config: reading {path}: {problem}")
 
@@ -264,16 +224,18 @@ def _refuse_mistyped(environment: Mapping[str, str], document: Mapping[str, Any]
     tables = document.get("accounts")
     tables = [table for table in tables.values() if isinstance(table, dict)] if isinstance(tables, dict) else []
     for variable in sorted(unknown_variables(environment) - {table.get("token_env") for table in tables}):
-        near = nearest(variable.removeprefix(PREFIX).lower(), DEFAULTS, NEARLY)
+        near = nearest(variable.removeprefix(PREFIX).lower(), SETTINGS, NEARLY)
         if near:
             raise ConfigurationError(
-                f"{variable}: there is no such setting; did you mean {PREFIX}{near.upper()}? If not, unset it"
+                f"{variable}: there is no such setting; did you mean {SETTINGS[near].variable}? If not, unset it"
             )
 
 
 def unknown_variables(environment: Mapping[str, str]) -> set[str]:
     """Variables that look like settings of syncer and are none."""
-    return {name for name in environment if name.startswith(PREFIX)} - {f"{PREFIX}{name.upper()}" for name in DEFAULTS}
+    return {name for name in environment if name.startswith(PREFIX)} - {
+        setting.variable for setting in SETTINGS.values()
+    }
 
 
 def _accounts(sources: _Sources, tables: object, zone: ZoneInfo) -> tuple[AccountSettings, ...]:
@@ -451,8 +413,3 @@ def _account_name(text: str) -> str:
 def default_log_format(is_terminal: bool) -> LogFormat:
     """People read a terminal, machines anything else."""
     return LogFormat.CONSOLE if is_terminal else LogFormat.JSON
-
-
-def environment() -> Mapping[str, str]:
-    """The process's environment, read when asked and not at import."""
-    return os.environ

@@ -17,12 +17,12 @@ from postgres import Postgres
 from syncer import __version__
 from syncer.cli.main import cli
 from syncer.daemon.metrics import Metrics
-from syncer.settings.config import DEFAULTS
+from syncer.settings.declared import SETTINGS
 from syncer.views.estate import AccountStatus
 
 DEPLOY = CHECKOUT / "deploy"
 FILES = sorted(path for path in DEPLOY.rglob("*") if path.is_file() and "secrets" not in path.parts)
-KNOWN_VARIABLES = {f"SYNCER_{name.upper()}" for name in DEFAULTS}
+KNOWN_VARIABLES = {setting.variable for setting in SETTINGS.values()}
 
 
 @pytest.mark.parametrize("path", FILES, ids=[str(path.relative_to(DEPLOY)) for path in FILES])

@@ -18,20 +18,19 @@ from urllib.parse import urlsplit
 
 import pytest
 from builders import item, paid
-from conftest import CHECKOUT
+from conftest import CHECKOUT, RunSyncer
+from loading import load
 from memory import Memory
 from mirror import Mirror
 from postgres import Postgres
 from waiting import HANG_SECONDS
 
 from syncer import errors
-from syncer.cli.command import SETTING_FLAGS
 from syncer.cli.main import cli
 from syncer.daemon.metrics import FAILURES
 from syncer.doctor.table import CHECKS
 from syncer.model import MirrorRow, Transition
-from syncer.settings import config
-from syncer.settings.config import DEFAULTS
+from syncer.settings.declared import SETTINGS
 
 DOCUMENTS = [
     CHECKOUT / name for name in ("README.md", "README.ru.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
@@ -164,7 +163,7 @@ def test_the_recipes_of_operating_restore_postgresql(
 def test_every_setting_that_a_document_names_is_there(document: Path) -> None:
     named = set(re.findall(r"\bSYNCER_[A-Z_]*[A-Z]", document.read_text("utf-8")))
 
-    assert set() == named - {f"SYNCER_{name.upper()}" for name in DEFAULTS} - NOT_SETTINGS
+    assert set() == named - {setting.variable for setting in SETTINGS.values()} - NOT_SETTINGS
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
@@ -243,23 +242,21 @@ def test_every_setting_has_its_row_with_its_default() -> None:
         for names, default in re.findall(r"^\| (`SYNCER_.*?) \| (.*?) \|", section, re.MULTILINE)
         for name in re.findall(r"`SYNCER_(\w+)`", names)
     }
+    defaults = {name: setting.default for name, setting in SETTINGS.items()}
+    either = {name: default or defaults.get(name.removesuffix("_file")) for name, default in defaults.items()}
 
-    assert set(DEFAULTS) == set(told)
-    assert told == {
-        name: "–" if (value := DEFAULTS[name] or DEFAULTS.get(name.removesuffix("_file"))) is None else f"`{value}`"
-        for name in DEFAULTS
+    assert told == {name: "–" if default is None else f"`{default}`" for name, default in either.items()}
+
+
+def test_only_secrets_and_the_accounts_name_have_no_flag(run_syncer: RunSyncer) -> None:
+    without = {name for name, setting in SETTINGS.items() if not setting.has_flag}
+    shown = run_syncer("sync", "--help").stdout
+
+    assert {"partner_token", "token_key", "token_key_file", "account"} == without
+    assert {setting.flag for setting in SETTINGS.values() if f"{setting.flag} TEXT" in shown} == {
+        setting.flag for name, setting in SETTINGS.items() if name not in without
     }
-
-
-def test_every_flag_of_a_setting_tells_its_default() -> None:
-    for flag, meaning in SETTING_FLAGS.items():
-        name = flag.replace("-", "_")
-        told = re.search(r"  \[(.*)\]$", meaning)
-
-        assert name in DEFAULTS
-        assert name == "log_format" or DEFAULTS[name] == (told[1] if told else None)
-    secrets = {"partner_token", "token_key", "token_key_file", "account"}
-    assert set(DEFAULTS) - secrets == {flag.replace("-", "_") for flag in SETTING_FLAGS}
+    assert "No such option" in run_syncer("sync", "--token-key", "x").stderr
 
 
 def toml_blocks() -> list[object]:
@@ -274,7 +271,7 @@ def toml_blocks() -> list[object]:
 def test_a_documented_file_of_settings_is_taken(document: str, tmp_path: Path) -> None:
     (tmp_path / "syncer.toml").write_text(document)
 
-    assert config.load({}, {}, None, tmp_path).accounts
+    assert load({}, {}, None, tmp_path).accounts
 
 
 def test_every_alert_has_its_row() -> None:

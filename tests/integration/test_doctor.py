@@ -21,6 +21,7 @@ import pytest
 from builders import body, item
 from canary import DATABASE_PASSWORD, PARTNER_TOKEN, api_token, find_secrets
 from fault_server import Behaviour, FaultServer
+from loading import load
 from mirror import Mirror
 from psycopg import sql
 from sqlalchemy import insert, text, update
@@ -28,7 +29,6 @@ from sqlalchemy import insert, text, update
 from syncer.doctor import checks, database_checks, upstream_checks
 from syncer.doctor.finding import Finding, Level
 from syncer.scrub import Scrubber
-from syncer.settings import config
 from syncer.storage import database, schema
 from syncer.storage.tables import accounts, leases, sync_runs
 from syncer.upstream import client
@@ -72,7 +72,7 @@ def consult(tmp_path: Path) -> Consult:
         } | ({"SYNCER_PARTNER_TOKEN": PARTNER_TOKEN} if environment is None else environment)
         if toml is not None:
             (tmp_path / "syncer.toml").write_text(toml)
-        settings = config.load({}, variables, None, tmp_path)
+        settings = load({}, variables, None, tmp_path)
         engine = database.open_engine(settings.database_url)
         try:
             findings = list(

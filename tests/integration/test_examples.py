@@ -9,13 +9,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from conftest import CHECKOUT
+from loading import load
 from mirror import Mirror
 from sqlalchemy import text
 from test_documents import lived
 
 from syncer.cli.main import cli
 from syncer.rules.schedule import parse_schedule
-from syncer.settings import config
 
 __all__ = ["lived"]  # a fixture
 
@@ -33,7 +33,7 @@ def test_the_settings_are_taken(tmp_path: Path) -> None:
         .replace("/etc/syncer/database_url", str(tmp_path / "database_url"))
     )
 
-    settings = config.load({}, {}, None, tmp_path)
+    settings = load({}, {}, None, tmp_path)
 
     assert ["retail", "agencies", "max"] == [account.name for account in settings.accounts]
     assert "https://7700.api.greenapi.com" == settings.accounts[2].api_url

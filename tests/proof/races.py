@@ -24,12 +24,12 @@ from budget import Budget, scratch
 from builders import body, item
 from canary import PARTNER_TOKEN
 from fault_server import Connection, FaultServer, respond
+from loading import load
 from mirror import Mirror
 from postgres import start as start_postgres
 from witness import assert_promises, forked
 
 from syncer.daemon.leased_runs import Runs
-from syncer.settings import config
 from syncer.storage import database, lease
 from syncer.storage.tables import sync_runs
 
@@ -59,7 +59,7 @@ def race(url: str, api_url: str, *, is_daemon: bool, until: float) -> None:
     lease.LEASE, lease.BEAT = LEASE, BEAT
     told = {"SYNCER_API_URL": api_url, "SYNCER_PARTNER_TOKEN": PARTNER_TOKEN, "SYNCER_DATABASE_URL": url}
     settings = replace(
-        config.load({}, told | {"SYNCER_SCHEDULE": "1s"}, None, Path("/nonexistent")), timeout=timedelta(seconds=5)
+        load({}, told | {"SYNCER_SCHEDULE": "1s"}, None, Path("/nonexistent")), timeout=timedelta(seconds=5)
     )
     engine = database.open_engine(settings.database_url)
     runs = Runs(settings, engine, settings.scrubber(), lambda: datetime.now(UTC))  # noqa: TID251 - as in production

@@ -4,6 +4,7 @@ from datetime import timedelta
 from fractions import Fraction
 from pathlib import Path
 
+import loading
 import pytest
 from canary import PARTNER_TOKEN, find_secrets
 
@@ -13,7 +14,7 @@ from syncer.settings.config import Settings
 
 
 def load(folder: Path, flags: dict[str, str | None] | None = None, **environment: str) -> Settings:
-    return config.load(flags or {}, {f"SYNCER_{name}": value for name, value in environment.items()}, None, folder)
+    return loading.load(flags or {}, {f"SYNCER_{name}": value for name, value in environment.items()}, None, folder)
 
 
 def problem(folder: Path, flags: dict[str, str | None] | None = None, **environment: str) -> str:
@@ -64,6 +65,15 @@ def test_a_flag_goes_before_the_environment_before_the_file(tmp_path: Path) -> N
     )
 
 
+@pytest.mark.parametrize("blank", ["", " ", "\t\n"])
+def test_a_variable_that_is_blank_is_not_set(tmp_path: Path, blank: str) -> None:
+    (tmp_path / "syncer.toml").write_text('timeout = "3s"\n')
+
+    settings = load(tmp_path, TIMEOUT=blank, MAX_BODY=blank)
+
+    assert (timedelta(seconds=3), 2**30) == (settings.timeout, settings.max_body)
+
+
 @pytest.mark.parametrize("text", [f"  {PARTNER_TOKEN}\n", PARTNER_TOKEN, f"\t{PARTNER_TOKEN} \r\n"])
 def test_white_space_around_the_token_is_stripped(tmp_path: Path, text: str) -> None:
     (by_value,) = load(tmp_path, PARTNER_TOKEN=text).accounts
@@ -97,7 +107,7 @@ def test_accounts_have_their_own_token_address_and_schedule(tmp_path: Path) -> N
         schedule = "1h"
         """
     )
-    settings = config.load({}, {"SOUTH_TOKEN": "gac.south"}, None, tmp_path)
+    settings = loading.load({}, {"SOUTH_TOKEN": "gac.south"}, None, tmp_path)
 
     assert [(one.name, one.api_url, one.schedule.interval_seconds, one.read_token()) for one in settings.accounts] == [
         ("north", "https://api.green-api.com", 600, PARTNER_TOKEN),

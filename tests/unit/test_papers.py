@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from conftest import CHECKOUT
 
-from syncer.settings.config import DEFAULTS, PREFIX
+from syncer.settings.declared import PREFIX, SETTINGS
 from syncer.views.catalogue import VIEWS
 
 CONTRACT = (CHECKOUT / "docs/contract.md").read_text("utf-8")
@@ -53,7 +53,7 @@ def test_the_contract_lists_every_setting_and_no_other() -> None:
     rows = [line for line in section(1).splitlines() if line.startswith("| `SYNCER_")]
 
     listed = {name for row in rows for name in re.findall(rf"`{PREFIX}([A-Z_]+)`", row.split(" | ")[0])}
-    assert {name.upper() for name in DEFAULTS} == listed
+    assert {name.upper() for name in SETTINGS} == listed
 
 
 @pytest.mark.parametrize("view", sorted(VIEWS))
