@@ -98,6 +98,7 @@ def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def _start(called: click.Context, config_file: Path | None) -> Context:
     from syncer.settings import config
+    from syncer.settings.forms import default_log_format
     from syncer.settings.logs import start_logging
     from syncer.storage import database
 
@@ -105,7 +106,7 @@ def _start(called: click.Context, config_file: Path | None) -> Context:
     found = {name: given(called, name) for name in SETTINGS}
     flags = {name: str(one.value) for name, one in found.items() if one is not None and one.place == 0}
     scrub = settings.scrubber()
-    start_logging(settings.log_format or config.default_log_format(sys.stderr.isatty()), settings.log_level, scrub)
+    start_logging(settings.log_format or default_log_format(sys.stderr.isatty()), settings.log_level, scrub)
     last_scrubber[:] = [scrub]
     return Context(settings, scrub, database.open_engine(settings.database_url), flags, config_file)
 

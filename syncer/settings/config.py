@@ -4,17 +4,14 @@ Errors name the setting and never show a secret.
 """
 
 import os
-import re
 import stat
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from fractions import Fraction
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import click
@@ -23,18 +20,15 @@ from sqlalchemy.engine import URL
 from syncer.errors import ConfigurationError, did_you_mean, nearest
 from syncer.rules.schedule import Schedule, parse_duration, parse_schedule
 from syncer.scrub import Scrubber
+from syncer.settings import forms
 from syncer.settings.declared import CONFIG_FILE, PREFIX, SETTINGS
-from syncer.settings.logs import LEVELS, LogFormat
+from syncer.settings.logs import LogFormat
 from syncer.settings.options import DOCUMENT, given
 from syncer.storage.database import parse_database_url
 from syncer.storage.tokens import parse_key
 
 NEARLY = 0.8  # of difflib's ratio: SYNCER_SHEDULE is a mistyped setting, SYNCER_PORT is somebody else's
 ACCOUNT_KEYS = ("token_file", "token_env", "api_url", "schedule")
-
-_SIZE = re.compile(r"([0-9]{1,15})\s*(B|kB|KB|MB|GB|KiB|MiB|GiB)?")
-_UNITS = {"B": 1, "kB": 1000, "KB": 1000, "MB": 1000**2, "GB": 1000**3, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
-_OFFSET = re.compile(r"([+-])([01][0-9]|2[0-3]):([0-5][0-9])")
 
 
 @dataclass(frozen=True)
@@ -133,29 +127,24 @@ def settings_of(context: click.Context) -> Settings:
     document = context.meta[DOCUMENT]
     sources = _Sources(context)
     _refuse_mistyped(sources.environment, document)
-    zone = sources.read("timezone", _zone)
+    zone = sources.read("timezone", forms.parse_zone)
     token_key = sources.secret("token_key")
-    listen = sources.read("listen", _listen)
+    listen = sources.read("listen", forms.parse_listen)
     return Settings(
         database_url=_database_url(sources),
-        upstream_offset=sources.read("upstream_offset", _offset),
-        expiry_grace=sources.read("expiry_grace", _grace),
-        guard_vanished=sources.read("guard_vanished", _share),
+        upstream_offset=sources.read("upstream_offset", forms.parse_offset),
+        expiry_grace=sources.read("expiry_grace", forms.parse_grace),
+        guard_vanished=sources.read("guard_vanished", forms.parse_share),
         timeout=sources.read("timeout", parse_duration),
-        max_body=sources.read("max_body", _size),
-        log_format=sources.read("log_format", _log_format),
-        log_level=sources.read("log_level", _log_level),
+        max_body=sources.read("max_body", forms.parse_size),
+        log_format=sources.read("log_format", forms.parse_log_format),
+        log_level=sources.read("log_level", forms.parse_log_level),
         listen=listen,
-        ping_url=sources.read("ping_url", _ping_url),
-        auto_migrate=sources.read("auto_migrate", _switch),
+        ping_url=sources.read("ping_url", forms.parse_ping_url),
+        auto_migrate=sources.read("auto_migrate", forms.parse_switch),
         token_key=parse_key(token_key[1]().strip()) if token_key else None,
         accounts=_accounts(sources, document.get("accounts"), zone),
     )
-
-
-def _grace(text: str) -> timedelta:
-    """A duration, or none at all: `0s`."""
-    return timedelta() if re.fullmatch("0[smhd]?", text.strip()) else parse_duration(text)
 
 
 def _database_url(sources: _Sources) -> URL:
@@ -239,11 +228,11 @@ def unknown_variables(environment: Mapping[str, str]) -> set[str]:
 
 
 def _accounts(sources: _Sources, tables: object, zone: ZoneInfo) -> tuple[AccountSettings, ...]:
-    api_url: str = sources.read("api_url", parse_api_url)
+    api_url: str = sources.read("api_url", forms.parse_api_url)
     schedule: Schedule = sources.read("schedule", lambda text: parse_schedule(text, zone))
     if tables is None:
         called, read = sources.secret("partner_token") or ("SYNCER_PARTNER_TOKEN", _not_set)
-        name: str = sources.read("account", _account_name)
+        name: str = sources.read("account", forms.parse_account_name)
         remedy = "set SYNCER_PARTNER_TOKEN, or write it into the file of SYNCER_PARTNER_TOKEN_FILE"
         return (AccountSettings(name, api_url, schedule, called, _token_reader(called, read, remedy)),)
     if not isinstance(tables, dict) or not tables or not all(isinstance(table, dict) for table in tables.values()):
@@ -262,8 +251,10 @@ def _accounts(sources: _Sources, tables: object, zone: ZoneInfo) -> tuple[Accoun
         called = f"{'token_file' if 'token_file' in table else 'token_env'} in {where}"
         found.append(
             AccountSettings(
-                _checked(f"accounts in {CONFIG_FILE}", _account_name, name),
-                _checked(f"api_url in {where}", parse_api_url, table["api_url"]) if "api_url" in table else api_url,
+                _checked(f"accounts in {CONFIG_FILE}", forms.parse_account_name, name),
+                _checked(f"api_url in {where}", forms.parse_api_url, table["api_url"])
+                if "api_url" in table
+                else api_url,
                 _checked(f"schedule in {where}", lambda text: parse_schedule(text, zone), table["schedule"])
                 if "schedule" in table
                 else schedule,
@@ -308,108 +299,3 @@ def _token_reader(called: str, read: Callable[[], str], remedy: str) -> Callable
         return token
 
     return read_token
-
-
-def parse_api_url(text: str) -> str:
-    """The base address, without a slash at its end; nothing in it can name another method of the upstream."""
-    try:
-        address = urlsplit(text)
-        host, _port = address.hostname or "", address.port
-    except ValueError:
-        address, host = urlsplit(""), ""
-    if address.scheme not in {"http", "https"} or not host or any(c.isspace() or not c.isprintable() for c in text):
-        raise ValueError("it is no address such as https://api.green-api.com")
-    if address.username is not None or address.password is not None:
-        raise ValueError("it must not hold a user or password")
-    if address.path not in {"", "/"} or address.query or address.fragment or text.endswith(("?", "#")):
-        raise ValueError("give the host alone, without path or query: syncer calls getInstances and nothing else")
-    if address.scheme == "http" and not is_loopback(host):
-        raise ValueError("plain http:// would send the token unencrypted; use https:// (http is for loopback only)")
-    return text.rstrip("/")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine's own."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _zone(text: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(text)
-    except (KeyError, ValueError, OSError):
-        pass
-    raise ValueError(f"there is no time zone {text!r}; an example is Europe/Moscow")
-
-
-def _offset(text: str) -> timedelta:
-    match = _OFFSET.fullmatch(text)
-    if match is None:
-        raise ValueError("it is no offset such as +03:00")
-    size = timedelta(hours=int(match[2]), minutes=int(match[3]))
-    return -size if match[1] == "-" else size
-
-
-def _share(text: str) -> Fraction:
-    try:
-        share = Fraction(text.removesuffix("%").strip()) / (100 if text.endswith("%") else 1)
-    except (ValueError, ZeroDivisionError):
-        share = Fraction(-1)
-    if not 0 <= share <= 1 or not (text.endswith("%") or "." in text or text == "0"):
-        raise ValueError("it is no share such as 5% (from 0% to 100%)")
-    return share
-
-
-def _size(text: str) -> int:
-    match = _SIZE.fullmatch(text)
-    if match is None or int(match[1]) == 0:
-        raise ValueError("it is no size such as 1GiB or 500MB")
-    return int(match[1]) * _UNITS[match[2] or "B"]
-
-
-def _log_format(text: str) -> LogFormat:
-    if text not in set(LogFormat):
-        raise ValueError("it is neither console nor json")
-    return LogFormat(text)
-
-
-def _log_level(text: str) -> str:
-    if text.lower() not in LEVELS:
-        raise ValueError(f"it is none of {', '.join(LEVELS)}")
-    return text.lower()
-
-
-def _listen(text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    if not host or not port.isascii() or not port.isdigit() or not 0 <= int(port) <= 65535:
-        raise ValueError("it is no host:port such as 127.0.0.1:9464")
-    return host.strip("[]"), int(port)
-
-
-def _ping_url(text: str) -> str:
-    address = urlsplit(text)
-    if address.scheme not in {"http", "https"} or not address.hostname:
-        raise ValueError("it is no http:// or https:// address")
-    return text
-
-
-def _switch(text: str) -> bool:
-    words = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
-    if text.lower() not in words:
-        raise ValueError("it is neither true nor false")
-    return words[text.lower()]
-
-
-def _account_name(text: str) -> str:
-    if not text or len(text) > 100 or any(not character.isprintable() for character in text):
-        raise ValueError("it is no name of 1 to 100 printable characters")
-    return text
-
-
-def default_log_format(is_terminal: bool) -> LogFormat:
-    """People read a terminal, machines anything else."""
-    return LogFormat.CONSOLE if is_terminal else LogFormat.JSON

@@ -11,6 +11,7 @@ from canary import PARTNER_TOKEN, find_secrets
 from syncer.errors import ConfigurationError
 from syncer.settings import config
 from syncer.settings.config import Settings
+from syncer.settings.forms import parse_api_url
 
 
 def load(folder: Path, flags: dict[str, str | None] | None = None, **environment: str) -> Settings:
@@ -242,7 +243,7 @@ def test_two_accounts_with_one_token_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:8080", "http://localhost", "http://[::1]:1", "http://127.9.9.9"])
 def test_plain_http_is_good_for_loopback(address: str) -> None:
-    assert address == config.parse_api_url(address + "/")
+    assert address == parse_api_url(address + "/")
 
 
 @pytest.mark.parametrize(
