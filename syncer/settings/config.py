@@ -222,9 +222,8 @@ def _refuse_mistyped(environment: Mapping[str, str], document: Mapping[str, Any]
 
 def unknown_variables(environment: Mapping[str, str]) -> set[str]:
     """Variables that look like settings of syncer and are none."""
-    return {name for name in environment if name.startswith(PREFIX)} - {
-        setting.variable for setting in SETTINGS.values()
-    }
+    known = {setting.variable for setting in SETTINGS.values()}
+    return {name for name in environment if name.startswith(PREFIX)} - known
 
 
 def _accounts(sources: _Sources, tables: object, zone: ZoneInfo) -> tuple[AccountSettings, ...]:
