@@ -8,9 +8,9 @@ from typing import Any
 from canary import PARTNER_TOKEN, find_secrets
 from loading import load
 from mirror import Mirror
-from syncer.apply import RunReport
 
 from syncer.daemon.leased_runs import Runs
+from syncer.model import RunReport
 from syncer.storage.tables import instance_history, instance_tokens, instances, rejected_items
 from syncer.views import verify
 

@@ -24,12 +24,11 @@ from deployment import Deployment
 from fault_server import FaultServer
 from mirror import Mirror, account, serving
 from sqlalchemy import Connection, Engine, event, text
-from syncer.apply import RunReport
 from test_postgres import own_server  # noqa: F401 - a fixture
 from waiting import HANG_SECONDS
 
 from syncer.errors import DatabaseFailed
-from syncer.model import Answer, Read
+from syncer.model import Answer, Read, RunReport
 from syncer.storage import database, schema
 from syncer.storage.tables import instance_history, instances
 from syncer.views import verify

@@ -44,7 +44,7 @@ def test_the_schema_reference_names_postgresqls_own_types(mirror: Mirror) -> Non
     with mirror.engine.connect() as connection:
         found = connection.execute(
             text(
-                "SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod) FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid WHERE a.attnum > 0 AND c.relkind IN ('r', 'v') AND c.relnamespace = 'public'::regnamespace"
+                "SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod) FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'v') AND c.relnamespace = 'public'::regnamespace"
             )
         ).all()
     documented = {relation for relation, _column in told}

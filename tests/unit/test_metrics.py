@@ -7,10 +7,9 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 
 import syncer
-from syncer.apply import RunReport
 from syncer.daemon.metrics import FAILURES, OTHER_FAILURE, Metrics
 from syncer.errors import AnswerHeld, SyncerError, UpstreamUnreachable
-from syncer.model import RunStatus
+from syncer.model import RunReport, RunStatus
 from syncer.views.estate import AccountStatus
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
