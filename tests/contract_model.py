@@ -114,7 +114,9 @@ class ContractModel:
         owners = {account, *(self.rows[key]["account"] for key in good if key in self.rows)}
         now = max([now, *(self.accepted[owner] for owner in owners if owner in self.accepted)])
         for key in sorted(good):
-            self._listed(key, self._settled(good[key], now) | {"account": account, "missing": False}, now)
+            was_expired = key in self.rows and self.rows[key]["is_expired"]
+            state = self._settled(good[key], now, was_expired=was_expired)
+            self._listed(key, state | {"account": account, "missing": False}, now)
         for key in gone:
             row = self.rows[key]
             row["missing"] = True
@@ -130,12 +132,12 @@ class ContractModel:
         except Bad:
             return json.dumps(item, sort_keys=True)
 
-    def _settled(self, state: dict[str, Any], now: datetime) -> dict[str, Any]:
+    def _settled(self, state: dict[str, Any], now: datetime, *, was_expired: bool) -> dict[str, Any]:
         created = state["time_created"]
         if not state["is_expired"] or state["deleted"]:
             return state
         ends = state["expiration_date"]
-        rolls_late = renews_itself(state) and ends is not None and ends <= now < ends + GRACE
+        rolls_late = not was_expired and renews_itself(state) and ends is not None and ends <= now < ends + GRACE
         if rolls_late or (created is not None and now - created < GRACE):
             return state | {"is_expired": False}
         return state

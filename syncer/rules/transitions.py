@@ -30,17 +30,20 @@ def is_auto_renewing(is_partner: bool | None, tariff: str | None) -> bool:
     return is_partner if is_partner is not None else (tariff or "").startswith(PARTNER_TARIFF)
 
 
-def settle(instance: Instance, observed_at: datetime, expiry_grace: timedelta) -> Instance:
+def settle(
+    instance: Instance, observed_at: datetime, expiry_grace: timedelta, *, was_expired: bool = False
+) -> Instance:
     """The instance as the mirror stores it: within the grace, a live one is not believed to be expired.
 
     The upstream says so of a new one for minutes (UPSTREAM, Life), and its nightly roll of those that renew themselves
-    may take minutes too (UPSTREAM, Newer remarks).
+    may take minutes too (UPSTREAM, Newer remarks). What was expired before its date is not renewed by that.
     """
     if not instance.is_expired or instance.deleted:
         return instance
     is_new = instance.time_created is not None and observed_at - instance.time_created < expiry_grace
     rolls_late = (
-        is_auto_renewing(instance.is_partner, instance.tariff)
+        not was_expired
+        and is_auto_renewing(instance.is_partner, instance.tariff)
         and instance.expiration_date is not None
         and timedelta() <= observed_at - instance.expiration_date < expiry_grace
     )
@@ -49,7 +52,8 @@ def settle(instance: Instance, observed_at: datetime, expiry_grace: timedelta) -
 
 def decide_listed(before: MirrorRow | None, item: Item, observation: Observation) -> Decision:
     """What a listed item means for its row: first sight, a difference that may be a transition, or nothing."""
-    instance = settle(item.instance, observation.observed_at, observation.expiry_grace)
+    was_expired = before is not None and before.instance.is_expired
+    instance = settle(item.instance, observation.observed_at, observation.expiry_grace, was_expired=was_expired)
     if before is None:
         return _decide_new(instance, item, observation)
     if instance.token_fingerprint is None:  # not told, which says nothing of the token

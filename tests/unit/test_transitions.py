@@ -273,3 +273,13 @@ def test_a_roll_that_comes_late_is_no_expiry(*, late: timedelta, keys: dict[str,
     said = told(item(**keys))._replace(is_expired=True, expiration_date=NOW - late)
 
     assert is_expired == settle(said, NOW, GRACE).is_expired
+
+
+def test_what_expired_before_its_date_is_not_renewed_when_the_date_comes() -> None:
+    before = row_of(item(isExpired=True))
+    said = before.instance._replace(expiration_date=NOW)
+
+    decision = decide_listed(before._replace(instance=said), Item(said, 0), OBSERVATION)
+
+    assert decision.row.instance.is_expired
+    assert () == decision.events
