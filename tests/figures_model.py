@@ -144,7 +144,10 @@ class Life:
             state |= {"deleted": False, "is_expired": False, "time_deleted": None}
         overruling = [told for told in self.deletions if told[0] <= moment < told[1]]
         if overruling and not state["deleted"]:
-            state |= {"deleted": True, "time_deleted": min(overruling, key=lambda told: (told[0], -told[1].timestamp()))[2]}
+            state |= {
+                "deleted": True,
+                "time_deleted": min(overruling, key=lambda told: (told[0], -told[1].timestamp()))[2],
+            }
         if any(since <= moment < until for since, until in self.expiries):
             state["is_expired"] = True
         for column in ("time_deleted", "expiration_date"):

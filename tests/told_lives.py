@@ -1,0 +1,132 @@
+"""Random lives as BI meets them, told by two accounts: deletions and expiries told late, in one answer with other
+changes, restores, gaps, purges, moves between accounts, corrected dates, missed polls, steps at exact midnights.
+"""
+
+import random
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from builders import item, paid
+
+UPSTREAM = "%Y-%m-%dT%H:%M:%S"
+NONE = "0001-01-01T00:00:00"
+ACCOUNTS = ("a", "b")
+ANCHORS = {"a": 901, "b": 902}  # listed in every answer, so that none is empty or another account's
+Answer = tuple[datetime, str, list[dict[str, Any]]]
+
+
+def local(moment: datetime) -> str:
+    """A moment as the upstream writes it."""
+    return (moment + timedelta(hours=3)).strftime(UPSTREAM)
+
+
+class Teller:
+    """An estate of a few instances; each answer changes some of them, often in more than one way."""
+
+    def __init__(self, chance: random.Random, start: datetime, until: datetime, instances: int) -> None:
+        self.chance = chance
+        self.now = start
+        self.until = until
+        self.owner: dict[int, str] = {}
+        self.items: dict[int, dict[str, Any]] = {}
+        self.keys = range(1, instances + 1)
+        span = (until - start) / timedelta(days=1)
+        moments = [start + timedelta(days=chance.uniform(-20, span)) for _ in range(8)]
+        moments += [self._midnight(start + timedelta(days=chance.uniform(-20, span))) for _ in range(4)]
+        self.dates = [local(moment) for moment in moments]
+        self.anchors = {
+            account: paid(key, timeCreated=local(start - timedelta(days=40)), expirationDate="2031-01-01T00:00:00")
+            for account, key in ANCHORS.items()
+        }
+
+    def _midnight(self, moment: datetime) -> datetime:
+        at_upstream = (moment + timedelta(hours=3)).replace(hour=0, minute=0, second=0, microsecond=0)
+        return at_upstream - timedelta(hours=3)
+
+    def _date(self) -> str:
+        """Mostly lately, sometimes anywhere, not at all, or in the future."""
+        ago = timedelta(days=self.chance.choice([0, 0.01, 0.3, 1, 4, 9]))
+        return self.chance.choice([local(self.now - ago), local(self._midnight(self.now - ago)), *self.dates[:3], NONE])
+
+    def _born(self) -> dict[str, Any]:
+        make = self.chance.choice([item, paid])
+        made = make(0, timeCreated=self._date(), expirationDate=self.chance.choice([*self.dates, NONE]))
+        made["typeInstance"] = self.chance.choice(["whatsapp", "whatsapp", "v3"])
+        if self.chance.random() < 0.2:
+            made |= {"deleted": True, "timeDeleted": self._date()}
+        if self.chance.random() < 0.15:
+            made["isExpired"] = True
+        return made
+
+    def _happens(self, known: dict[str, Any]) -> dict[str, Any]:
+        chance = self.chance
+        what = chance.choice(
+            [
+                "name",
+                "tariff",
+                "type",
+                "delete",
+                "delete",
+                "restore",
+                "expire",
+                "renew",
+                "extend",
+                "born",
+                "date",
+                "free",
+            ]
+        )
+        match what:
+            case "name":
+                return {"name": chance.choice("abc")}
+            case "tariff":
+                return {"tariff": chance.choice(["PARTNER_23", "BUSINESS", "DEVELOPER", None])}
+            case "type":
+                return {"typeInstance": chance.choice(["whatsapp", "v3", "telegram"])}
+            case "delete":
+                return {"deleted": True, "timeDeleted": self._date()}
+            case "restore":
+                return {"deleted": False, "timeDeleted": NONE}
+            case "expire":
+                return {"isExpired": True, "expirationDate": self._date()}
+            case "renew":
+                return {"isExpired": False, "expirationDate": chance.choice(self.dates)}
+            case "extend":
+                return {"expirationDate": chance.choice(self.dates)}
+            case "born":
+                return {"timeCreated": self._date()}
+            case "date":
+                return {"timeDeleted": self._date()} if known["deleted"] else {}
+        return {"isFree": chance.choice([True, False])}
+
+    def answer(self) -> Answer:
+        chance = self.chance
+        self.now += timedelta(hours=chance.choice([0.05, 1, 7, 30, 30, 200, 500]))
+        if chance.random() < 0.2:
+            self.now = max(self.now, self._midnight(self.now + timedelta(days=1)))
+        self.now = min(self.now, self.until)
+        account = chance.choice("aaab")
+        for key in self.keys:
+            fate = chance.random()
+            if key not in self.owner:  # of nobody, or listed nowhere since its account's answer was without it
+                if fate < 0.35:
+                    self.owner[key] = account
+                    known = self.items.get(key)
+                    self.items[key] = known | self._happens(known) if known else self._born() | {"idInstance": key}
+            elif self.owner[key] == account:
+                if fate < 0.15:
+                    del self.owner[key]
+                for _ in range(chance.choice([0, 0, 0, 1, 1, 2, 3])):
+                    self.items[key] |= self._happens(self.items[key])
+        own = [dict(self.items[key]) for key in self.keys if self.owner.get(key) == account]
+        return self.now, account, [self.anchors[account], *own]
+
+
+def told_lives(
+    chance: random.Random, start: datetime, until: datetime, *, answers: int = 12, instances: int = 5
+) -> Iterator[Answer]:
+    """When, by which account, and what: so many answers, none after `until`."""
+    teller = Teller(chance, start, until, instances)
+    for _ in range(answers):
+        yield teller.answer()
