@@ -61,12 +61,28 @@ WORDS = {
         "(CAST(substr({0}, 1, 4) AS integer) * 12 + CAST(substr({0}, 6, 2) AS integer))",
     ),
     # money, from a sum of whole millionths, in which SQLite's floating point loses nothing
-    "amount": ("({0} / 1000000.0)", "CAST({0} / 1000000.0 AS numeric(30, 6))"),
+    "amount": ("CAST({0} / 1000000.0 AS REAL)", "CAST({0} / 1000000.0 AS numeric(30, 6))"),
     # PostgreSQL takes a sub-select for large and reads the whole table; for an array it looks each id up
     "irregular_ids": (
         "IN (SELECT id_instance FROM irregular_instances)",
         "= ANY (ARRAY(SELECT id_instance FROM irregular_instances))",
     ),
+    # what the views from revision 0008 on are made of
+    "date": ("'{0}'", "DATE '{0}'"),
+    "earlier": ("min({0}, {1})", "least({0}, {1})"),
+    "later": ("max({0}, {1})", "greatest({0}, {1})"),
+    "first_of_month": ("date({0}, 'start of month')", "CAST(date_trunc('month', CAST({0} AS timestamp)) AS date)"),
+    "next_month": (
+        "date({0}, 'start of month', '+1 month')",
+        "CAST(date_trunc('month', CAST({0} AS timestamp)) + INTERVAL '1 month' AS date)",
+    ),
+    "first_day_of": ("({0} || '-01')", "CAST({0} || '-01' AS date)"),
+    # the day that had begun two hours before a moment: by then its dates have moved
+    "settled_day": ("date(substr({0}, 1, 19), '+1 hours')", "CAST({0} AT TIME ZONE 'UTC' + INTERVAL '1 hour' AS date)"),
+    # a computed column has a declared type on SQLite (from 3.41) where it is cast; days and moments are text there
+    "as_text": ("CAST({0} AS TEXT)", "CAST({0} AS text)"),
+    "as_day": ("CAST({0} AS TEXT)", "{0}"),
+    "as_moment": ("CAST({0} AS TEXT)", "{0}"),
     # what a transition changed: a column, and its value before
     "old_value": ("json_extract({0}, '$.{1}[0]')", "({0} -> '{1}' ->> 0)"),
     "has_key": ("json_type({0}, '$.{1}') IS NOT NULL", "({0} -> '{1}') IS NOT NULL"),

@@ -1,1 +1,4 @@
-"""What it means: transitions, the guard, when a run is due. Pure: time is an argument, nothing is read or written."""
+"""What it means: transitions, the guard, the timeline, when a run is due.
+
+Pure: time is an argument, nothing is read or written.
+"""

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from itertools import groupby, pairwise
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple
 
-from syncer.model import TimeSource, Transition
+from syncer.model import HISTORY_FIELDS, TimeSource, Transition
 
 BILLING_OFFSET = timedelta(hours=3)  # a day is a day at UTC+3, where the upstream bills
 FIRST_BELIEVED = datetime(2010, 1, 1, tzinfo=UTC)  # an answer that states a date outside of these years is refused;
@@ -19,24 +19,34 @@ END_OF_BELIEVED = datetime(2200, 1, 1, tzinfo=UTC)  # histories of older edition
 
 
 class State(NamedTuple):
-    """What a version says: the state columns of history, and whose the instance is."""
+    """What a version says: whose the instance is, whether it is missing, and the fields of `model.HISTORY_FIELDS`.
+
+    `other` are the values of `OTHER_FIELDS`, of which the rules know nothing but whether they are the same.
+    """
 
     account: str
-    name: str | None
     type_instance: str | None
-    messenger: str | None
     tariff: str | None
-    is_free: bool | None
-    is_partner: bool | None
     time_deleted: datetime | None
     deleted: bool
-    expiration_date: datetime | None
     is_expired: bool
     missing: bool
+    other: tuple[object, ...]
 
     @property
     def is_live(self) -> bool:
         return not self.deleted and not self.missing
+
+
+_NAMED = State._fields[:-1]
+OTHER_FIELDS = tuple(name for name in HISTORY_FIELDS if name not in _NAMED)
+STATE_COLUMNS = (*_NAMED, *OTHER_FIELDS)
+"""The columns of the history that make a state, in the order that `state_of` takes."""
+
+
+def state_of(values: Sequence[Any]) -> State:
+    """The state of which `STATE_COLUMNS` have these values."""
+    return State._make((*values[: len(_NAMED)], tuple(values[len(_NAMED) :])))
 
 
 class Seen(NamedTuple):
@@ -104,21 +114,17 @@ class Life(NamedTuple):
         return max(night, self.first_day + timedelta(days=1)) if self.began_with is Step.CREATED else night
 
 
-class HistoryRow(Protocol):
-    """What is read of a row of `instance_history`, beside the columns of `State`."""
+class HistoryRow(NamedTuple):
+    """A row of `instance_history`: what occurred, and the state after the whole observation. `changes` is JSON text."""
 
-    @property
-    def run_id(self) -> int: ...
-    @property
-    def transition(self) -> str: ...
-    @property
-    def occurred_at(self) -> datetime: ...
-    @property
-    def time_source(self) -> str: ...
-    @property
-    def observed_at(self) -> datetime: ...
-    @property
-    def changes(self) -> str: ...
+    id_instance: int
+    run_id: int
+    transition: str
+    occurred_at: datetime
+    time_source: str
+    observed_at: datetime
+    changes: str
+    state: State
 
 
 def billing_day(moment: datetime) -> date:
@@ -133,8 +139,13 @@ def first_midnight(moment: datetime) -> date:
     return local.date() + timedelta(days=1) if begun else local.date()
 
 
+def midnight_of(day: date) -> datetime:
+    """The 00:00 (UTC+3) at which a day begins."""
+    return datetime.combine(day, datetime.min.time(), UTC) - BILLING_OFFSET
+
+
 def read_history(rows: Iterable[HistoryRow]) -> list[Seen]:
-    """What each answer told; `rows` are those of one instance in the order of their ids, `changes` as JSON text.
+    """What each answer told; `rows` are those of one instance in the order of their ids.
 
     Rows of one answer hold the same state. Run ids of two accounts need not ascend.
     """
@@ -151,8 +162,7 @@ def read_history(rows: Iterable[HistoryRow]) -> list[Seen]:
                 created = transitions[row.transition]
             elif row.transition == Transition.CHANGED and '"time_created"' in row.changes:
                 created = _corrected_creation(row.changes)
-        state = State(*[getattr(first, column) for column in State._fields])
-        seen.append(Seen(first.observed_at, state, transitions, created))
+        seen.append(Seen(first.observed_at, first.state, transitions, created))
     return seen
 
 
@@ -215,6 +225,32 @@ def versions_of(seen: Sequence[Seen]) -> list[Version]:
         if (expiry := answer.transitions.get(Transition.EXPIRED)) is not None:
             expired_from = expiry if expired_from is None else min(expired_from, expiry)
     return _merged(reversed(found))
+
+
+def reaches_back(before: State, answer: Seen) -> bool:
+    """Whether an answer says anything of the time before it; `before` is what the answer before it showed.
+
+    Any other one but ends the current version, where it says something else: `versions_of` and `lives_of` of all the
+    answers up to it are then those up to the one before, and what `lived_on` makes of their last ones.
+    """
+    return (
+        before.missing
+        or answer.time_created is not None
+        or answer.transitions.get(Transition.DELETED) is not None
+        or answer.transitions.get(Transition.EXPIRED) is not None
+        or (before.deleted and answer.state.deleted and before.time_deleted != answer.state.time_deleted)
+    )
+
+
+def lived_on(current: Version, life: Life | None, answer: Seen) -> tuple[list[Version], list[Life]]:
+    """The current version and the life that goes on, and what comes of them by an answer that does not reach back."""
+    if current.state == answer.state:
+        return [current], [] if life is None else [life]
+    versions = [current._replace(valid_to=answer.at), Version(answer.at, None, answer.state)]
+    lives = lives_of(versions)
+    if life is None:  # the first of the two is no life, and no creation either
+        return versions, lives[1:]
+    return versions, [life._replace(ended_at=lives[0].ended_at, ended_with=lives[0].ended_with), *lives[1:]]
 
 
 def _merged(versions: Iterator[Version]) -> list[Version]:

@@ -6,15 +6,26 @@ from syncer.errors import ConfigurationError, DatabaseFailed
 from syncer.storage.schema import view_names
 from syncer.storage.tables import (
     accounts,
+    ended_lives,
     instance_history,
     instances,
     metadata,
+    past_versions,
     rejected_items,
     sync_runs,
     tariff_rates,
 )
 
-READABLE_TABLES = (accounts, instance_history, instances, rejected_items, sync_runs, tariff_rates)
+READABLE_TABLES = (
+    accounts,
+    ended_lives,
+    instance_history,
+    instances,
+    past_versions,
+    rejected_items,
+    sync_runs,
+    tariff_rates,
+)
 
 
 def grant_reader(connection: Connection, role: str) -> list[str]:

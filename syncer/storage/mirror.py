@@ -10,8 +10,9 @@ from sqlalchemy import Connection, bindparam, exists, insert, select, update
 
 from syncer.answer.values import canonical_json
 from syncer.model import HISTORY_FIELDS, TYPES, Decision, Event, Instance, MirrorRow, Reject, TimeSource, Transition
-from syncer.storage import rows
+from syncer.storage import rows, timeline
 from syncer.storage.tables import accounts, instance_history, instances, rejected_items
+from syncer.storage.timeline_rows import CURRENT_COLUMNS, Kept, Plain
 
 _ROW_COLUMNS = ("account", *Instance._fields[1:], *MirrorRow._fields[2:], "item_hash", "id_instance")
 _EVENT_COLUMNS = (
@@ -27,6 +28,7 @@ _EVENT_COLUMNS = (
 )
 _HISTORY_COLUMNS = (*_EVENT_COLUMNS, *HISTORY_FIELDS, "missing")
 _TIMES = [place for place, name in enumerate(Instance._fields[1:]) if TYPES.get(name) == datetime | None]
+_TIME_CREATED = _ROW_COLUMNS.index("time_created")
 _state_of = itemgetter(*map(_ROW_COLUMNS.index, HISTORY_FIELDS))
 _AS_NEW_ROW_SAYS = {
     **{column: column for column in ("id_instance", "account", *HISTORY_FIELDS)},
@@ -67,37 +69,50 @@ class Writer:
     def write(self, decisions: Iterable[Decision]) -> None:
         """Write the rows that differ with their history, and the hashes of those that do not."""
         batch = _Batch()
+        decisions = list(decisions)
+        touched = [decision for decision in decisions if decision.before is not None and decision.events]
+        changes = timeline.changes_by(self._connection, touched)
         for decision in decisions:
             item_hash = _lasting_hash(decision)
             if decision.item is not None and item_hash is None:
                 self.is_lasting = False
             if decision.row is not decision.before:
-                self._add(batch, decision, item_hash)
+                self._add(batch, decision, item_hash, changes.current.get(decision.id_instance))
             elif item_hash is not None:
                 batch.marks.append((item_hash, decision.id_instance))
         if batch.new:
-            rows.insert(self._connection, instances, _ROW_COLUMNS, batch.new)
+            rows.insert(self._connection, instances, (*_ROW_COLUMNS, *CURRENT_COLUMNS), batch.new)
+            timeline.insert_first(self._connection, batch.first)
         if batch.dated:
             self._insert_created(batch.dated)
         if batch.known:
             rows.update(self._connection, instances, "id_instance", _ROW_COLUMNS[:-1], batch.known)
+        if batch.touched:
+            columns = (*_ROW_COLUMNS[:-1], *CURRENT_COLUMNS)
+            rows.update(self._connection, instances, "id_instance", columns, batch.touched)
         if batch.history:
             rows.insert(self._connection, instance_history, _HISTORY_COLUMNS, batch.history)
+        timeline.write(self._connection, changes)
         if batch.marks:  # it changes nothing that one reads
             rows.update(self._connection, instances, "id_instance", ("item_hash",), batch.marks)
         self.created += len(batch.new)
-        self.updated += len(batch.known)
+        self.updated += len(batch.known) + len(batch.touched)
 
-    def _add(self, batch: "_Batch", decision: Decision, item_hash: int | None) -> None:
+    def _add(self, batch: "_Batch", decision: Decision, item_hash: int | None, current: Plain | None) -> None:
         before, events = decision.before, decision.events
         row = self._row_values(decision.row, item_hash)
         if before is None:
-            batch.new.append(row)
+            kept = timeline.first_of(decision, row[_TIME_CREATED], self._observed)
+            batch.first.append(kept)
+            batch.new.append((*row, *kept.current))
             if events[0].time_source is TimeSource.UPSTREAM:
                 batch.dated.append(decision.id_instance)
                 events = events[1:]
         else:
-            batch.known.append(row)
+            if current is None:
+                batch.known.append(row)
+            else:
+                batch.touched.append((*row[:-1], *current, row[-1]))
             if before.account != self._account:
                 self._robbed.add(before.account)
         if events:
@@ -162,6 +177,7 @@ class _Batch:
     """Rows in their stored form: those of new and of known instances, of history, and hashes of unchanged ones.
 
     `dated` are new instances that were created when their rows say: the database copies their `created` from these.
+    `first` is the timeline of the new ones; the `touched` of the known ones have more history now, and so another one.
     """
 
     def __init__(self) -> None:
@@ -170,6 +186,8 @@ class _Batch:
         self.history: list[tuple[Any, ...]] = []
         self.marks: list[tuple[int, int]] = []
         self.dated: list[int] = []
+        self.first: list[Kept] = []
+        self.touched: list[tuple[Any, ...]] = []
 
 
 def _lasting_hash(decision: Decision) -> int | None:

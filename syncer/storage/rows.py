@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from msgspec import to_builtins
 from sqlalchemy import Connection, Table
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.types import BigInteger, Boolean
+from sqlalchemy.types import BigInteger, Boolean, Date
 
 from syncer.answer.known import Known
 from syncer.model import TYPES, Instance, MirrorRow
@@ -208,6 +208,8 @@ def _type(table: Table, column: str) -> str:
         return "timestamptz"
     if isinstance(kind, BigInteger):
         return "bigint"
+    if isinstance(kind, Date):
+        return "date"
     return "boolean" if isinstance(kind, Boolean) else "json" if isinstance(kind, JsonText) else "text"
 
 

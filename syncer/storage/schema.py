@@ -1,6 +1,6 @@
 """The schema's version: what the database has, what this code needs, and the way from one to the other by Alembic."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, Engine, inspect, text
 
 from syncer.errors import ConfigurationError, DatabaseFailed
+from syncer.storage import timeline
 from syncer.storage.database import (
     become_sole_writer,
     create_sqlite_file,
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 UPGRADE_COMMAND = "syncer db upgrade"
-FUNCTIONS = {"estate_as_of"}  # files of `migrations/views` that are no view
+NO_VIEWS = {"estate_as_of", "irregular_instances", "irregular_lives", "daily_moves"}
+"""Files of `migrations/views` that are no view: a function, and what only earlier revisions had."""
 
 
 class SchemaState(Enum):
@@ -30,6 +32,7 @@ class SchemaState(Enum):
 
     EMPTY = "empty"
     OLDER = "older"
+    UNFINISHED = "unfinished"  # the tables are this code's, the upgrade's work on their rows was broken off
     CURRENT = "current"
     NEWER = "newer"
 
@@ -72,11 +75,14 @@ def examine(engine: Engine) -> SchemaState:
     if engine.dialect.name == "sqlite" and not sqlite_path(engine.url).exists():
         return SchemaState.EMPTY
     with reading(engine, "reading the schema's version") as connection:
-        return state_of(current(connection))
+        state = state_of(current(connection))
+        if state is SchemaState.CURRENT and not timeline.is_whole(connection):
+            return SchemaState.UNFINISHED
+        return state
 
 
 def require_current(engine: Engine) -> None:
-    """Raise `DatabaseFailed` with the command to run unless the schema is the one this code works on."""
+    """Raise `DatabaseFailed` with the command to run unless the schema is this code's and wholly upgraded."""
     state = examine(engine)
     if state is SchemaState.EMPTY:
         where, problem = "", "it has no syncer tables yet"
@@ -87,6 +93,8 @@ def require_current(engine: Engine) -> None:
     if state is SchemaState.OLDER:
         raise DatabaseFailed(f"opening the database: its schema is older than this syncer; run: {UPGRADE_COMMAND}")
     _refuse_newer(state)
+    if state is SchemaState.UNFINISHED:
+        raise DatabaseFailed(f"opening the database: its upgrade was broken off; run: {UPGRADE_COMMAND}")
 
 
 def ensure_current(engine: Engine, *, may_migrate: bool) -> None:
@@ -100,19 +108,23 @@ def ensure_current(engine: Engine, *, may_migrate: bool) -> None:
         upgrade(engine)
 
 
-def upgrade(engine: Engine) -> None:
-    """Bring the schema to `head` in one locked transaction; a second process waits, then finds nothing to do."""
+def upgrade(engine: Engine, told: Callable[[int, int], None] | None = None) -> None:
+    """Bring the schema to `head` in one locked transaction; a second process waits, then finds nothing to do.
+
+    Then every instance that has no timeline is given it, in many transactions; what is interrupted goes on from there
+    the next time. `told` hears how many are done, and of how many.
+    """
     if engine.dialect.name == "sqlite":
         create_sqlite_file(engine.url)
         use_write_ahead_log(engine)
     with locked(engine) as connection:
         state = state_of(current(connection))
         _refuse_newer(state)
-        if state is SchemaState.CURRENT:
-            return
-        from alembic import command
+        if state is not SchemaState.CURRENT:
+            from alembic import command
 
-        command.upgrade(_migrating(connection), "head")
+            command.upgrade(_migrating(connection), "head")
+    timeline.build(engine, told)
 
 
 def downgrade(engine: Engine, revision: str) -> None:
@@ -145,7 +157,7 @@ def _migrating(connection: Connection) -> "Config":
 
 def view_names() -> set[str]:
     """The views that the migrations install; each has a file, of which the last version counts."""
-    return {path.name.rpartition("_v")[0] for path in (migrations_folder() / "views").glob("*_v*.sql")} - FUNCTIONS
+    return {path.name.rpartition("_v")[0] for path in (migrations_folder() / "views").glob("*_v*.sql")} - NO_VIEWS
 
 
 def is_in_metadata(_thing: object, name: str | None, kind: str, reflected: bool, _compared_with: object) -> bool:

@@ -174,18 +174,69 @@ instances = Table(
     Column("changed_at", UtcDateTime, nullable=False),
     Column("renewed_at", UtcDateTime),
     Column("missing_since", UtcDateTime),
+    Column("valid_from", UtcDateTime),
+    Column("life_began_at", UtcDateTime),
+    Column("life_began_with", String(16)),
+    Column("life_first_day", Date),
+    Column("life_first_night", Date),
     Column("item_hash", BigInteger),
     CheckConstraint("id_instance >= 1", name="id_positive"),
     CheckConstraint("length(token_fingerprint) = 16", name="fingerprint_is_no_token"),
     CheckConstraint("changed_at >= first_seen_at", name="changed_after_first_seen"),
     CheckConstraint("renewed_at >= first_seen_at", name="renewed_after_first_seen"),
     CheckConstraint("missing_since >= first_seen_at", name="missing_after_first_seen"),
+    CheckConstraint(
+        "(life_began_at IS NULL) = (life_began_with IS NULL) AND (life_began_at IS NULL) = (life_first_day IS NULL)"
+        " AND (life_began_at IS NULL) = (life_first_night IS NULL)",
+        name="life_whole",
+    ),
+    CheckConstraint("life_first_night >= life_first_day", name="life_night_after_day"),
     Index("ix_instances_account", "account"),
+    Index("ix_instances_without_timeline", "id_instance", info={"where": "valid_from IS NULL"}),
 )
 """`item_hash` is of the bytes of the item that was applied last: the same bytes need not be read again.
 
 It is NULL where the same item may come to mean something else with time.
 """
+
+past_versions = Table(
+    "past_versions",
+    metadata,
+    Column("id_instance", Identifier, ForeignKey("instances.id_instance"), nullable=False),
+    Column("valid_from", UtcDateTime, nullable=False),
+    Column("valid_to", UtcDateTime, nullable=False),
+    Column("account", Text, nullable=False),
+    *map(_field, HISTORY_FIELDS),
+    PrimaryKeyConstraint("id_instance", "valid_from"),
+    CheckConstraint("valid_to > valid_from", name="valid_some_time"),
+    sqlite_with_rowid=False,
+)
+"""What was true of an instance until `valid_to`; what is true now is its row in `instances`, since `valid_from`."""
+
+ended_lives = Table(
+    "ended_lives",
+    metadata,
+    Column("id_instance", Identifier, ForeignKey("instances.id_instance"), nullable=False),
+    Column("began_at", UtcDateTime, nullable=False),
+    Column("began_with", String(16), nullable=False),
+    Column("ended_at", UtcDateTime, nullable=False),
+    Column("ended_with", String(16), nullable=False),
+    Column("account", Text, nullable=False),
+    Column("type_instance", Text),
+    Column("tariff", Text),
+    Column("first_day", Date, nullable=False),
+    Column("first_night", Date, nullable=False),
+    Column("last_day", Date, nullable=False),
+    Column("end_night", Date, nullable=False),
+    PrimaryKeyConstraint("id_instance", "began_at"),
+    CheckConstraint("ended_at >= began_at", name="ended_after_it_began"),
+    CheckConstraint("last_day >= first_day", name="last_day_after_first"),
+    CheckConstraint("end_night >= first_night", name="nights_not_negative"),
+    CheckConstraint(_either("began_with", "created", "returned", "moved", "regrouped"), name="beginning_known"),
+    CheckConstraint(_either("ended_with", "deleted", "vanished", "moved", "regrouped"), name="end_known"),
+    sqlite_with_rowid=False,
+)
+"""Each stretch under one account, type and tariff that is over; the one that goes on is in `instances`."""
 
 instance_history = Table(
     "instance_history",

@@ -1,6 +1,5 @@
 """The views of CONTRACT 7 with the types of their columns on either database; their SQL is in `migrations/views`."""
 
-from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -10,19 +9,18 @@ from sqlalchemy.types import TypeEngine
 
 from syncer.storage.tables import UtcDateTime
 
-BILLING_OFFSET = timedelta(hours=3)  # a day is a day at UTC+3, where the upstream bills (CONTRACT 7)
-
 _TYPES: dict[type[TypeEngine[Any]] | type[UtcDateTime], str] = {
     BigInteger: "id_instance",
     Boolean: "is_partner is_free is_expired missing",
-    Date: "day",
+    Date: "day first_day first_night last_day end_night",
     UtcDateTime: (
         "time_created time_deleted expiration_date renewed_at first_seen_at last_seen_at changed_at missing_since "
         "valid_from valid_to since data_as_of last_run_at"
     ),
     Integer: (
-        "days_to_expiration age_days billable_days days_left created live billable instance_days opening restored "
-        "vanished closing age_months size alive n age_seconds consecutive_failures listed expired"
+        "days_to_expiration age_days billable_days days_left created began ended live billable instance_days "
+        "unpriced_days opening returned moved vanished closing lost age_months size alive n severity age_seconds "
+        "consecutive_failures listed expired"
     ),
 }
 _TYPE_OF = {name: kind for kind, names in _TYPES.items() for name in names.split()}
@@ -36,7 +34,7 @@ bi_instances = _view(
     "bi_instances",
     "id_instance account name type_instance messenger tariff status is_partner is_free time_created time_deleted "
     "expiration_date days_to_expiration age_days billable_days renewed_at first_seen_at last_seen_at changed_at "
-    "missing_since",
+    "missing_since partner_user_uiid",
 )
 instance_versions = _view(
     "instance_versions",
@@ -44,23 +42,33 @@ instance_versions = _view(
     "is_expired missing valid_from valid_to",
     deleted=Boolean,
 )
-bi_daily = _view("bi_daily", "day account type_instance tariff created deleted live billable", deleted=Integer)
-bi_billing_monthly = _view("bi_billing_monthly", "month account type_instance tariff instance_days currency amount")
+bi_daily = _view(
+    "bi_daily", "day account type_instance tariff created deleted began ended live billable", deleted=Integer
+)
+bi_billing_monthly = _view(
+    "bi_billing_monthly", "month account type_instance tariff instance_days currency amount unpriced_days"
+)
+bi_costs_monthly = _view(
+    "bi_costs_monthly", "month account id_instance tariff name instance_days currency amount unpriced_days"
+)
 bi_expiring = _view("bi_expiring", "id_instance account name tariff expiration_date days_left")
 bi_churn_monthly = _view(
     "bi_churn_monthly",
-    "month account opening created deleted restored vanished closing churn_rate",
+    "month account opening created returned moved deleted vanished closing lost churn_rate",
     deleted=Integer,
 )
 bi_cohorts = _view("bi_cohorts", "cohort_month age_months account size alive survival")
 bi_transitions_daily = _view("bi_transitions_daily", "day account transition n")
-bi_attention = _view("bi_attention", "id_instance account name reason since")
+bi_attention = _view("bi_attention", "id_instance account name reason since severity")
 sync_status = _view(
     "sync_status",
     "account state data_as_of age_seconds last_run_at last_status consecutive_failures last_error listed live deleted "
-    "expired",
+    "expired warning",
     deleted=Integer,
 )
+
+rate_periods = table("rate_periods", *map(column, ("tariff", "currency", "millionths", "valid_from", "valid_to")))
+"""For queries of our own; people read `tariff_rates`."""
 
 VIEWS: dict[str, TableClause] = {
     view.name: view
@@ -69,6 +77,7 @@ VIEWS: dict[str, TableClause] = {
         instance_versions,
         bi_daily,
         bi_billing_monthly,
+        bi_costs_monthly,
         bi_expiring,
         bi_churn_monthly,
         bi_cohorts,
@@ -89,8 +98,3 @@ def plain(row: dict[str, Any]) -> dict[str, Any]:
     if isinstance(row.get("amount"), float):
         row["amount"] = Decimal(repr(row["amount"]))
     return row
-
-
-def billing_day(moment: datetime) -> date:
-    """The day at UTC+3 on which a moment falls."""
-    return (moment + BILLING_OFFSET).date()

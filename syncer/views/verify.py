@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, text
 
+from syncer.storage import timeline
 from syncer.storage.database import reading
 
 SHOWN_IDS = 5
@@ -57,6 +58,14 @@ class Verification(NamedTuple):
         return not any(outcome.broken for outcome in self.outcomes)
 
 
+TIMELINE = Check(
+    "timeline_is_of_history",
+    "instances",
+    "Versions, lives and their days are what the history says; so are all figures, which are made of them.",
+)
+"""The one promise that is no SQL: the timeline is worked out anew from the history."""
+
+
 def queries() -> Iterator[tuple[list[Check], str]]:
     """Each file's checks and its query, in the order of the files' names."""
     for path in sorted(_FOLDER.glob("*.sql")):
@@ -78,6 +87,8 @@ def examine(connection: Connection) -> Verification:
     if connection.dialect.name == "postgresql":
         connection.execute(text(_PLANNED_FOR))
     outcomes = [outcome for checks, query in queries() for outcome in _ask(connection, checks, query)]
+    strays = sorted(timeline.examine(connection))
+    outcomes.append(Outcome(TIMELINE, len(strays), tuple(strays[:SHOWN_IDS])))
     sizes = connection.execute(text(_SIZES)).one()
     return Verification(
         tuple(outcomes), sizes.instances, sizes.transitions, sizes.runs, seconds=time.monotonic() - began

@@ -1,0 +1,235 @@
+"""The timeline of CONTRACT 7 as it is kept: `past_versions`, `ended_lives`, and what goes on in `instances`.
+
+An answer writes it in its own transaction: `first_of` what it first sees, `changes_by` what it knew before. `build`
+makes it for a database that has none yet, `examine` says where it is not what the history says. What it is,
+`rules.timeline` decides.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
+from operator import attrgetter
+from typing import NamedTuple
+
+from sqlalchemy import Connection, Engine, Table, func, select
+
+from syncer.model import Decision, MirrorRow, TimeSource, Transition
+from syncer.rules.timeline import (
+    FIRST_BELIEVED,
+    OTHER_FIELDS,
+    Seen,
+    State,
+    Step,
+    billing_day,
+    is_believed,
+    lived_on,
+    reaches_back,
+)
+from syncer.storage import rows
+from syncer.storage.database import become_sole_writer, reading, writing
+from syncer.storage.tables import ended_lives, instances, past_versions
+from syncer.storage.timeline_rows import (
+    CURRENT_COLUMNS,
+    LIFE_COLUMNS,
+    VERSION_COLUMNS,
+    Kept,
+    Plain,
+    kept_of,
+    made_of,
+    read_current,
+    read_kept,
+    read_seen,
+)
+
+log = logging.getLogger(__name__)
+
+BUILD_BATCH = 2_000  # instances of one transaction
+_FIRST_BELIEVED = rows.moment(FIRST_BELIEVED) or ""
+_named_of = attrgetter("type_instance", "tariff", "time_deleted", "deleted", "is_expired")
+_other_of = attrgetter(*OTHER_FIELDS)
+_TO_DO = instances.c.valid_from.is_(None)
+
+
+def first_of(decision: Decision, created: str | None, observed: str) -> Kept:
+    """What is to be kept of an instance at first sight; `created` and `observed` are its times in the form of `rows`.
+
+    Nearly all are alive then, and have but a beginning.
+    """
+    told = decision.row.instance
+    if told.deleted or told.is_expired:
+        return kept_of(decision.id_instance, [_seen_in(decision)])
+    born = created if created is not None and _FIRST_BELIEVED <= created < observed else observed
+    day = _day_of_hour(born[:13])
+    return Kept([], [], (born, born, str(Step.CREATED), day, day))
+
+
+@lru_cache(maxsize=1 << 16)
+def _day_of_hour(hour: str) -> str:
+    return billing_day(datetime.fromisoformat(f"{hour}:00:00+00:00")).isoformat()
+
+
+def _seen_in(decision: Decision) -> Seen:
+    stated: dict[str, datetime | None] = {}
+    created = None
+    for event in decision.events:
+        told = event.time_source is TimeSource.UPSTREAM and is_believed(event.occurred_at)
+        stated[event.transition] = event.occurred_at if told else None
+        if event.transition is Transition.CREATED:
+            created = stated[event.transition]
+        elif "time_created" in event.changes:
+            corrected = event.changes["time_created"][1]
+            created = corrected if isinstance(corrected, datetime) and is_believed(corrected) else None
+    return Seen(decision.row.changed_at, _state(decision.row), stated, created)
+
+
+def _state(row: MirrorRow) -> State:
+    missing = row.missing_since is not None
+    return State._make((row.account, *_named_of(row.instance), missing, _other_of(row.instance)))
+
+
+def insert_first(connection: Connection, kept: Iterable[Kept]) -> None:
+    """Write what first sights told of the past; their current columns are written with their rows."""
+    versions = [row for one in kept for row in one.versions]
+    lives = [row for one in kept for row in one.lives]
+    if versions:
+        rows.insert(connection, past_versions, VERSION_COLUMNS, versions)
+    if lives:
+        rows.insert(connection, ended_lives, LIFE_COLUMNS, lives)
+
+
+class Changes(NamedTuple):
+    """What is to be written of timelines: keys of rows that go, rows that come, and `CURRENT_COLUMNS` by instance."""
+
+    versions_gone: list[Plain]
+    versions: list[Plain]
+    lives_gone: list[Plain]
+    lives: list[Plain]
+    current: dict[int, Plain]
+
+
+def changes_by(connection: Connection, decisions: Sequence[Decision]) -> Changes:
+    """What the timelines of known instances become by an answer whose history is not written yet.
+
+    Nearly all have but one version more. Where an answer reaches back, or there is no timeline yet, all is worked out
+    anew from the history, and compared with what is kept.
+    """
+    changes = Changes([], [], [], [], {})
+    back: dict[int, Seen] = {}
+    going_on = read_current(connection, [decision.id_instance for decision in decisions])
+    for decision in decisions:
+        key, seen = decision.id_instance, _seen_in(decision)
+        current = going_on.get(key)
+        if current is None or current.version.valid_from >= seen.at or reaches_back(current.version.state, seen):
+            back[key] = seen
+            continue
+        after = made_of(key, *lived_on(current.version, current.life, seen))
+        changes.versions.extend(after.versions)
+        changes.lives.extend(after.lives)
+        changes.current[key] = after.current
+    if back:
+        _add_differences(connection, back, changes)
+    return changes
+
+
+def _add_differences(connection: Connection, back: Mapping[int, Seen], changes: Changes) -> None:
+    ids = list(back)
+    found = read_kept(connection, ids)
+    histories = dict(read_seen(connection, ids))
+    for key, seen in back.items():
+        add_difference(changes, key, found[key], kept_of(key, [*histories.get(key, []), seen]))
+
+
+def add_difference(changes: Changes, id_instance: int, found: Kept, wanted: Kept) -> None:
+    """Note which rows are not as they should be."""
+    for gone, new, old_rows, new_rows in (
+        (changes.versions_gone, changes.versions, found.versions, wanted.versions),
+        (changes.lives_gone, changes.lives, found.lives, wanted.lives),
+    ):
+        if old_rows != new_rows:
+            gone += [row[:2] for row in old_rows if row not in new_rows]
+            new += [row for row in new_rows if row not in old_rows]
+    changes.current[id_instance] = wanted.current
+
+
+def write(connection: Connection, changes: Changes) -> None:
+    """Write the rows; the current columns are the business of who writes `instances`."""
+    for table, columns, gone, new in (
+        (past_versions, VERSION_COLUMNS, changes.versions_gone, changes.versions),
+        (ended_lives, LIFE_COLUMNS, changes.lives_gone, changes.lives),
+    ):
+        if gone:
+            _delete(connection, table, columns, gone)
+        if new:
+            rows.insert(connection, table, columns, new)
+
+
+def _delete(connection: Connection, table: Table, columns: Sequence[str], keys: Sequence[Plain]) -> None:
+    id_instance, since = columns[:2]
+    marks = ("%s::bigint", "%s::timestamptz") if connection.dialect.name == "postgresql" else ("?", "?")
+    connection.exec_driver_sql(
+        f"DELETE FROM {table.name} WHERE {id_instance} = {marks[0]} AND {since} = {marks[1]}",  # noqa: S608 - names of tables.py
+        list(keys),
+    )
+
+
+def _wanted(connection: Connection, ids: Sequence[int]) -> dict[int, Kept]:
+    """What is to be kept by the histories; of an instance without one, nothing but its row's first sight."""
+    wanted = {key: kept_of(key, seen) for key, seen in read_seen(connection, ids)}
+    if len(wanted) < len(ids):
+        query = select(instances.c.id_instance, instances.c.first_seen_at)
+        lacking = [key for key in ids if key not in wanted]
+        for key, first_seen_at in connection.execute(query.where(instances.c.id_instance.in_(lacking))):
+            wanted[key] = Kept([], [], (rows.moment(first_seen_at), None, None, None, None))
+    return wanted
+
+
+def is_whole(connection: Connection) -> bool:
+    """Whether every instance has its timeline; in a database of an older edition none has."""
+    return connection.execute(select(instances.c.id_instance).where(_TO_DO).limit(1)).first() is None
+
+
+def build(engine: Engine, told: Callable[[int, int], None] | None = None) -> None:
+    """Give every instance that has none its timeline; what an interrupted build has done stays done.
+
+    `told` hears after each transaction how many are done and how many there were to do.
+    """
+    with reading(engine, "counting what lacks its timeline") as connection:
+        total = connection.execute(select(func.count()).select_from(instances).where(_TO_DO)).scalar_one()
+    if total:
+        log.info("timeline to build", extra={"fields": {"action": "timeline_build", "instances": total}})
+    done = 0
+    while True:
+        with writing(engine, "building the timeline") as connection:
+            become_sole_writer(connection)
+            query = select(instances.c.id_instance).where(_TO_DO).order_by(instances.c.id_instance)
+            ids = list(connection.scalars(query.limit(BUILD_BATCH)))
+            _build(connection, ids)
+        done += len(ids)
+        if not ids:
+            return
+        if told is not None:
+            told(done, total)
+
+
+def _build(connection: Connection, ids: Sequence[int]) -> None:
+    found, changes = read_kept(connection, ids), Changes([], [], [], [], {})
+    for key, wanted in _wanted(connection, ids).items():
+        add_difference(changes, key, found[key], wanted)
+    write(connection, changes)
+    if changes.current:
+        current = [(*columns, key) for key, columns in changes.current.items()]
+        rows.update(connection, instances, "id_instance", CURRENT_COLUMNS, current)
+
+
+def examine(connection: Connection) -> Iterator[int]:
+    """The ids of those instances whose timeline is not the one of their history."""
+    last_id = 0
+    while True:
+        query = select(instances.c.id_instance).where(instances.c.id_instance > last_id)
+        ids = list(connection.scalars(query.order_by(instances.c.id_instance).limit(BUILD_BATCH)))
+        if not ids:
+            return
+        wanted, found = _wanted(connection, ids), read_kept(connection, ids)
+        yield from (key for key in ids if wanted[key] != found[key])
+        last_id = ids[-1]
