@@ -1,10 +1,11 @@
 """What every command starts from: settings by flag, environment and file, an engine, a clock, and log lines."""
 
+import re
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import click
 
 from syncer.errors import ConfigurationError, did_you_mean, nearest
 from syncer.model import LARGEST_ID
+from syncer.rules.timeline import midnight_of
 from syncer.settings.declared import SETTINGS
 from syncer.settings.options import given, setting_options
 
@@ -162,6 +164,8 @@ def moment_of(flag: str, text: str | None) -> datetime | None:
     if text is None:
         return None
     with suppress(ValueError, OverflowError):
+        if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+            return midnight_of(date.fromisoformat(text))
         moment = datetime.fromisoformat(text)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     raise ConfigurationError(f"{flag}: {text!r} is no time such as 2026-11-23 or 2026-11-23T10:00:00+03:00")

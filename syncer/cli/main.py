@@ -344,9 +344,15 @@ def db() -> None:
 @with_settings
 def upgrade(context: Context) -> None:
     """Bring the schema to this syncer's version."""
+    from rich.console import Console
+    from rich.progress import Progress
+
     from syncer.storage import schema
 
-    schema.upgrade(context.engine)
+    errors = Console(stderr=True)
+    with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:
+        task = progress.add_task("working out the timeline of each instance", total=None)
+        schema.upgrade(context.engine, lambda done, total: progress.update(task, completed=done, total=total))
     click.echo(f"the schema is at {schema.head()}")
 
 

@@ -52,18 +52,18 @@ def rates() -> None:
 @click.option("--from", "valid_from", metavar="DATE", help="The first day (UTC+3) at this price; today if not given.")
 def set_rate(context: Context, tariff: str, rate: str, currency: str, valid_from: str | None) -> None:
     """Record that a day of TARIFF costs RATE. For example: rates set PARTNER_23 12.50 RUB --from 2026-11-01."""
+    from syncer.rules.timeline import billing_day
     from syncer.storage import database, schema
-    from syncer.views import bill
-    from syncer.views.catalogue import billing_day
+    from syncer.views import rates as prices
 
-    price, code = bill.parse_rate(rate), bill.parse_currency(currency)
-    day = bill.parse_day("--from", valid_from) if valid_from else billing_day(now())
+    price, code = prices.parse_rate(rate), prices.parse_currency(currency)
+    day = prices.parse_day("--from", valid_from) if valid_from else billing_day(now())
     if not tariff.strip():
         raise ConfigurationError("TARIFF: it is empty; name one as the upstream writes it, such as PARTNER_23")
     schema.ensure_current(context.engine, may_migrate=context.settings.auto_migrate)
     with database.writing(context.engine, "setting the rate") as connection:
-        in_use = bill.tariffs_in_use(connection)
-        bill.set_rate(connection, tariff, price, code, day)
+        in_use = prices.tariffs_in_use(connection)
+        prices.set_rate(connection, tariff, price, code, day)
     click.echo(f"a day of {tariff} costs {price} {code} from {day} on")
     if in_use and tariff not in in_use:
         click.echo(f"careful: no live instance has the tariff {tariff}; {did_you_mean(tariff, in_use)}")
@@ -76,13 +76,13 @@ def list_rates(context: Context, as_json: bool) -> None:
     """Show every price, and the tariffs in use that have none."""
     from syncer.storage import database, schema
     from syncer.terminal import printing, render
-    from syncer.views import bill
+    from syncer.views import rates as prices
 
     schema.require_current(context.engine)
     with database.reading(context.engine, "reading the rates") as connection:
-        known = bill.read_rates(connection)
+        known = prices.read_rates(connection)
         priced = {rate.tariff for rate in known}
-        unpriced = [tariff for tariff in bill.tariffs_in_use(connection) if tariff not in priced]
+        unpriced = [tariff for tariff in prices.tariffs_in_use(connection) if tariff not in priced]
     if as_json:
         printing.print_json({"rates": [rate._asdict() for rate in known], "without_rate": unpriced})
         return
@@ -99,8 +99,11 @@ def list_rates(context: Context, as_json: bool) -> None:
 
 @click.command()
 @with_settings
-@click.argument("month")
+@click.argument("month", required=False)
 @account_filter
+@click.option(
+    "--by", type=click.Choice(["tariff", "instance"]), default="tariff", show_default=True, help="What a line is of."
+)
 @click.option(
     "--invoice", "invoice_file", type=click.Path(path_type=Path), help="The vendor's invoice (CSV) to compare."
 )
@@ -111,8 +114,9 @@ def list_rates(context: Context, as_json: bool) -> None:
 @json_flag
 def bill(
     context: Context,
-    month: str,
+    month: str | None,
     account_name: str | None,
+    by: str,
     invoice_file: Path | None,
     id_column: str | None,
     tariff_column: str | None,
@@ -120,11 +124,14 @@ def bill(
     amount_column: str | None,
     as_json: bool,
 ) -> int:
-    """Show what a month costs by the upstream's rule. MONTH is such as 2026-11; exit code 1 if an invoice differs."""
+    """Show what a month costs by the upstream's rule. MONTH is such as 2026-11, or this one if not given.
+
+    Exit code 1 if an invoice does not agree.
+    """
+    from syncer.rules.timeline import billing_day
     from syncer.storage import database, schema
     from syncer.terminal import printing, render
     from syncer.views import bill, estate
-    from syncer.views.catalogue import billing_day
     from syncer.views.invoice import compare_invoice, read_invoice
 
     moment = now()
@@ -136,19 +143,16 @@ def bill(
     schema.require_current(context.engine)
     with database.reading(context.engine, "reading the bill") as connection:
         statuses = known_accounts(estate.read_accounts(connection, moment), account_name)
-        document = bill.bill(connection, first, moment, account_name)
+        document = bill.bill(connection, first, moment, account_name, by)
         if invoice is not None:
-            by_id = invoice.key == "id"
-            ours = (
-                {
-                    str(key): charge
-                    for key, charge in bill.charges_by_instance(connection, first, moment, account_name).items()
-                }
-                if by_id
-                else bill.charges_by_tariff(document)
-            )
-            differences = compare_invoice(invoice, ours)
-            document["invoice"] = {"key": invoice.key, "differences": [one._asdict() for one in differences]}
+            charges = bill.charges_by_instance if invoice.key == "id" else bill.charges_by_tariff
+            comparison = compare_invoice(invoice, charges(connection, first, account_name))
+            document["invoice"] = {
+                "key": invoice.key,
+                "agrees": comparison.agrees,
+                "compared": comparison.compared,
+                "differences": [one._asdict() for one in comparison.differences],
+            }
     document["data_as_of"] = {status.account: status.data_as_of for status in statuses}
     if as_json:
         printing.print_json(document)
@@ -157,7 +161,7 @@ def bill(
         for status in statuses:
             if not status.is_fresh:
                 printing.line(f"careful: the data of {status.account} is {status.state}; later days assume no change")
-    return 1 if invoice is not None and differences else 0
+    return 1 if invoice is not None and not comparison.agrees else 0
 
 
 def known_accounts(statuses: list[Any], account_name: str | None) -> list[Any]:

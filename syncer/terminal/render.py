@@ -221,28 +221,50 @@ def print_difference(found: dict[str, Any], shown: int) -> None:
 
 def print_bill(document: dict[str, Any]) -> None:
     """A month's bill for a person, and where the vendor's invoice differs."""
-    out = console()
+    by_instance = document["by"] == "instance"
+    headings = ("instance", "name", "account", "tariff") if by_instance else ("tariff", "type")
+    columns = ("id_instance", "name", "account", "tariff") if by_instance else ("tariff", "type_instance")
     rows = [
-        (row["tariff"] or "none", row["type_instance"] or "none", row["days"], _money(row["amount"], row["currency"]))
+        (*(row[column] or "none" for column in columns), row["days"], _money(row["amount"], row["currency"]))
         for row in document["lines"]
     ]
-    out.print(table(f"{document['month']}", ("tariff", "type", "instance-days", "amount"), rows))
+    console().print(table(f"{document['month']}", (*headings, "instance-days", "amount"), rows))
     line(f"in all: {_sums(document['totals'])}")
     if "forecast" in document:
         line(f"forecast to the month's end, if nothing changes: {_sums(document['forecast'])}")
         line(f"tonight at {moment(document['tonight']['at'])}: {_sums(document['tonight']['totals'])}")
-    if any(row["amount"] is None for row in document["lines"]):
-        line("no amount: a day of that tariff has no price; set it: syncer rates set TARIFF RATE CURRENCY --from DATE")
+    unpriced = sum(row["unpriced_days"] for row in document["lines"])
+    if unpriced:
+        line(f"no price for {unpriced} of the days; set it: syncer rates set TARIFF RATE CURRENCY --from DATE")
+    _print_uncertain(document)
     if "invoice" in document:
         _print_invoice(document["invoice"])
+
+
+def _print_uncertain(document: dict[str, Any]) -> None:
+    uncertain = document["uncertain"]
+    if uncertain["days"]:
+        ids = uncertain["instances"]
+        named = ", ".join(map(str, ids[:5])) + (", …" if len(ids) > 5 else "")
+        line(
+            f"careful: {uncertain['days']} of the days are not certain: nobody looked for more than a day before "
+            f"{len(ids)} vanished: {named}"
+        )
+    for gap in document["blind_gaps"]:
+        line(
+            f"careful: {gap['account']} saw nothing from {moment(gap['since'])} to {moment(gap['until'])}; "
+            "deletions of that time may be unknown, and their days are counted"
+        )
 
 
 def _print_invoice(invoice: dict[str, Any]) -> None:
     from syncer.views.invoice import KINDS
 
     line("")
-    if not invoice["differences"]:
+    if invoice["agrees"]:
         line("the invoice agrees")
+    elif not invoice["compared"]:
+        line("the invoice does not agree: nothing could be compared; set prices: syncer rates set TARIFF RATE CURRENCY")
     for kind, meaning in KINDS.items():
         found = [one for one in invoice["differences"] if one["kind"] == kind]
         if not found:
@@ -291,7 +313,7 @@ def print_report(figures: dict[str, Any]) -> None:
     out.print(table("\nNew, deleted, net", ("period", "new", "deleted", "net"), periods))
     kinds = [tuple(row.values()) for row in figures["kinds"]]
     out.print(table("\nBy type and tariff", ("type", "tariff", "live", "expired"), kinds))
-    words = ("month", "opening", "created", "deleted", "restored", "vanished", "closing")
+    words = ("month", "opening", "created", "returned", "deleted", "vanished", "closing", "lost")
     churn = [
         (*(row[word] for word in words), "" if row["churn_rate"] is None else f"{100 * row['churn_rate']:.1f} %")
         for row in figures["churn"]

@@ -11,11 +11,16 @@ from syncer.model import RunStatus, Transition
 from syncer.storage.tables import accounts, approvals, instance_history, instances, leases, sync_runs
 
 FRESH_INTERVALS = 3  # runs that may be missed before data counts as stale
+DEFAULT_INTERVAL_SECONDS = 300  # where no daemon has said how often it polls
+AHEAD = timedelta(minutes=5)  # data that lies further in the future is of a wrong clock
 LAST_RUNS = 10
 
 
 class AccountStatus(NamedTuple):
-    """How an account's mirror stands; the columns of the view `sync_status`."""
+    """How an account's mirror stands; the columns of the view `sync_status`, and whether it is fresh.
+
+    Freshness goes by the age of the data alone, whatever the state.
+    """
 
     account: str
     state: str
@@ -29,10 +34,8 @@ class AccountStatus(NamedTuple):
     live: int
     deleted: int
     expired: int
-
-    @property
-    def is_fresh(self) -> bool:
-        return self.state in {"ok", "failing", "held"} and self.data_as_of is not None
+    warning: str | None
+    is_fresh: bool
 
 
 class HistoryFilter(NamedTuple):
@@ -58,12 +61,11 @@ STATUS = case(
 
 def count_by_status(connection: Connection) -> list[tuple[str, str | None, int]]:
     """Instances by status and type."""
-    query = (
-        select(STATUS.label("status"), instances.c.type_instance, func.count().label("n"))
-        .group_by(STATUS, instances.c.type_instance)
-        .order_by(STATUS, instances.c.type_instance)
+    query = select(STATUS.label("status"), instances.c.type_instance, func.count().label("n")).group_by(
+        STATUS, instances.c.type_instance
     )
-    return [(row.status, row.type_instance, row.n) for row in connection.execute(query)]
+    rows = [(row.status, row.type_instance, row.n) for row in connection.execute(query)]
+    return sorted(rows, key=lambda row: (row[0], row[1] is None, row[1] or ""))
 
 
 def read_accounts(connection: Connection, now: datetime) -> list[AccountStatus]:
@@ -91,14 +93,20 @@ def _account_status(connection: Connection, account: Any, now: datetime) -> Acco
     ).scalar_one()
     by_status = select(STATUS, func.count()).where(instances.c.account == account.account).group_by(STATUS)
     counts: dict[str, int] = {word: n for word, n in connection.execute(by_status)}  # noqa: C416 - mypy wants pairs
-    age = None if account.last_accepted_at is None else max(timedelta(), now - account.last_accepted_at)
+    age = None if account.last_accepted_at is None else now - account.last_accepted_at
+    interval = timedelta(seconds=account.interval_seconds or DEFAULT_INTERVAL_SECONDS)
+    warning = connection.execute(
+        select(sync_runs.c.warning).where(sync_runs.c.id == account.last_accepted_run_id)
+    ).scalar_one_or_none()
     state = "ok"
     if age is None:
         state = "never"
-    elif age.total_seconds() > FRESH_INTERVALS * (account.interval_seconds or 300):
-        state = "stale"
     elif last is not None and last.status == RunStatus.HELD:
         state = "held"
+    elif age < -AHEAD:
+        state = "clock"
+    elif age > FRESH_INTERVALS * interval:
+        state = "stale"
     elif last is not None and last.status == RunStatus.FAILED:
         state = "failing"
     live = counts.get("active", 0) + counts.get("expired", 0)
@@ -106,7 +114,7 @@ def _account_status(connection: Connection, account: Any, now: datetime) -> Acco
         account=account.account,
         state=state,
         data_as_of=account.last_accepted_at,
-        age_seconds=None if age is None else int(age.total_seconds()),
+        age_seconds=None if age is None else max(0, int(age.total_seconds())),
         last_run_at=last.started_at if last else None,
         last_status=last.status if last else None,
         consecutive_failures=failures,
@@ -115,6 +123,8 @@ def _account_status(connection: Connection, account: Any, now: datetime) -> Acco
         live=live,
         deleted=counts.get("deleted", 0),
         expired=counts.get("expired", 0),
+        warning=warning,
+        is_fresh=age is not None and -AHEAD <= age <= FRESH_INTERVALS * interval,
     )
 
 

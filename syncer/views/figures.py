@@ -1,23 +1,25 @@
 """The estate in figures, read from the views as plain data; `render` and `report_page` show it."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
+from decimal import Decimal
+from heapq import nsmallest
 from typing import Any
 
 from sqlalchemy import Connection, Select, case, func, select
 
+from syncer.rules.timeline import billing_day
 from syncer.storage.tables import instances, sync_runs
 from syncer.views import estate, past
 from syncer.views.catalogue import (
     bi_attention,
-    bi_billing_monthly,
     bi_churn_monthly,
     bi_cohorts,
     bi_daily,
     bi_expiring,
-    billing_day,
     instance_versions,
+    rate_periods,
     read,
 )
 
@@ -32,8 +34,8 @@ STATUSES = ("active", "expired", "deleted", "vanished")
 def read_figures(connection: Connection, now: datetime, account: str | None) -> dict[str, Any]:
     """Everything that a report shows, of one account or of all. Days are days at UTC+3."""
     today = billing_day(now)
-    daily = read(connection, _of(account, bi_daily, select(bi_daily)))
-    attention = read(connection, _of(account, bi_attention, select(bi_attention)))
+    daily = _daily(connection, account)
+    attention = connection.execute(_of(account, bi_attention, select(bi_attention))).all()
     expiring = read(
         connection,
         _of(account, bi_expiring, select(bi_expiring)).where(bi_expiring.c.days_left.between(0, EXPIRY_DAYS)),
@@ -53,15 +55,33 @@ def read_figures(connection: Connection, now: datetime, account: str | None) -> 
         "periods": _periods(daily, today),
         "churn": _churn(months),
         "attention": {
-            "counts": dict(sorted(Counter(row["reason"] for row in attention).items())),
-            "instances": sorted(attention, key=lambda row: (row["reason"], row["id_instance"]))[:LISTED],
+            "counts": {reason: n for (_, reason), n in sorted(_severities(attention).items())},
+            "instances": [
+                dict(row._mapping)
+                for row in nsmallest(LISTED, attention, key=lambda row: (row.severity, row.reason, row.id_instance))
+            ],
         },
         "expiring": expiring,
-        "statuses_by_week": _statuses_by_week(connection, account, today),
+        "statuses_by_week": _statuses_by_week(connection, account, daily, today),
         "moves_by_week": _moves_by_week(daily, today),
         "survival": _survival(read(connection, _of(account, bi_cohorts, select(bi_cohorts)))),
-        "cost_by_month": _cost_by_month(read(connection, _of(account, bi_billing_monthly, select(bi_billing_monthly)))),
+        "cost_by_month": _cost_by_month(daily),
     }
+
+
+def _daily(connection: Connection, account: str | None) -> list[dict[str, Any]]:
+    """`bi_daily` with what a day of each tariff cost then: all charts over time are made of it, in one reading."""
+    rates = rate_periods.c
+    holds = (
+        (rates.tariff == bi_daily.c.tariff) & (rates.valid_from <= bi_daily.c.day) & (rates.valid_to > bi_daily.c.day)
+    )
+    query = select(bi_daily, rates.currency, rates.millionths).outerjoin(rate_periods, holds)
+    return [dict(row._mapping) for row in connection.execute(_of(account, bi_daily, query))]
+
+
+def _severities(attention: Iterable[Any]) -> Counter[tuple[int, str]]:
+    """How often each reason is given, by its severity."""
+    return Counter((row.severity, row.reason) for row in attention)
 
 
 def _of(account: str | None, thing: Any, query: Select[Any]) -> Select[Any]:
@@ -71,7 +91,7 @@ def _of(account: str | None, thing: Any, query: Select[Any]) -> Select[Any]:
 def _blind_gaps(connection: Connection, account: str | None) -> list[dict[str, Any]]:
     """Runs before which so long nothing was seen that the upstream may have forgotten deletions (UPSTREAM, Life)."""
     query = select(sync_runs.c.id, sync_runs.c.account, sync_runs.c.started_at).where(
-        sync_runs.c.warning == "blind_gap"
+        sync_runs.c.warning.contains("blind_gap")
     )
     return [dict(row._mapping) for row in connection.execute(_of(account, sync_runs, query))]
 
@@ -93,9 +113,9 @@ def _kinds(connection: Connection, account: str | None) -> list[dict[str, Any]]:
         select(columns.type_instance, columns.tariff, func.count().label("live"), expired.label("expired"))
         .where(~columns.deleted, columns.missing_since.is_(None))
         .group_by(columns.type_instance, columns.tariff)
-        .order_by(func.count().desc(), columns.type_instance, columns.tariff)
     )
-    return [{**row._mapping, "expired": int(row.expired)} for row in connection.execute(_of(account, instances, query))]
+    rows = [{**row._mapping, "expired": int(row.expired)} for row in connection.execute(_of(account, instances, query))]
+    return sorted(rows, key=lambda row: (-row["live"], row["type_instance"] or "~", row["tariff"] or "~"))
 
 
 def _periods(daily: Iterable[Mapping[str, Any]], today: date) -> list[dict[str, Any]]:
@@ -116,20 +136,16 @@ def _periods(daily: Iterable[Mapping[str, Any]], today: date) -> list[dict[str, 
 
 
 def _churn(months: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """`bi_churn_monthly` over all accounts, the last months only."""
+    """`bi_churn_monthly` over all accounts, the last months only; what moved between them cancels out."""
+    words = ("opening", "created", "returned", "deleted", "vanished", "closing", "lost")
     sums: dict[str, Counter[str]] = defaultdict(Counter)
     for row in months:
-        for word in ("opening", "created", "deleted", "restored", "vanished", "closing"):
-            sums[row["month"]][word] += row[word]
+        sums[row["month"]].update({word: row[word] for word in (*words, "moved")})
     return [
         {
             "month": month,
-            **{
-                word: sums[month][word] for word in ("opening", "created", "deleted", "restored", "vanished", "closing")
-            },
-            "churn_rate": (sums[month]["deleted"] + sums[month]["vanished"]) / sums[month]["opening"]
-            if sums[month]["opening"]
-            else None,
+            **{word: sums[month][word] for word in words},
+            "churn_rate": sums[month]["lost"] / sums[month]["opening"] if sums[month]["opening"] else None,
         }
         for month in sorted(sums)[-COHORTS:]
     ]
@@ -145,17 +161,25 @@ def _weeks(first: date, today: date) -> list[date]:
     return [start + timedelta(weeks=n) for n in range((_week(today) - start).days // 7 + 1)]
 
 
-def _statuses_by_week(connection: Connection, account: str | None, today: date) -> list[dict[str, Any]]:
-    """How many instances had each status at each week's end, this week's so far."""
-    version = instance_versions.c
-    query = select(past.STATUS.label("status"), version.valid_from, version.valid_to)
-    steps: dict[date, Counter[str]] = defaultdict(Counter)
-    for row in connection.execute(_of(account, instance_versions, query).execution_options(yield_per=5_000)):
-        steps[_week(billing_day(row.valid_from))][row.status] += 1
-        if row.valid_to is not None:
-            steps[_week(billing_day(row.valid_to))][row.status] -= 1
-    if not steps:
+def _statuses_by_week(
+    connection: Connection, account: str | None, daily: Sequence[Mapping[str, Any]], today: date
+) -> list[dict[str, Any]]:
+    """How many instances had each status at each week's end, this week's so far.
+
+    What was created and does not live is deleted, unless it is missing now: nothing else was ever missing.
+    """
+    if not daily:
         return []
+    steps: dict[date, Counter[str]] = defaultdict(Counter)
+    for row in daily:
+        net = row["began"] - row["ended"]
+        steps[_week(row["day"])].update(created=row["created"], live=net)
+    for word, day, step in (
+        *_expired_steps(connection, account),
+        *_missing_steps(connection, account),
+        *_moved_steps(connection, account),
+    ):
+        steps[_week(day)].update({word: step})
     weeks = _weeks(min(steps), today)
     balance = Counter[str]()
     for week in sorted(week for week in steps if week < weeks[0]):
@@ -163,8 +187,41 @@ def _statuses_by_week(connection: Connection, account: str | None, today: date) 
     found = []
     for week in weeks:
         balance.update(steps.get(week, {}))
-        found.append({"week": week, **{word: balance[word] for word in STATUSES}})
+        gone = balance["created"] - balance["live"] - balance["vanished"] - balance["purged"]
+        counts = {"active": balance["live"] - balance["expired"], "deleted": gone}
+        found.append({"week": week, **{word: counts.get(word, balance[word]) for word in STATUSES}})
     return found
+
+
+def _expired_steps(connection: Connection, account: str | None) -> Iterator[tuple[str, date, int]]:
+    """When live instances began and ceased to be expired."""
+    version = instance_versions.c
+    query = select(version.valid_from, version.valid_to).where(version.is_expired, ~version.deleted, ~version.missing)
+    for row in connection.execute(_of(account, instance_versions, query)):
+        yield "expired", billing_day(row.valid_from), 1
+        if row.valid_to is not None:
+            yield "expired", billing_day(row.valid_to), -1
+
+
+def _missing_steps(connection: Connection, account: str | None) -> Iterator[tuple[str, date, int]]:
+    columns = instances.c
+    query = select(columns.missing_since, columns.deleted).where(columns.missing_since.is_not(None))
+    for row in connection.execute(_of(account, instances, query)):
+        yield "purged" if row.deleted else "vanished", billing_day(row.missing_since), 1
+
+
+def _moved_steps(connection: Connection, account: str | None) -> Iterator[tuple[str, date, int]]:
+    """What came to an account counts as if it had been created there, and what went as if it had not, alive or not."""
+    if account is None:
+        return
+    before, after = instance_versions.alias("before"), instance_versions.alias("after")
+    query = (
+        select(after.c.valid_from, after.c.account)
+        .join(before, (before.c.id_instance == after.c.id_instance) & (before.c.valid_to == after.c.valid_from))
+        .where(before.c.account != after.c.account, (before.c.account == account) | (after.c.account == account))
+    )
+    for row in connection.execute(query):
+        yield "created", billing_day(row.valid_from), 1 if row.account == account else -1
 
 
 def _moves_by_week(daily: Iterable[Mapping[str, Any]], today: date) -> list[dict[str, Any]]:
@@ -195,15 +252,21 @@ def _survival(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def _cost_by_month(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _cost_by_month(daily: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Instance-days and amounts by month and currency; what has no price stands under the currency None."""
-    sums: dict[tuple[str, str | None], list[Any]] = {}
-    for row in rows:
-        sum_ = sums.setdefault((row["month"], row["currency"]), [0, None])
-        sum_[0] += row["instance_days"]
-        if row["amount"] is not None:
-            sum_[1] = row["amount"] + (sum_[1] or 0)
+    days: Counter[tuple[str, str | None]] = Counter()
+    millionths: Counter[tuple[str, str | None]] = Counter()
+    for row in daily:
+        key = (f"{row['day']:%Y-%m}", row["currency"])
+        days[key] += row["billable"]
+        millionths[key] += row["billable"] * (row["millionths"] or 0)
     return [
-        {"month": month, "currency": currency, "instance_days": days, "amount": amount}
-        for (month, currency), (days, amount) in sorted(sums.items(), key=lambda pair: (pair[0][0], pair[0][1] or "~"))
+        {
+            "month": month,
+            "currency": currency,
+            "instance_days": days[month, currency],
+            "amount": None if currency is None else Decimal(millionths[month, currency]) / 1_000_000,
+        }
+        for month, currency in sorted(days, key=lambda key: (key[0], key[1] or "~"))
+        if days[month, currency]
     ]

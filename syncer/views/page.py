@@ -99,9 +99,10 @@ def page(figures: Mapping[str, Any]) -> str:
         ),
         _section(
             "Month by month",
-            ("month", "opening", "created", "deleted", "restored", "vanished", "closing", "churn"),
+            ("month", "opening", "created", "returned", "deleted", "vanished", "closing", "lost", "churn"),
             [(*list(row.values())[:-1], _percent(row["churn_rate"])) for row in figures["churn"]],
-            "Churn is what was deleted or vanished, as a share of what lived when the month began.",
+            "Lost is what lived when the month began and not when it ended, churn its share. "
+            "Returned: restored, or listed again after a deletion.",
         ),
         _attention(figures["attention"]),
         _section(
