@@ -1,22 +1,24 @@
-"""How long the views take on a large estate with years of life: seconds per view, on SQLite and PostgreSQL.
+"""What the views and the questions cost on a large estate with years of life: CPU seconds, on SQLite and PostgreSQL.
 
 The history is made as rows, not by polls: what matters here is its size and shape. `make bench-views` runs it.
 """
 
 import argparse
+import os
 import random
-import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, text
 
-from syncer.storage import database, schema
+from syncer.rules.timeline import billing_day
+from syncer.storage import database, schema, timeline
+from syncer.views import bill, figures, invoice, past
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 import postgres
@@ -31,6 +33,7 @@ VIEWS = (
     "bi_transitions_daily",
     "bi_attention",
     "sync_status",
+    "instance_versions",
 )
 TYPES = (("whatsapp", 70), ("v3", 20), ("telegram", 10))
 TARIFFS = (("PARTNER_23", 70), ("BUSINESS", 15), ("BUSINESS_USD", 10), ("DEVELOPER", 5))
@@ -166,19 +169,61 @@ def _text(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%d %H:%M:%S.%f")
 
 
-def measure(engine: Engine, repeats: int, instances: int) -> Iterator[tuple[str, float, int]]:
-    """View, median seconds and rows."""
-    queries = [(view, f"SELECT * FROM {view}") for view in VIEWS]  # noqa: S608 - our own words
+def questions(connection: Connection, instances: int, now: datetime) -> dict[str, Callable[[], int]]:
+    """What is measured, by name; each gives the number of rows that came."""
     one = 110_100_000_000 + instances // 2
-    queries.append(("instance_versions of one", f"SELECT * FROM instance_versions WHERE id_instance = {one}"))  # noqa: S608
-    for name, query in queries:
+    month = billing_day(now).replace(day=1) - timedelta(days=1)
+    month = month.replace(day=1)
+    asked = {view: f"SELECT * FROM {view}" for view in VIEWS}  # noqa: S608 - our own words
+    asked["bi_costs_monthly, a month"] = f"SELECT * FROM bi_costs_monthly WHERE month = '{month:%Y-%m}'"  # noqa: S608
+    asked["bi_costs_monthly, an instance"] = f"SELECT * FROM bi_costs_monthly WHERE id_instance = {one}"  # noqa: S608
+    asked["instance_versions of one"] = f"SELECT * FROM instance_versions WHERE id_instance = {one}"  # noqa: S608
+    found: dict[str, Callable[[], int]] = {
+        name: lambda query=query: len(connection.execute(text(query)).all())  # type: ignore[misc]
+        for name, query in asked.items()
+    }
+    before = now - timedelta(days=90)
+    found["status --as-of"] = lambda: len(past.estate_at(connection, before)["estate"])
+    found["diff over a month"] = lambda: len(
+        past.difference(connection, before - timedelta(days=30), before)["changes"]
+    )
+    found["bill"] = lambda: len(bill.bill(connection, month, now, None)["lines"])
+    found["bill --by instance"] = lambda: len(bill.bill(connection, month, now, None, "instance")["lines"])
+    found["invoice by instance"] = lambda: len(_compared(connection, month))
+    found["report"] = lambda: len(figures.read_figures(connection, now, None))
+    return found
+
+
+def _compared(connection: Connection, month: date) -> Sequence[invoice.Difference]:
+    ours = bill.charges_by_instance(connection, month, None)
+    theirs = invoice.Invoice("id", {key: invoice.Billed(charge.days, charge.amount) for key, charge in ours.items()})
+    return invoice.compare_invoice(theirs, ours).differences
+
+
+def cpu_seconds(connection: Connection) -> float:
+    """Of this process, and of PostgreSQL's that works for it."""
+    seconds = time.process_time()
+    if connection.dialect.name == "postgresql":
+        pid = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        seconds += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return seconds
+
+
+def measure(engine: Engine, repeats: int, instances: int, now: datetime) -> Iterator[tuple[str, float, int]]:
+    """What was asked, the fewest CPU seconds of several times, and rows."""
+    for name in questions(None, instances, now):  # type: ignore[arg-type]  # for the names alone
         seconds = []
+        rows_found = 0
         for _ in range(repeats):
             with database.reading(engine, f"reading {name}") as connection:
-                began = time.perf_counter()
-                found = connection.execute(text(query)).all()
-                seconds.append(time.perf_counter() - began)
-        yield name, statistics.median(seconds), len(found)
+                if engine.dialect.name == "postgresql":
+                    connection.exec_driver_sql("SET LOCAL max_parallel_workers_per_gather = 0")  # all in one process
+                ask = questions(connection, instances, now)[name]
+                began = cpu_seconds(connection)
+                rows_found = ask()
+                seconds.append(cpu_seconds(connection) - began)
+        yield name, min(seconds), rows_found
 
 
 def main() -> None:
@@ -187,22 +232,34 @@ def main() -> None:
     parser.add_argument("--instances", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--only", choices=("sqlite", "postgresql"))
+    parser.add_argument("--keep", metavar="FILE", help="an SQLite file to make, or to measure again if it is there")
     chosen = parser.parse_args()
     now = datetime.now(UTC)
     with tempfile.TemporaryDirectory() as folder:
-        server = postgres.start()
+        server = postgres.start() if chosen.only != "sqlite" else None
+        urls = [f"sqlite:///{chosen.keep or f'{folder}/bench.db'}"] if chosen.only != "postgresql" else []
+        urls += [server.create_database()] if server is not None else []
         try:
-            for url in (f"sqlite:///{folder}/bench.db", server.create_database()):
+            for url in urls:
                 engine = database.open_engine(database.parse_database_url(url))
-                schema.upgrade(engine)
-                history = fill(engine, chosen.instances, chosen.seed, now)
-                print(f"\n{engine.dialect.name}: {chosen.instances:,} instances, {history:,} history rows\n")
-                print("| view | seconds | rows |\n|---|---|---|")
-                for name, seconds, found in measure(engine, chosen.repeats, chosen.instances):
+                made = bool(chosen.keep) and url.startswith("sqlite") and Path(chosen.keep).exists()
+                if not made:
+                    schema.upgrade(engine)
+                    history = fill(engine, chosen.instances, chosen.seed, now)
+                    began = time.process_time()
+                    timeline.build(engine)
+                    spent = time.process_time() - began
+                    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                        connection.execute(text("ANALYZE" if engine.dialect.name == "sqlite" else "VACUUM ANALYZE"))
+                    print(f"\n{engine.dialect.name}: {chosen.instances:,} instances, {history:,} history rows; ")
+                    print(f"their timeline took {spent:.1f} s of CPU\n")
+                print("| question | CPU s | rows |\n|---|---|---|")
+                for name, seconds, found in measure(engine, chosen.repeats, chosen.instances, now):
                     print(f"| {name} | {seconds:.3f} | {found:,} |", flush=True)
                 engine.dispose()
         finally:
-            if server.server is not None:
+            if server is not None and server.server is not None:
                 server.server.remove()
 
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 ZONE = timedelta(hours=3)
 GRACE = timedelta(minutes=5)
 INSTANT = timedelta(microseconds=1)
+FOREVER = datetime.fromisoformat("2200-01-01")
 SHOWN = {
     "name": "name",
     "type_instance": "typeInstance",
@@ -290,7 +291,7 @@ class FiguresModel:
         ages = {}
         for key, life in self.lives.items():
             ends = [step.at.date() for step in life.steps() if step.sign < 0]
-            end = self.today if life.lives_at(datetime.max) is not None else ends[-1]
+            end = self.today if life.lives_at(FOREVER) is not None else ends[-1]
             ages[key] = (end - life.born.date()).days
         return ages
 

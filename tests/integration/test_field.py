@@ -25,7 +25,7 @@ down_revision = "{schema.head()}"
 
 
 def upgrade() -> None:
-    for table in ("instances", "instance_history"):
+    for table in ("instances", "instance_history", "past_versions"):
         op.add_column(table, sa.Column("made_up", sa.DateTime(timezone=True)))
 """
 LIFE = """

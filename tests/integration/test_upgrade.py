@@ -15,10 +15,11 @@ from mirror import Mirror, account
 from sqlalchemy import Engine, MetaData, Table, insert, inspect, select, text
 
 from syncer.errors import ConfigurationError, DatabaseFailed
-from syncer.storage import database, schema
+from syncer.storage import database, schema, timeline
 from syncer.storage.schema import SchemaState
 from syncer.storage.tables import metadata, tariff_rates
 from syncer.storage.tokens import safe
+from syncer.views import verify
 
 Rows = dict[str, list[dict[str, Any]]]
 EARLIER = schema.revisions()[:-1]
@@ -88,8 +89,10 @@ def read(engine: Engine, tables: list[Table]) -> Rows:
         return {
             table.name: sorted(
                 (
-                    {name: value for name, value in row._mapping.items() if name not in OF_RECOGNITION}
-                    for row in connection.execute(select(table))
+                    dict(row._mapping)
+                    for row in connection.execute(
+                        select(*(column for column in table.columns if column.name not in OF_RECOGNITION))
+                    )
                 ),
                 key=repr,
             )
@@ -130,6 +133,69 @@ def test_an_earlier_database_is_upgraded_and_keeps_every_row(source: Mirror, eng
     assert before == read(engine, tables)
     assert all(before.values())
     schema.compare(engine)
+
+
+BEFORE_TIMELINE = "0007"
+
+
+class Interrupted(Exception):
+    """The process was killed."""
+
+
+def test_an_upgrade_that_is_broken_off_goes_on_where_it_was(
+    source: Mirror, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = {name: source.rows(metadata.tables[name]) for name in ("past_versions", "ended_lives")}
+    current = [*timeline.CURRENT_COLUMNS]
+    monkeypatch.setattr(timeline, "BUILD_BATCH", 2)
+    create(engine, BEFORE_TIMELINE)
+    copy(source.engine, engine, old_tables(engine))
+    heard: list[tuple[int, int]] = []
+
+    def told(done: int, total: int) -> None:
+        heard.append((done, total))
+        if (done, total) == (2, 5):
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        schema.upgrade(engine, told)
+    with pytest.raises(DatabaseFailed, match="its upgrade was broken off; run: syncer db upgrade"):
+        schema.require_current(engine)
+    assert [2] == [sum(row["valid_from"] is not None for row in rows_of(engine, "instances"))]
+    schema.upgrade(engine, told)
+
+    assert [(2, 5), (2, 3), (3, 3)] == heard
+    for name, rows in kept.items():
+        assert rows == rows_of(engine, name)
+    assert [[row[name] for name in current] for row in source.rows(metadata.tables["instances"])] == [
+        [row[name] for name in current] for row in rows_of(engine, "instances")
+    ]
+    assert verify.verify(engine).holds
+
+
+def rows_of(engine: Engine, name: str) -> list[dict[str, Any]]:
+    table = metadata.tables[name]
+    with engine.connect() as connection:
+        return [dict(row._mapping) for row in connection.execute(select(table).order_by(*table.primary_key.columns))]
+
+
+@pytest.mark.parametrize("mirror", ["postgresql"], indirect=True)
+def test_who_could_read_a_view_may_read_it_after_the_upgrade(mirror: Mirror) -> None:
+    role = f"reader_{mirror.engine.url.database}"
+    schema.downgrade(mirror.engine, BEFORE_TIMELINE)
+    with mirror.engine.begin() as connection:
+        connection.execute(text(f'CREATE ROLE "{role}"'))
+        connection.execute(text(f'GRANT SELECT ON bi_daily TO "{role}"'))
+    schema.upgrade(mirror.engine)
+    with mirror.engine.begin() as connection:
+        found = [
+            connection.execute(text(f"SELECT has_table_privilege('{role}', '{view}', 'SELECT')")).scalar_one()
+            for view in ("bi_daily", "bi_instances")
+        ]
+        connection.execute(text(f'DROP OWNED BY "{role}"'))
+        connection.execute(text(f'DROP ROLE "{role}"'))
+
+    assert [True, False] == found
 
 
 @pytest.mark.parametrize("revision", EARLIER)

@@ -110,12 +110,15 @@ BREACHES: dict[str, str] = {
     "base_is_last_accepted_run": "UPDATE accounts SET last_accepted_run_id = 1 WHERE account = 'default'",
     "instance_of_known_account": "UPDATE instances SET account = 'nobody' WHERE id_instance = 10",
     "held_answers_of_held_runs": "DELETE FROM held_answers",
+    "timeline_is_of_history": "UPDATE past_versions SET name = 'forged' WHERE id_instance = 3",
     "approvals_end_with_an_answer": "UPDATE approvals SET closed_by_run_id = run_id",
 }  # fmt: skip
 
 
 def test_every_check_has_its_breach() -> None:
-    assert {check.name for checks, _query in verify.queries() for check in checks} == set(BREACHES)
+    assert {check.name for checks, _query in verify.queries() for check in checks} | {verify.TIMELINE.name} == set(
+        BREACHES
+    )
 
 
 def test_a_full_life_breaks_no_promise(bare: Connection) -> None:
@@ -159,7 +162,7 @@ def test_the_command_tells_what_holds_and_what_does_not(run_syncer: RunSyncer, m
     document = run_syncer("verify", "--json", env=env)
 
     assert whole.returncode == 0, whole.stdout + whole.stderr
-    assert "all 33 checks hold: 26 instances" in whole.stdout
+    assert "all 34 checks hold: 26 instances" in whole.stdout
     assert (forged.returncode, document.returncode) == (1, 1)
     assert "BROKEN state_equals_last_row" in forged.stdout
     assert "2 rows of instances break it: 10, 11" in forged.stdout

@@ -1,14 +1,12 @@
 """The views of CONTRACT 7 on both databases, against figures worked out from the answers without SQL."""
 
 import random
-from collections import Counter, defaultdict
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
 from typing import Any, NoReturn
 
 import pytest
 from builders import item, paid
-from life_model import LifeModel
+from figures_checks import play
 from mirror import Mirror, account
 from sqlalchemy import select, text
 
@@ -18,16 +16,17 @@ from syncer.views.bill import charges_by_instance
 from syncer.views.catalogue import read, sync_status
 
 COLUMNS = {
-    "bi_instances": "id_instance, account, name, type_instance, messenger, tariff, status, is_partner, is_free, time_created, time_deleted, expiration_date, days_to_expiration, age_days, billable_days, renewed_at, first_seen_at, last_seen_at, changed_at, missing_since",
+    "bi_instances": "id_instance, account, name, type_instance, messenger, tariff, status, is_partner, is_free, time_created, time_deleted, expiration_date, days_to_expiration, age_days, billable_days, renewed_at, first_seen_at, last_seen_at, changed_at, missing_since, partner_user_uiid",
     "instance_versions": "id_instance, account, name, type_instance, messenger, tariff, is_free, is_partner, time_deleted, deleted, expiration_date, is_expired, missing, valid_from, valid_to",
-    "bi_daily": "day, account, type_instance, tariff, created, deleted, live, billable",
-    "bi_billing_monthly": "month, account, type_instance, tariff, instance_days, currency, amount",
+    "bi_daily": "day, account, type_instance, tariff, created, deleted, began, ended, live, billable",
+    "bi_billing_monthly": "month, account, type_instance, tariff, instance_days, currency, amount, unpriced_days",
+    "bi_costs_monthly": "month, account, id_instance, tariff, name, instance_days, currency, amount, unpriced_days",
     "bi_expiring": "id_instance, account, name, tariff, expiration_date, days_left",
-    "bi_churn_monthly": "month, account, opening, created, deleted, restored, vanished, closing, churn_rate",
+    "bi_churn_monthly": "month, account, opening, created, returned, moved, deleted, vanished, closing, lost, churn_rate",
     "bi_cohorts": "cohort_month, age_months, account, size, alive, survival",
     "bi_transitions_daily": "day, account, transition, n",
-    "bi_attention": "id_instance, account, name, reason, since",
-    "sync_status": "account, state, data_as_of, age_seconds, last_run_at, last_status, consecutive_failures, last_error, listed, live, deleted, expired",
+    "bi_attention": "id_instance, account, name, reason, since, severity",
+    "sync_status": "account, state, data_as_of, age_seconds, last_run_at, last_status, consecutive_failures, last_error, listed, live, deleted, expired, warning",
 }
 UPSTREAM = "%Y-%m-%dT%H:%M:%S"
 
@@ -77,108 +76,6 @@ def test_a_view_has_the_columns_of_the_contract_and_is_empty_at_first(mirror: Mi
         assert [] == result.all()
 
 
-def random_life(chance: random.Random, start: datetime) -> list[tuple[timedelta, list[dict[str, Any]]]]:
-    """Answers about a few instances that come, go, come back, are renamed, retariffed and deleted, at odd moments."""
-    midnight = (start + timedelta(hours=3)).replace(hour=0, minute=0, second=0) - timedelta(hours=3)
-    moments = [
-        start + timedelta(days=chance.uniform(-60, 90))
-        if chance.random() < 0.6
-        else midnight + timedelta(days=chance.randint(-60, 90))
-        for _ in range(12)
-    ]
-    texts = ["0001-01-01T00:00:00", *(local(moment) for moment in moments)]
-    anchor = item(99, timeCreated=local(start - timedelta(days=70)))
-
-    def fresh(key: int) -> dict[str, Any]:
-        return item(
-            key, timeCreated=chance.choice(texts), timeDeleted=chance.choice(texts), deleted=chance.random() < 0.3
-        )
-
-    current = {key: fresh(key) for key in range(1, 7) if chance.random() < 0.6}
-    answers = []
-    for _ in range(10):
-        for key in range(1, 7):
-            fate = chance.random()
-            if fate < 0.15:
-                if key in current:
-                    del current[key]
-                else:
-                    current[key] = fresh(key)
-            elif key in current and fate < 0.5:
-                change = chance.choice(
-                    [
-                        {"name": chance.choice("ab")},
-                        {"tariff": chance.choice(["PARTNER_23", "PARTNER_24", None])},
-                        {"typeInstance": chance.choice(["whatsapp", "v3"])},
-                        {"deleted": chance.random() < 0.6, "timeDeleted": chance.choice(texts)},
-                        {"deleted": True, "tariff": "PARTNER_25"},
-                    ]
-                )
-                current[key] = current[key] | change
-        answers.append((timedelta(hours=chance.choice([1, 7, 30, 200])), [anchor, *current.values()]))
-    return answers
-
-
-@pytest.mark.parametrize("seed", range(8))
-def test_days_months_cohorts_and_bills_are_those_of_the_answers(recent: Mirror, seed: int) -> None:
-    chance = random.Random(seed)
-    model = LifeModel()
-    for after, items in random_life(chance, recent.now):
-        report = recent.observe(items, after=after, of=account(tolerated="100%"))
-        assert report.error is None
-        model.observe(items, recent.now)
-    query(recent, "SELECT 1")
-    with recent.engine.begin() as connection:
-        for tariff, rate in (("PARTNER_23", "1.1"), ("PARTNER_24", "2.25")):
-            connection.execute(text(f"INSERT INTO tariff_rates VALUES ('{tariff}', 'RUB', {rate}, '2000-01-01')"))
-        changed_from = today() - timedelta(days=40)
-        connection.execute(text(f"INSERT INTO tariff_rates VALUES ('PARTNER_23', 'RUB', 3.3, '{changed_from}')"))
-
-    daily = model.daily(today())
-    expected = {key: figures for key, figures in daily.items() if any(figures.values())}
-    found = {
-        (as_day(row["day"]), (row["type_instance"], row["tariff"])): Counter(
-            {word: row[word] for word in ("created", "deleted", "live", "billable")}
-        )
-        for row in query(recent, "SELECT * FROM bi_daily")
-    }
-
-    assert expected == {key: figures for key, figures in found.items() if any(figures.values())}
-
-    days: dict[Any, int] = defaultdict(int)
-    amounts: dict[Any, Decimal | None] = defaultdict(Decimal)
-    for (day, group), figures in expected.items():
-        if figures["billable"]:
-            key = (f"{day:%Y-%m}", *group)
-            days[key] += figures["billable"]
-            rate = {
-                "PARTNER_23": Decimal("3.3") if day >= changed_from else Decimal("1.1"),
-                "PARTNER_24": Decimal("2.25"),
-            }.get(group[1])
-            so_far = amounts[key]
-            amounts[key] = None if rate is None or so_far is None else so_far + rate * figures["billable"]
-    billed = {
-        (row["month"], row["type_instance"], row["tariff"]): row
-        for row in query(recent, "SELECT * FROM bi_billing_monthly")
-    }
-
-    assert days == {key: row["instance_days"] for key, row in billed.items()}
-    assert amounts == {
-        key: None if row["amount"] is None else Decimal(str(row["amount"])) for key, row in billed.items()
-    }
-    assert {None if amount is None else "RUB" for amount in amounts.values()} == {
-        row["currency"] for row in billed.values()
-    }
-
-    assert {key: model.billable_days(key, today()) for key in model.lives} == {
-        row["id_instance"]: row["billable_days"] for row in query(recent, "SELECT * FROM bi_instances")
-    }
-    _check_instances_of_a_bill(recent, expected)
-    _check_churn(recent, expected)
-    _check_cohorts(recent, model)
-    _check_versions(recent)
-
-
 LATE_DELETIONS: dict[str, list[tuple[str, dict[str, Any] | None]]] = {
     "with another tariff": [("a", {}), ("a", {"tariff": "PARTNER_24"}), ("a", {"tariff": "PARTNER_24", "deleted": True})],
     "with another type": [("a", {}), ("a", {"typeInstance": "v3"}), ("a", {"typeInstance": "v3", "deleted": True})],
@@ -225,81 +122,8 @@ def test_the_days_of_an_instance_end_at_its_deletion_however_it_was_seen_since(
 def charged(mirror: Mirror, month: date) -> dict[int, int]:
     """The days of a month that `syncer bill --invoice` counts, by instance."""
     with mirror.engine.connect() as connection:
-        charges = charges_by_instance(connection, month, real_now(), None)
-    return {id_instance: charge.days for id_instance, charge in charges.items()}
-
-
-def _check_instances_of_a_bill(mirror: Mirror, daily: dict[Any, Counter[str]]) -> None:
-    """What `syncer bill --invoice` counts by instance comes to what the view counts by day."""
-    month = (today() - timedelta(days=40)).replace(day=1)
-    expected = sum(figures["billable"] for (day, _), figures in daily.items() if f"{day:%Y-%m}" == f"{month:%Y-%m}")
-
-    assert expected == sum(charged(mirror, month).values())
-
-
-def _check_churn(mirror: Mirror, daily: dict[Any, Counter[str]]) -> None:
-    created: Counter[str] = Counter()
-    deleted: Counter[str] = Counter()
-    closing: Counter[str] = Counter()
-    for (day, _group), figures in daily.items():
-        month = f"{day:%Y-%m}"
-        created[month] += figures["created"]
-        deleted[month] += figures["deleted"]
-        if day == today() or (day + timedelta(days=1)).day == 1:
-            closing[month] += figures["live"]
-    words = Counter(
-        (f"{event['occurred_at'] + timedelta(hours=3):%Y-%m}", event["transition"]) for event in mirror.history()
-    )
-    opening = 0
-    for row in query(mirror, "SELECT * FROM bi_churn_monthly ORDER BY month"):
-        month = row["month"]
-        lost = deleted[month] + words[month, "vanished"]
-
-        assert {
-            "month": month,
-            "account": "default",
-            "opening": opening,
-            "created": created[month],
-            "deleted": deleted[month],
-            "restored": words[month, "restored"],
-            "vanished": words[month, "vanished"],
-            "closing": closing[month],
-            "churn_rate": pytest.approx(lost / opening) if opening else None,
-        } == row
-        opening = closing[month]
-
-
-def _check_cohorts(mirror: Mirror, model: LifeModel) -> None:
-    expected: dict[tuple[str, int], list[int]] = {}
-    now = today()
-    for life in model.lives.values():
-        month = life.born.date().replace(day=1)
-        cohort, age = f"{month:%Y-%m}", 0
-        while month <= now:
-            following = (month + timedelta(days=31)).replace(day=1)
-            size_and_alive = expected.setdefault((cohort, age), [0, 0])
-            size_and_alive[0] += 1
-            size_and_alive[1] += life.lives_at_end_of(min(now, following - timedelta(days=1))) is not None
-            month, age = following, age + 1
-    found = query(mirror, "SELECT * FROM bi_cohorts")
-
-    assert expected == {(row["cohort_month"], row["age_months"]): [row["size"], row["alive"]] for row in found}
-    assert [row["alive"] / row["size"] for row in found] == pytest.approx([row["survival"] for row in found])
-
-
-def _check_versions(mirror: Mirror) -> None:
-    history = mirror.history()
-    versions = defaultdict(list)
-    for row in query(mirror, "SELECT * FROM instance_versions ORDER BY id_instance, valid_from"):
-        versions[row["id_instance"]].append(row)
-    for key, rows in versions.items():
-        events = [event for event in history if event["id_instance"] == key]
-
-        assert events[0]["occurred_at"] == as_moment(rows[0]["valid_from"])
-        assert [row["valid_from"] for row in rows[1:]] == [row["valid_to"] for row in rows[:-1]]
-        assert rows[-1]["valid_to"] is None
-        for column in ("name", "tariff", "deleted", "missing", "is_expired"):
-            assert events[-1][column] == rows[-1][column]
+        charges = charges_by_instance(connection, month, None)
+    return {int(key): charge.days for key, charge in charges.items()}
 
 
 def test_an_instance_first_seen_deleted_was_alive_before(recent: Mirror) -> None:
@@ -371,25 +195,33 @@ def test_attention_names_every_reason(mirror: Mirror) -> None:
         item(3, expirationDate=soon),
         paid(4, expirationDate=soon),
         paid(5, expirationDate=later),
-        paid(
-            6, expirationDate=later, deleted=True, timeCreated="2026-01-01T10:00:00", timeDeleted="2026-01-02T09:59:59"
+        *(
+            paid(key, expirationDate=later, deleted=True, timeCreated=local(born), timeDeleted=local(born + lived))
+            for key, born, lived in (
+                (6, now - timedelta(days=30), timedelta(days=1, seconds=-1)),
+                (7, now - timedelta(days=30), timedelta(days=1)),
+                (9, now - timedelta(days=32), timedelta(hours=1)),  # 30 days are over
+            )
         ),
-        paid(
-            7, expirationDate=later, deleted=True, timeCreated="2026-01-01T10:00:00", timeDeleted="2026-01-02T10:00:00"
-        ),
+        paid(10, expirationDate=later, deleted=True, timeCreated=local(mirror.now - timedelta(hours=9))),
     ]
+    mirror.now -= timedelta(days=31)
+    mirror.observe([paid(11, expirationDate=later), *items[4:5]])
+    mirror.observe(items[4:5])
+    mirror.now += timedelta(days=31) - timedelta(minutes=15)
     mirror.observe([*items, paid(8, expirationDate=later)])
     mirror.now = now - timedelta(minutes=5)
     renewed = [row | {"expirationDate": later} if row["idInstance"] == 3 else row for row in items]
     mirror.observe(renewed)
 
     assert {
-        (1, "expired_not_deleted"),
-        (2, "not_renewed"),
-        (4, "expiring_soon"),
-        (6, "lived_under_a_day"),
-        (8, "vanished"),
-    } == {(row["id_instance"], row["reason"]) for row in query(mirror, "SELECT * FROM bi_attention")}
+        (1, "expired_not_deleted", 1),
+        (2, "not_renewed", 1),
+        (4, "expiring_soon", 2),
+        (6, "lived_under_a_day", 3),
+        (8, "vanished", 3),
+        (10, "lived_under_a_day", 3),
+    } == {(row["id_instance"], row["reason"], row["severity"]) for row in query(mirror, "SELECT * FROM bi_attention")}
     since = {row["id_instance"]: as_moment(row["since"]) for row in query(mirror, "SELECT * FROM bi_attention")}
     assert now - timedelta(days=9) == since[1]
     assert now - timedelta(days=2) == since[4]
@@ -427,8 +259,8 @@ def test_no_view_depends_on_the_time_zone_of_the_readers_session(mirror: Mirror)
         item(7, deleted=True, timeCreated="2026-03-07T15:00:00", timeDeleted="2026-03-08T14:30:00"),
         item(8, deleted=True, timeCreated="2026-03-28T15:00:00", timeDeleted="2026-03-29T14:30:00"),
     ]
-    for after, items in random_life(random.Random(0), mirror.now):
-        mirror.observe([*items, *nearly_a_day], after=after, of=account(tolerated="100%"))
+    mirror.observe(nearly_a_day)
+    play(mirror, random.Random(0), 3)
 
     def read_in(zone: str) -> dict[str, set[Any]]:
         connection.exec_driver_sql(f"SET LOCAL TimeZone = '{zone}'")
@@ -441,12 +273,20 @@ def test_no_view_depends_on_the_time_zone_of_the_readers_session(mirror: Mirror)
         assert expected == read_in("America/New_York")
 
 
+def statuses_now(mirror: Mirror) -> list[estate.AccountStatus]:
+    with mirror.engine.connect() as connection:
+        return estate.read_accounts(connection, real_now())
+
+
 def test_sync_status_says_what_the_command_says(mirror: Mirror) -> None:
     """`syncer status` computes it with a clock of its own, so that time can be an argument."""
 
     def both() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         with mirror.engine.connect() as connection:
-            told = [status._asdict() for status in estate.read_accounts(connection, real_now())]
+            statuses = estate.read_accounts(connection, real_now())
+            told = [{**status._asdict()} for status in statuses]
+            for row in told:
+                row.pop("is_fresh")
             seen = read(connection, select(sync_status).order_by(sync_status.c.account))
         for row in (*told, *seen):
             row["age_seconds"] = None if row["age_seconds"] is None else row["age_seconds"] // 10
@@ -467,11 +307,21 @@ def test_sync_status_says_what_the_command_says(mirror: Mirror) -> None:
             mirror.observe([], after=timedelta(), of=account(of), fetch=fail)
     mirror.now = real_now() - timedelta(hours=1)
     mirror.observe([item(1, deleted=True), paid(2, isExpired=True), item(3)], after=timedelta(), of=account("e"))
+    mirror.now = real_now() - timedelta(hours=1)
+    mirror.observe([item(4)], after=timedelta(), of=account("f"))
+    mirror.observe([], after=timedelta(), of=account("f"))
+    mirror.now = real_now() + timedelta(hours=1)
+    mirror.observe([item(5)], after=timedelta(), of=account("g"))
     told, seen = both()
     states = [row["state"] for row in seen]
 
-    assert ["ok", "held", "failing", "never", "stale"] == states
+    assert ["ok", "held", "failing", "never", "stale", "held", "clock"] == states
     assert told == seen
+    seen.pop()
+    assert {"a": True, "b": True, "c": True, "d": False, "e": False, "f": False, "g": False} == {
+        status.account: status.is_fresh for status in statuses_now(mirror)
+    }
+    seen.pop()
     assert {"listed": 3, "live": 2, "deleted": 1, "expired": 1} == {
         word: seen[-1][word] for word in ("listed", "live", "deleted", "expired")
     }
@@ -482,6 +332,29 @@ def test_no_instance_is_called_not_renewed_before_it_could_have_been_seen_to_be(
     mirror.observe([item(1), item(2)], after=timedelta())
 
     assert [] == query(mirror, "SELECT * FROM bi_attention")
+
+
+@pytest.mark.parametrize(
+    ("renewed_at", "seen_at", "flagged"),
+    [
+        ("2026-11-10 21:01", "2026-11-11 21:03", False),  # three minutes after midnight nobody has been renewed yet
+        ("2026-11-10 21:01", "2026-11-11 22:59", False),
+        ("2026-11-10 21:01", "2026-11-11 23:00", True),
+        ("2026-11-09 20:59", "2026-11-11 21:03", True),  # it was not at the midnight before either
+        ("2026-11-11 21:04", "2026-11-11 23:30", False),
+    ],
+)
+def test_not_renewed_is_judged_two_hours_after_midnight(
+    mirror: Mirror, renewed_at: str, seen_at: str, flagged: bool
+) -> None:
+    mirror.now = datetime(2026, 11, 1, tzinfo=UTC)
+    mirror.observe([item(1)], after=timedelta())
+    for moment, day in ((renewed_at, "04"), (seen_at, "04")):
+        mirror.now = datetime.fromisoformat(moment).replace(tzinfo=UTC)
+        mirror.observe([item(1, expirationDate=f"2026-12-{day}T18:39:44")], after=timedelta())
+    found = query(mirror, "SELECT id_instance FROM bi_attention WHERE reason = 'not_renewed'")
+
+    assert ([{"id_instance": 1}] if flagged else []) == found
 
 
 def test_transitions_are_counted_by_the_day_on_which_they_occurred(recent: Mirror) -> None:
@@ -497,15 +370,3 @@ def test_a_moment_just_before_midnight_is_not_rounded_into_the_next_day(recent: 
     recent.observe([item(1, timeCreated="0001-01-01T00:00:00")], after=timedelta())
 
     assert ["2026-01-01"] == [str(row["day"]) for row in query(recent, "SELECT * FROM bi_transitions_daily")]
-
-
-def test_a_month_with_two_currencies_has_no_amount(recent: Mirror) -> None:
-    recent.observe([item(1, timeCreated=local(recent.now))])
-    half = (real_now() - timedelta(days=50)).date().replace(day=15)
-    with recent.engine.begin() as connection:
-        connection.execute(text("INSERT INTO tariff_rates VALUES ('PARTNER_23', 'RUB', 1, '2000-01-01')"))
-        connection.execute(text(f"INSERT INTO tariff_rates VALUES ('PARTNER_23', 'USD', 1, '{half}')"))
-    found = {row["month"]: row for row in query(recent, "SELECT * FROM bi_billing_monthly")}
-
-    assert (None, None) == (found[f"{half:%Y-%m}"]["currency"], found[f"{half:%Y-%m}"]["amount"])
-    assert "USD" == found[f"{today():%Y-%m}"]["currency"]

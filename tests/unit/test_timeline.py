@@ -1,46 +1,33 @@
 """What was true of one instance when, by all that is known now."""
 
+import json
 import random
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from builders import item, paid
 from figures_model import FiguresModel
 from told_lives import NONE, local, told_lives
 
-from syncer.model import Instance, MirrorRow
-from syncer.rules.diff import settle
-from syncer.rules.timeline import Version, lives_of, read_history, versions_of
-from syncer.rules.transitions import Observation, decide_absent, decide_listed, decide_new
+from syncer.model import FIELDS, Instance, Item, MirrorRow
+from syncer.rules.timeline import (
+    STATE_COLUMNS,
+    HistoryRow,
+    Version,
+    lived_on,
+    lives_of,
+    reaches_back,
+    read_history,
+    state_of,
+    versions_of,
+)
+from syncer.rules.transitions import Observation, decide_absent, decide_listed
 
 START = datetime(2026, 8, 1, 9, 0, tzinfo=UTC)
-
-
-class Row(NamedTuple):
-    """A row of `instance_history`."""
-
-    run_id: int
-    transition: str
-    occurred_at: datetime
-    time_source: str
-    observed_at: datetime
-    changes: str
-    account: str
-    name: str | None
-    type_instance: str | None
-    messenger: str | None
-    tariff: str | None
-    is_free: bool | None
-    is_partner: bool | None
-    time_deleted: datetime | None
-    deleted: bool
-    expiration_date: datetime | None
-    is_expired: bool
-    missing: bool
 
 
 def moment(text: str | None) -> datetime | None:
@@ -49,12 +36,13 @@ def moment(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text).replace(tzinfo=UTC) - timedelta(hours=3)
 
 
-def instance(told: dict[str, Any]) -> Instance:
-    return Instance(
-        told["idInstance"], told["name"], told["typeInstance"], "", told["messenger"], "", moment(told["timeCreated"]),
-        moment(told["timeDeleted"]), told["deleted"], told["tariff"], told["isFree"], told["isPartner"],
-        moment(told["expirationDate"]), told["isExpired"], None, "{}",
-    )  # fmt: skip
+def listed_item(told: dict[str, Any]) -> Item:
+    values = {
+        "id_instance": told["idInstance"],
+        **{name: told[field.key] for name, field in FIELDS.items()},
+        **{name: moment(told[FIELDS[name].key]) for name in ("time_created", "time_deleted", "expiration_date")},
+    }
+    return Item(Instance(**values, token_fingerprint=None, extra="{}"), 0)
 
 
 class Histories:
@@ -62,40 +50,38 @@ class Histories:
 
     def __init__(self) -> None:
         self.rows: dict[int, MirrorRow] = {}
-        self.history: dict[int, list[Row]] = defaultdict(list)
+        self.history: dict[int, list[HistoryRow]] = defaultdict(list)
         self.accepted: dict[str, datetime | None] = {}
         self.runs = 0
 
     def observe(self, account: str, items: Sequence[dict[str, Any]], now: datetime) -> None:
         self.runs += 1
-        seen = Observation(account, now, self.accepted)
-        listed = {told["idInstance"]: settle(instance(told), now, timedelta(minutes=5)) for told in items}
-        decisions = [decide_new(one, seen) for key, one in listed.items() if key not in self.rows]
-        decisions += [decide_listed(self.rows[key], one, seen) for key, one in listed.items() if key in self.rows]
+        seen = Observation(account, now, self.accepted, timedelta(minutes=5))
+        listed = {told["idInstance"]: listed_item(told) for told in items}
+        decisions = [decide_listed(self.rows.get(key), one, seen) for key, one in listed.items()]
         decisions += [
             decide_absent(row, seen)
             for key, row in self.rows.items()
             if key not in listed and row.account == account and row.missing_since is None
         ]
         for decision in decisions:
-            self.rows[decision.id_instance] = decision.row
-            one = decision.row.instance
-            state = (
-                account, one.name, one.type_instance, one.messenger, one.tariff, one.is_free, one.is_partner,
-                one.time_deleted, one.deleted, one.expiration_date, one.is_expired,
-                decision.row.missing_since is not None,
-            )  # fmt: skip
-            for event in decision.events:
-                changed = event.changes.get("time_created")
-                corrected = changed[1] if changed else None
-                changes = (
-                    f'{{"time_created": [null, "{corrected.isoformat()}"]}}'
-                    if isinstance(corrected, datetime)
-                    else "{}"
+            key, row = decision.id_instance, decision.row
+            self.rows[key] = row
+            values = row.instance._asdict() | {"account": account, "missing": row.missing_since is not None}
+            state = state_of([values[name] for name in STATE_COLUMNS])
+            self.history[key] += [
+                HistoryRow(
+                    key,
+                    self.runs,
+                    event.transition,
+                    event.occurred_at,
+                    event.time_source,
+                    now,
+                    json.dumps(event.changes, default=str),
+                    state,
                 )
-                self.history[decision.id_instance].append(
-                    Row(self.runs, event.transition, event.occurred_at, event.time_source, now, changes, *state)
-                )
+                for event in decision.events
+            ]
         self.accepted[account] = now
 
     def versions(self, key: int) -> list[Version]:
@@ -123,8 +109,7 @@ def played(*answers: tuple[str, dict[str, Any] | None], account: str = "default"
 def said(histories: Histories, *columns: str) -> list[tuple[Any, ...]]:
     """Its versions as (from, the values of columns)."""
     return [
-        (version.valid_from, *(getattr(version.state, column) for column in columns))
-        for version in histories.versions(2)
+        (version.valid_from, *(columns_of(version)[column] for column in columns)) for version in histories.versions(2)
     ]
 
 
@@ -314,10 +299,35 @@ def test_versions_lives_and_nights_are_those_of_the_model(seed: int) -> None:
         assert all(one.state != other.state for one, other in pairwise(versions))
         row = histories.rows[key]
         last = versions[-1].state
-        assert (row.account, row.instance.name, row.instance.deleted, row.missing_since is not None) == (
-            last.account, last.name, last.deleted, last.missing
-        )  # fmt: skip
+        assert (row.account, row.instance.deleted, row.missing_since is not None) == (
+            last.account,
+            last.deleted,
+            last.missing,
+        )
         check_lives(histories, model, key)
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_what_does_not_reach_back_only_goes_on_from_the_current_version(seed: int) -> None:
+    histories = Histories()
+    for now, account, items in told_lives(random.Random(seed), START, START + timedelta(days=120), answers=20):
+        histories.observe(account, items, now)
+    counted = 0
+    for rows in histories.history.values():
+        seen = read_history(rows)
+        for n in range(1, len(seen)):
+            answer = seen[n]
+            before, after = versions_of(seen[:n]), versions_of(seen[: n + 1])
+            if reaches_back(seen[n - 1].state, answer) or before[-1].valid_from >= answer.at:
+                continue
+            counted += 1
+            lives = lives_of(before)
+            ended, going_on = (lives[:-1], lives[-1]) if lives[-1].ended_at is None else (lives, None)
+            versions, more = lived_on(before[-1], going_on, answer)
+
+            assert after == [*before[:-1], *versions]
+            assert lives_of(after) == [*ended, *more]
+    assert counted
 
 
 def check_lives(histories: Histories, model: FiguresModel, key: int) -> None:
@@ -357,8 +367,12 @@ def local_(when: datetime) -> datetime:
     return when.replace(tzinfo=None) + timedelta(hours=3)
 
 
+def columns_of(version: Version) -> dict[str, Any]:
+    return dict(zip(STATE_COLUMNS, [*version.state[:-1], *version.state.other], strict=True))
+
+
 def shown(version: Version) -> dict[str, Any]:
-    state = version.state._asdict()
+    state = columns_of(version)
     for column in ("time_deleted", "expiration_date"):
         state[column] = None if state[column] is None else local(state[column])
     return state

@@ -1,0 +1,232 @@
+"""Estates of random lives in one database, and where a figure of theirs is not the model's."""
+
+import random
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from figures_model import FiguresModel, local, status_of
+from mirror import Mirror, account
+from sqlalchemy import Connection, text
+from told_lives import told_lives
+
+from syncer.views import bill, past
+
+SPANS = (timedelta(days=60), timedelta(days=120), timedelta(days=500), timedelta(days=1050))  # over year and leap ends
+TARIFFS = ("PARTNER_23", "BUSINESS", "DEVELOPER")
+
+
+def real_now() -> datetime:
+    """The views' own clock is the database's."""
+    return datetime.now(UTC)  # noqa: TID251
+
+
+def play(mirror: Mirror, chance: random.Random, estates: int, *, answers: int = 12) -> FiguresModel:
+    """Show the mirror what estates of two accounts each tell, and set prices; gives what the figures must be."""
+    model = FiguresModel()
+    now = real_now().replace(microsecond=0)
+    for number in range(estates):
+        start = now - chance.choice(SPANS)
+        for moment, name, items in told_lives(chance, start, now, answers=answers):
+            own = [item | {"idInstance": item["idInstance"] + 1000 * number} for item in items]
+            mirror.now = moment
+            report = mirror.observe(own, after=timedelta(), of=account(f"{name}{number}", tolerated="100%"))
+            assert report.error is None
+            model.observe(f"{name}{number}", own, moment)
+    _set_rates(mirror, model, chance, now.date())
+    model.close((real_now() + timedelta(hours=3)).date())
+    return model
+
+
+def _set_rates(mirror: Mirror, model: FiguresModel, chance: random.Random, today: date) -> None:
+    with mirror.engine.begin() as connection:
+        for tariff in TARIFFS:
+            currency = chance.choice(["RUB", "USD"])
+            for days in sorted(chance.sample(range(900), chance.randrange(4)), reverse=True):
+                rate = Decimal(chance.choice(["1.1", "0.333333", "12.5", "1000000"]))
+                since = today - timedelta(days=days)
+                model.rates.setdefault(tariff, []).append((since, rate, currency))
+                connection.execute(
+                    text("INSERT INTO tariff_rates VALUES (:tariff, :currency, CAST(:rate AS NUMERIC), :since)"),
+                    {"tariff": tariff, "currency": currency, "rate": str(rate), "since": _day(connection, since)},
+                )
+
+
+def _day(connection: Connection, day: date) -> object:
+    return day.isoformat() if connection.dialect.name == "sqlite" else day
+
+
+def rows(connection: Connection, view: str) -> Iterator[dict[str, Any]]:
+    """A view as plain values, alike on both databases: days as dates, moments naive at UTC+3, amounts as decimals."""
+    for row in connection.execute(text(f"SELECT * FROM {view}")):
+        plain = dict(row._mapping)
+        for name, value in plain.items():
+            if name == "day" and isinstance(value, str):
+                plain[name] = date.fromisoformat(value)
+            elif name == "amount" and value is not None:
+                plain[name] = Decimal(repr(value)) if isinstance(value, float) else value
+            elif name in {"valid_from", "time_deleted", "expiration_date"} and value is not None:
+                moment = datetime.fromisoformat(value).replace(tzinfo=UTC) if isinstance(value, str) else value
+                plain[name] = local(moment)
+            elif name in {"deleted", "missing", "is_expired", "is_free", "is_partner"} and view == "instance_versions":
+                plain[name] = None if value is None else bool(value)
+        yield plain
+
+
+def table(connection: Connection, view: str, keys: str, columns: str) -> dict[tuple[Any, ...], dict[str, Any]]:
+    """A view by its key; raises `AssertionError` where two rows have one."""
+    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in rows(connection, view):
+        key = tuple(row[name] for name in keys.split())
+        assert key not in found, (view, key)
+        found[key] = {name: row[name] for name in columns.split()}
+    return found
+
+
+def differences(connection: Connection, model: FiguresModel) -> list[str]:
+    """Every figure of the views that is not the model's, one a line."""
+    by_id = "id_instance"
+    money = "instance_days currency amount unpriced_days"
+    statuses = {(key,): status_of(life.versions[-1][1]) for key, life in model.lives.items()}
+    ages, days = model.age_days(), model.billable_days()
+    pairs: dict[str, tuple[Mapping[Any, Any], Mapping[Any, Any]]] = {
+        "bi_daily": (
+            model.daily(),
+            table(
+                connection, "bi_daily", "day account type_instance tariff", "created deleted began ended live billable"
+            ),
+        ),
+        "bi_billing_monthly": (
+            model.billing_monthly(),
+            table(connection, "bi_billing_monthly", "month account type_instance tariff", money),
+        ),
+        "bi_costs_monthly": (
+            model.costs_monthly(),
+            table(connection, "bi_costs_monthly", "month account id_instance tariff", f"{money} name"),
+        ),
+        "bi_churn_monthly": (
+            model.churn(),
+            table(
+                connection,
+                "bi_churn_monthly",
+                "month account",
+                "opening created returned moved deleted vanished closing lost churn_rate",
+            ),
+        ),
+        "bi_cohorts": (
+            model.cohorts(),
+            table(connection, "bi_cohorts", "cohort_month age_months account", "size alive"),
+        ),
+        "bi_instances": (
+            {
+                (key,): {"status": statuses[key,], "age_days": ages[key], "billable_days": days[key]}
+                for key in model.lives
+            },
+            table(connection, "bi_instances", by_id, "status age_days billable_days"),
+        ),
+        "instance_versions": (_versions_of_model(model), _versions(connection)),
+    }
+    pairs |= _answers(connection, model)
+    return [line for view, (expected, found) in pairs.items() for line in _compared(view, expected, found)]
+
+
+def _answers(connection: Connection, model: FiguresModel) -> dict[str, tuple[Mapping[Any, Any], Mapping[Any, Any]]]:
+    """What the commands say of some moments and months, beside the model's word."""
+    pairs: dict[str, tuple[Mapping[Any, Any], Mapping[Any, Any]]] = {}
+    now = real_now()
+    before, after = now - timedelta(days=45), now - timedelta(days=12, hours=5)
+    for moment in (before, after, now - timedelta(days=400)):
+        found = {word: n for word, n in past.estate_at(connection, moment)["totals"].items() if n}
+        pairs[f"status --as-of {moment}"] = (model.statuses_at(moment), found)
+    changes = past.difference(connection, before, after)["changes"]
+    pairs["diff"] = (
+        _changes_of_model(model, before, after),
+        {
+            change["id_instance"]: told
+            for change in changes
+            if (told := {name: pair for name, pair in change["fields"].items() if name != "expiration_date"})
+        },
+    )
+    for months in (0, 1, 5):
+        month = (model.today.replace(day=1) - timedelta(days=30 * months)).replace(day=1)
+        for by in ("tariff", "instance"):
+            lines = bill.bill(connection, month, now, None, by)["lines"]
+            key = "tariff" if by == "tariff" else "id_instance"
+            expected: dict[Any, list[Any]] = {}
+            for (of_month, *group), row in (
+                model.billing_monthly() if by == "tariff" else model.costs_monthly()
+            ).items():
+                if of_month == f"{month:%Y-%m}":
+                    _add_up(expected, group[2] if by == "tariff" else group[1], row)
+            told: dict[Any, list[Any]] = {}
+            for line in lines:
+                _add_up(told, line[key], line | {"instance_days": line["days"]})
+            pairs[f"bill {month:%Y-%m} --by {by}"] = (expected, told)
+    return pairs
+
+
+def _add_up(sums: dict[Any, list[Any]], key: Any, row: Mapping[str, Any]) -> None:
+    sums.setdefault(key, [0, 0, 0])
+    for place, name in enumerate(("instance_days", "amount", "unpriced_days")):
+        sums[key][place] += row[name] or 0
+
+
+def _changes_of_model(model: FiguresModel, before: datetime, after: datetime) -> dict[int, dict[str, list[Any]]]:
+    changes = {}
+    for key, life in model.lives.items():
+        was, now = life.at(local(before)), life.at(local(after))
+        if now is None:
+            continue
+        fields: dict[str, list[Any]] = {}
+        if was is None or status_of(was) != status_of(now):
+            fields["status"] = [was and status_of(was), status_of(now)]
+        for name in ("account", "name", "type_instance", "messenger", "tariff", "is_free", "is_partner"):
+            if was is not None and was[name] != now[name]:
+                fields[name] = [was[name], now[name]]
+        if fields:
+            changes[key] = fields
+    return changes
+
+
+def _compared(view: str, expected: Mapping[Any, Any], found: Mapping[Any, Any]) -> Iterator[str]:
+    for key in sorted(expected.keys() | found.keys(), key=str):
+        if expected.get(key) != found.get(key):
+            yield f"{view} {key}: expected {expected.get(key)}, found {found.get(key)}"
+
+
+def renews_itself(state: Mapping[str, Any]) -> bool:
+    partner = state["is_partner"]
+    return bool(partner) if partner is not None else (state["tariff"] or "").startswith("PARTNER")
+
+
+def without_rolls(versions: list[tuple[datetime, dict[str, Any]]]) -> list[tuple[datetime, dict[str, Any]]]:
+    """The upstream moves the date of what renews itself every day; of that history has no rows."""
+    kept: list[tuple[datetime, dict[str, Any]]] = []
+    for since, state in versions:
+        shown = state | {"expiration_date": None} if renews_itself(state) else state
+        if not kept or kept[-1][1] != shown:
+            kept.append((since, shown))
+    return kept
+
+
+def _versions_of_model(model: FiguresModel) -> dict[int, list[tuple[datetime, dict[str, Any]]]]:
+    def dated(state: dict[str, Any]) -> dict[str, Any]:
+        dates = {
+            name: None if state[name] is None else datetime.fromisoformat(state[name])
+            for name in ("time_deleted", "expiration_date")
+        }
+        return state | dates
+
+    return {
+        key: without_rolls([(since, dated(state)) for since, state in life.versions])
+        for key, life in model.lives.items()
+    }
+
+
+def _versions(connection: Connection) -> dict[int, list[tuple[datetime, dict[str, Any]]]]:
+    found: dict[int, list[tuple[datetime, dict[str, Any]]]] = {}
+    for row in sorted(rows(connection, "instance_versions"), key=lambda row: (row["id_instance"], row["valid_from"])):
+        state = {name: value for name, value in row.items() if name not in {"id_instance", "valid_from", "valid_to"}}
+        found.setdefault(row["id_instance"], []).append((row["valid_from"], state))
+    return {key: without_rolls(versions) for key, versions in found.items()}
