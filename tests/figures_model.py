@@ -35,6 +35,11 @@ def stated(text: str | None) -> datetime | None:
     return moment if moment is not None and 2010 <= moment.year <= 2199 else None
 
 
+def renews_itself(item: Mapping[str, Any]) -> bool:
+    partner = item.get("isPartner")
+    return bool(partner) if partner is not None else (item.get("tariff") or "").startswith("PARTNER")
+
+
 def midnight(day: date) -> datetime:
     return datetime.combine(day, datetime.min.time())
 
@@ -127,8 +132,12 @@ class Life:
     def _is_expired(self, sight: Sight) -> bool:
         item = sight.item or {}
         created = stated(item.get("timeCreated"))
-        young = not item["deleted"] and created is not None and sight.at - created < GRACE
-        return bool(item["isExpired"]) and not young
+        if item["deleted"] or not item["isExpired"]:
+            return bool(item["isExpired"])
+        due = stated(item.get("expirationDate"))
+        is_young = created is not None and sight.at - created < GRACE
+        rolls_late = renews_itself(item) and due is not None and timedelta() <= sight.at - due < GRACE
+        return not is_young and not rolls_late
 
     def _true_at(self, moment: datetime) -> dict[str, Any]:
         places = [place for place, sight in enumerate(self.sights) if sight.at <= moment]

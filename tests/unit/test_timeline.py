@@ -258,6 +258,31 @@ def test_a_date_that_no_answer_may_state_is_none() -> None:
     assert [(at("11-01"), False), (at("11-10"), True)] == said(histories, "deleted")
 
 
+def test_dates_are_believed_from_2010_on() -> None:
+    histories = played(("11-01", {"timeCreated": "2010-01-01T03:00:00"}))
+
+    assert datetime(2010, 1, 1, tzinfo=UTC) == histories.versions(2)[0].valid_from
+
+
+def test_a_deletion_dated_at_the_answer_that_ends_a_gap_is_not_dated_at_the_gap() -> None:
+    histories = played(("11-01", {}), ("11-05", None), ("11-10", {"deleted": True, "timeDeleted": told("11-10")}))
+
+    assert at("11-10") == lives_of(histories.versions(2))[-1].ended_at
+
+
+def test_two_expiries_told_late_are_each_true_from_their_dates() -> None:
+    histories = played(
+        ("11-01", {}),
+        ("11-20", {"isExpired": True, "expirationDate": told("11-05")}),
+        ("11-22", {}),
+        ("11-25", {"isExpired": True, "expirationDate": told("11-10")}),
+    )
+    found = [(since, expired) for since, expired in said(histories, "is_expired")]
+
+    assert (at("11-05"), True) == found[1]
+    assert not any(not expired for _, expired in found[1:])
+
+
 def test_a_midnight_counts_for_what_begins_at_it_and_not_for_what_ends_at_it() -> None:
     midnight = "10-31 21:00"
     histories = played(
@@ -336,6 +361,8 @@ def check_lives(histories: Histories, model: FiguresModel, key: int) -> None:
     for life in lives:
         group = (life.account, life.type_instance, life.tariff)
         steps.append((local_(life.began_at), group, str(life.began_with), 1))
+        assert local_(life.began_at).date() == life.first_day
+        assert (life.ended_at and local_(life.ended_at).date()) == life.last_day
         if life.ended_at is not None:
             steps.append((local_(life.ended_at), group, str(life.ended_with), -1))
     expected = list(model.lives[key].steps())
