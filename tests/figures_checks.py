@@ -41,9 +41,9 @@ def play(mirror: Mirror, chance: random.Random, estates: int, *, answers: int = 
 
 def _set_rates(mirror: Mirror, model: FiguresModel, chance: random.Random, today: date) -> None:
     with mirror.engine.begin() as connection:
-        for tariff in TARIFFS:
+        for tariff, rates in zip(TARIFFS, (3, chance.randrange(3), chance.randrange(2)), strict=True):
             currency = chance.choice(["RUB", "USD"])
-            for days in sorted(chance.sample(range(900), chance.randrange(4)), reverse=True):
+            for days in sorted(chance.sample(range(900), rates), reverse=True):
                 rate = Decimal(chance.choice(["1.1", "0.333333", "12.5", "1000000"]))
                 since = today - timedelta(days=days)
                 model.rates.setdefault(tariff, []).append((since, rate, currency))

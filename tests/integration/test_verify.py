@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from builders import item, paid
+from canary import api_token
 from conftest import RunSyncer
 from mirror import Mirror, account
 from sqlalchemy import Connection, text
@@ -37,7 +38,7 @@ def live_through_everything(mirror: Mirror) -> None:
     )
     held = mirror.observe([item(1)])
     mirror.approve(held.id)
-    mirror.observe([item(1, apiTokenInstance="another"), paid(2), item(3), item(4, name="back"), *others])
+    mirror.observe([item(1, apiTokenInstance=api_token(1, 1)), paid(2), item(3), item(4, name="back"), *others])
     mirror.observe([item(3), item(50)], of=OTHER)
 
 
