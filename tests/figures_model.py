@@ -81,6 +81,7 @@ class Life:
         dates = [moment for sight in listed if sight.item and (moment := stated(sight.item.get("timeCreated")))]
         self.first = listed[0]
         self.born = min([self.first.at, *dates[-1:]])
+        self.expired = list(self._settled())
         self.deletions = list(self._deletions())
         self.expiries = list(self._expiries())
         moments = {self.born, *(sight.at for sight in self.sights)}
@@ -120,24 +121,26 @@ class Life:
 
     def _expiries(self) -> Iterator[tuple[datetime, datetime]]:
         was = False
-        for sight in self.sights:
+        for sight, expired in zip(self.sights, self.expired, strict=True):
             if sight.item is None:
                 continue
-            expired = self._is_expired(sight)
             date_ = stated(sight.item.get("expirationDate"))
             if expired and not was and date_ is not None and date_ <= sight.at:
                 yield date_, sight.at
             was = expired
 
-    def _is_expired(self, sight: Sight) -> bool:
-        item = sight.item or {}
-        created = stated(item.get("timeCreated"))
-        if item["deleted"] or not item["isExpired"]:
-            return bool(item["isExpired"])
-        due = stated(item.get("expirationDate"))
-        is_young = created is not None and sight.at - created < GRACE
-        rolls_late = renews_itself(item) and due is not None and timedelta() <= sight.at - due < GRACE
-        return not is_young and not rolls_late
+    def _settled(self) -> Iterator[bool]:
+        """Whether each sight showed it expired, as far as that is believed."""
+        was = False
+        for sight in self.sights:
+            item = sight.item
+            if item is not None:
+                created, due = stated(item.get("timeCreated")), stated(item.get("expirationDate"))
+                is_young = created is not None and sight.at - created < GRACE
+                is_due = due is not None and timedelta() <= sight.at - due < GRACE
+                doubted = is_young or (is_due and renews_itself(item) and not was)
+                was = bool(item["isExpired"]) and (item["deleted"] or not doubted)
+            yield was
 
     def _true_at(self, moment: datetime) -> dict[str, Any]:
         places = [place for place, sight in enumerate(self.sights) if sight.at <= moment]
@@ -148,7 +151,7 @@ class Life:
         state = {column: item.get(key) for column, key in SHOWN.items()}
         state |= {"account": shown.account, "missing": missing, "expiration_date": item.get("expirationDate")}
         if places:
-            state |= {"deleted": item["deleted"], "is_expired": self._is_expired(shown)}
+            state |= {"deleted": item["deleted"], "is_expired": self.expired[place]}
             state["time_deleted"] = item.get("timeDeleted")
         else:
             state |= {"deleted": False, "is_expired": False, "time_deleted": None}

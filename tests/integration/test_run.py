@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, NoReturn
 
 import pytest
@@ -47,6 +47,11 @@ def test_an_instance_is_mirrored_in_utc(mirror: Mirror) -> None:
         "renewed_at": None,
         "missing_since": None,
         "item_hash": row["item_hash"],
+        "valid_from": datetime(2026, 6, 3, 15, 39, 44, tzinfo=UTC),
+        "life_began_at": datetime(2026, 6, 3, 15, 39, 44, tzinfo=UTC),
+        "life_began_with": "created",
+        "life_first_day": date(2026, 6, 3),
+        "life_first_night": date(2026, 6, 3),
     } == row
     assert len(row["token_fingerprint"]) == 16
 
