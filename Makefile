@@ -12,7 +12,7 @@ COUNT ?= 40
 # Options of the bench, for one: make bench BENCH="--sizes 1000 100000 1000000 --repeat 1"
 BENCH ?=
 
-.PHONY: help demo test check coverage audit sbom docs proof soak mutants replicas replicas-1000 bench bench-phases bench-imports bench-daemon bench-history bench-views format wheel release clean
+.PHONY: help demo test check coverage audit sbom docs proof soak mutants view-faults replicas replicas-1000 bench bench-phases bench-imports bench-daemon bench-history bench-views format wheel release clean
 
 demo: .venv/installed  ## the product in one command, no token needed
 	$(BIN)/syncer demo
@@ -50,7 +50,7 @@ replicas: .venv/installed  ## 3 daemons, 20 accounts, killed at random for two m
 replicas-1000: .venv/installed  ## 4 daemons keep 1,000 accounts on a schedule of five minutes
 	$(BIN)/python tests/proof/replicas.py --replicas 4 --accounts 1000 --interval 300 --seconds 960 --kill-every 0 --seed 1
 
-bench-views: .venv/installed  ## seconds per view on 100,000 instances with two years of life
+bench-views: .venv/installed  ## CPU seconds per view and question on 100,000 instances with two years of life
 	$(BIN)/python bench/views.py
 
 bench: .venv/installed  ## floor, syncer and peers beside one another, as a Markdown table
@@ -76,6 +76,9 @@ soak: .venv/installed  ## two daemons, 10,000 instances, a poll a second, a thir
 
 mutants: .venv/installed  ## COUNT faults planted in the core, one at a time, drawn by SEED; the tests must see each
 	$(BIN)/python tests/proof/mutants.py --seed $(SEED) --count $(COUNT)
+
+view-faults: .venv/installed  ## faults planted in the SQL of the views, one at a time; the figures' model must see each
+	$(BIN)/python tests/proof/view_faults.py --seed $(SEED)
 
 format: .venv/installed  ## rewrite the code in the house's format
 	$(BIN)/ruff check --fix .

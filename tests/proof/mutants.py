@@ -45,6 +45,17 @@ TARGETS = [
     "syncer.rules.transitions:_stated",
     "syncer.rules.transitions:_in_stored_order",
     "syncer.rules.guard:examine",
+    "syncer.rules.timeline:Life",
+    "syncer.rules.timeline:first_midnight",
+    "syncer.rules.timeline:read_history",
+    "syncer.rules.timeline:is_believed",
+    "syncer.rules.timeline:versions_of",
+    "syncer.rules.timeline:reaches_back",
+    "syncer.rules.timeline:lived_on",
+    "syncer.rules.timeline:lives_of",
+    "syncer.storage.timeline:first_of",
+    "syncer.storage.timeline:changes_by",
+    "syncer.storage.timeline:add_difference",
     "syncer.answer.reader:Reader",
     "syncer.answer.comparison:Comparison",
     "syncer.answer.body:Body.is_recognised_by",
@@ -68,9 +79,10 @@ TARGETS = [
 # The tests, the quick ones first: the later step is taken only by a fault that the earlier one did not see.
 STEPS = [
     ["tests/unit/test_transitions.py", "tests/unit/test_guard.py", "tests/unit/test_item.py",
-     "tests/unit/test_listing.py", "tests/unit/test_core.py"],
+     "tests/unit/test_listing.py", "tests/unit/test_timeline.py", "tests/unit/test_core.py"],
     ["tests/integration/test_run.py", "tests/integration/test_road.py", "tests/integration/test_model.py",
-     "tests/integration/test_lost_commit.py"],
+     "tests/integration/test_lost_commit.py", "tests/integration/test_told_late.py",
+     "tests/integration/test_figures.py"],
 ]  # fmt: skip
 
 OTHER: dict[type, type] = {

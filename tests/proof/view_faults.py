@@ -1,6 +1,6 @@
-"""Faults planted one at a time in the timeline's function and in the SQL of the views: each must be seen by the model.
+"""Faults planted one at a time in the SQL of the views that are made of the timeline: each must be seen by the model.
 
-    python tests/proof/planted_faults.py --seed 1
+    python tests/proof/view_faults.py --seed 1
 
 A fault is an operator that is turned round, a bound that is moved, a join or a word that is another one; they are made
 from whatever the code is now. Prints the faults that nothing saw; some of them change nothing (a bound that no value
@@ -8,14 +8,11 @@ reaches), so the list is for a person to read. Exit code 1 if there are more tha
 """
 
 import argparse
-import ast
 import random
 import re
 import sys
-import types
 from collections.abc import Iterator
 from itertools import islice
-from pathlib import Path
 from runpy import run_path
 
 from budget import scratch
@@ -24,7 +21,6 @@ from mirror import Mirror
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from syncer.rules import timeline
 from syncer.storage import schema
 
 VIEWS = (
@@ -79,93 +75,6 @@ def sql_faults(query: str) -> Iterator[tuple[str, str]]:
             yield f"line {line}: {found[0].strip()} is {found.expand(instead).strip()}", changed
 
 
-class Fault(ast.NodeTransformer):
-    """Plants the fault of a number, counting all places where one can be planted."""
-
-    def __init__(self, number: int) -> None:
-        self.left = number
-        self.planted = ""
-
-    def _is_here(self, node: ast.AST, what: str) -> bool:
-        self.left -= 1
-        if self.left == -1:
-            self.planted = f"line {getattr(node, 'lineno', 0)}: {what}"
-        return self.left == -1
-
-    def visit_Compare(self, node: ast.Compare) -> ast.AST:
-        self.generic_visit(node)
-        turned: dict[type[ast.cmpop], ast.cmpop] = {
-            ast.Lt: ast.LtE(), ast.LtE: ast.Lt(), ast.Gt: ast.GtE(), ast.GtE: ast.Gt(), ast.Eq: ast.NotEq(),
-            ast.NotEq: ast.Eq(), ast.Is: ast.IsNot(), ast.IsNot: ast.Is(), ast.In: ast.NotIn(), ast.NotIn: ast.In(),
-        }  # fmt: skip
-        if self._is_here(node, f"{ast.unparse(node)} compares otherwise"):
-            node.ops[0] = turned[type(node.ops[0])]
-        return node
-
-    def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:
-        self.generic_visit(node)
-        if self._is_here(node, f"{ast.unparse(node)}: and, or"):
-            node.op = ast.Or() if isinstance(node.op, ast.And) else ast.And()
-        return node
-
-    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
-        self.generic_visit(node)
-        if isinstance(node.op, ast.Not) and self._is_here(node, f"{ast.unparse(node)}: no not"):
-            return node.operand
-        return node
-
-    def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
-        self.generic_visit(node)
-        if self._is_here(node, f"{ast.unparse(node)}: the other one"):
-            node.body, node.orelse = node.orelse, node.body
-        return node
-
-    def visit_Call(self, node: ast.Call) -> ast.AST:
-        self.generic_visit(node)
-        others = {"min": "max", "max": "min"}
-        if isinstance(node.func, ast.Name) and node.func.id in others and self._is_here(node, ast.unparse(node)):
-            node.func.id = others[node.func.id]
-        return node
-
-
-def python_faults(source: str) -> Iterator[tuple[str, types.CodeType]]:
-    """What is changed, and the module with it."""
-    number = 0
-    while True:
-        fault = Fault(number)
-        tree = ast.fix_missing_locations(fault.visit(ast.parse(source)))
-        if not fault.planted:
-            return
-        yield fault.planted, compile(tree, "timeline with a fault", "exec")
-        number += 1
-
-
-def timeline_is_seen(code: types.CodeType, seed: int) -> bool:
-    """Whether the tests of the function, beside the model, tell the fault from the function."""
-    sys.path.insert(0, str(Path(__file__).parent.parent / "unit"))
-    import test_timeline as tests
-
-    names = ("versions_of", "lives_of", "read_history", "lived_on", "reaches_back")
-    kept = dict(vars(timeline))
-    module = types.ModuleType("faulty")
-    sys.modules["faulty"] = module
-    vars(module).update({"__name__": "faulty"})
-    try:
-        exec(code, vars(module))  # noqa: S102 - our own code
-        for name in names:
-            setattr(tests, name, vars(module)[name])
-        vars(tests).update({name: vars(module)[name] for name in ("HistoryRow", "state_of", "STATE_COLUMNS")})
-        for number in range(25):
-            tests.test_versions_lives_and_nights_are_those_of_the_model(seed + number)
-            tests.test_what_does_not_reach_back_only_goes_on_from_the_current_version(seed + number)
-    except Exception:  # noqa: BLE001 - whatever it is, the fault is seen
-        return True
-    finally:
-        for name in (*names, "HistoryRow", "state_of", "STATE_COLUMNS"):
-            setattr(tests, name, kept[name])
-    return False
-
-
 def install(connection: Connection, queries: dict[str, str]) -> None:
     for view in reversed(queries):
         connection.exec_driver_sql(f"DROP VIEW IF EXISTS {view}")
@@ -181,12 +90,6 @@ def main() -> int:
     chosen = parser.parse_args()
     unseen = []
     planted = 0
-    source = Path(timeline.__file__ or "").read_text("utf-8")
-    for what, code in islice(python_faults(source), chosen.most):
-        planted += 1
-        if not timeline_is_seen(code, chosen.seed):
-            unseen.append(f"timeline.py, {what}")
-            print(unseen[-1], flush=True)
     folder = schema.migrations_folder() / "views"
     expand = run_path(str(folder / "expand.py"))["expand"]
     texts = {view: max(folder.glob(f"{view}_v*.sql")).read_text("utf-8") for view in VIEWS}
