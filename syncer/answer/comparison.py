@@ -3,7 +3,7 @@
 from array import array
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Annotated, cast
+from typing import Annotated
 
 import msgspec
 from xxhash import xxh3_64_intdigest
@@ -72,35 +72,36 @@ class Comparison:
         """The next items of the list; raises `NotAList` where they are not UTF-8."""
         ids = _ids_of(items)
         hashes = [xxh3_64_intdigest(item, self._seed) for item in items]
-        places = self._compare_together(ids, hashes)
-        if places is None:
-            places = [
-                place
-                for place, (item, id_instance, item_hash) in enumerate(zip(items, ids, hashes, strict=True))
-                if self._is_to_be_read(item, id_instance, item_hash, self._position + place)
-            ]
+        places = [
+            place
+            for place in self._not_as_they_were(ids, hashes)
+            if self._is_to_be_read(items[place], ids[place], hashes[place], self._position + place)
+        ]
         if places:
             self._read(items, hashes, places)
         self._position += len(items)
 
-    def _compare_together(self, ids: Sequence[int | None], hashes: Sequence[int]) -> Sequence[int] | None:
-        """What `_is_to_be_read` says of each, many at a time: the places of what differs.
+    def _not_as_they_were(self, ids: Sequence[int | None], hashes: Sequence[int]) -> Sequence[int]:
+        """The places of items that need a closer look; the others are noted as listed.
 
-        None where a single one is to be looked at more closely: it is new, cannot be read, or is listed twice.
+        A row that keeps an item's hash is the item's: the hash is of all its bytes, its id among them.
         """
-        _ids, known_hashes, known_flags = self._known
-        if self._apart or not all(ids):
-            return None
-        rows = self._known.rows_of(cast("Sequence[int]", ids))
-        if rows is None or any(map(self._seen.__getitem__, rows)) or len(set(rows)) < len(rows):
-            return None
-        for row in rows:
-            self._seen[row] = 1
-        return [
-            place
-            for place, (row, item_hash) in enumerate(zip(rows, hashes, strict=True))
-            if item_hash != known_hashes[row] or known_flags[row] & MISSING
-        ]
+        if self._apart:
+            return range(len(ids))
+        seen, known_hashes, known_flags = self._seen, self._known.hashes, self._known.flags
+        rows_of_all = len(seen)
+        others = []
+        for place, (row, item_hash) in enumerate(zip(self._known.rows_near(ids), hashes, strict=True)):
+            if (
+                row < rows_of_all
+                and item_hash == known_hashes[row]
+                and not seen[row]
+                and not known_flags[row] & MISSING
+            ):
+                seen[row] = 1
+            else:
+                others.append(place)
+        return others
 
     def _is_to_be_read(self, item: bytes | msgspec.Raw, id_instance: int | None, item_hash: int, position: int) -> bool:
         """Note that the item is listed, and say whether it differs from what is known or may be a bad one."""

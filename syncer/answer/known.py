@@ -26,16 +26,15 @@ class Known(NamedTuple):
         row = bisect_left(self.ids, id_instance)
         return row if row < len(self.ids) and self.ids[row] == id_instance else -1
 
-    def rows_of(self, ids: Sequence[int]) -> Sequence[int] | None:
-        """The rows of several ids; None if any has none."""
-        first = bisect_left(self.ids, ids[0]) if ids else 0
-        if self.ids[first : first + len(ids)] == array("q", ids):  # in the mirror's order, which an answer often has
-            return range(first, first + len(ids))
-        rows = [bisect_left(self.ids, id_instance) for id_instance in ids]
+    def rows_near(self, ids: Sequence[int | None]) -> Sequence[int]:
+        """For each id the row that it has, if it has any; else some other row, or the number of rows."""
+        first = bisect_left(self.ids, ids[0] or 0) if ids else 0
         try:
-            return rows if list(map(self.ids.__getitem__, rows)) == ids else None
-        except IndexError:
-            return None
+            if self.ids[first : first + len(ids)] == array("q", ids):  # type: ignore[type-var]  # None raises
+                return range(first, first + len(ids))  # in the mirror's order, which an answer often has
+        except TypeError:  # an id that cannot be read
+            pass
+        return [bisect_left(self.ids, id_instance or 0) for id_instance in ids]
 
 
 NOTHING_KNOWN = Known(array("q"), array("Q"), bytearray())
