@@ -1,57 +1,113 @@
-"""Takes secrets out of text: exact ones in every spelling met so far, and anything shaped like a GREEN-API token."""
+"""Takes secrets out of text: known ones in every spelling that is read as them, and anything shaped like a token.
+
+A text is read in three ways: as it stands, with its escapes resolved and invisible characters left out, and without
+any white space and case. What is found in a reading is traced back to the text, and removed there.
+"""
 
 import re
-from collections.abc import Iterable
-from functools import lru_cache
+from base64 import b64encode
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property, lru_cache
 from hashlib import sha256
-from urllib.parse import unquote
+from typing import NamedTuple
 
 REMOVED = "[removed]"
 
 DEEPEST_ENCODING = 4  # times that a text is taken to have been encoded
 SHORTEST_TOKEN = 20
 """Characters; no text shorter than this can hold a token by shape."""
+SHORTEST_IN_ANY_SPELLING = 12
+"""Characters; a shorter secret would be seen in innocent words if case and white space did not count."""
 
-_NAMES = ("gac.", "partner/getInstances/", "apiTokenInstance")
+_PREFIX = "gac."
 _NAMED_TOKEN = re.compile(
-    r"gac\.[0-9A-Za-z]{16,}"  # partner token (UPSTREAM, The call)
+    r"(?i:gac\.)[0-9A-Za-z]{16,}"  # partner token (UPSTREAM, The call)
     r"|(?<=partner/getInstances/)(?!\{partnerToken\})[^\s\"'<>?#]+"
     r"|(?<=apiTokenInstance)[\\\"']*\s*[:=]\s*[\\\"']*[^\s\"'\\,}&]+"
+    r"|Z2FjL[0-9A-Za-z+/_-]{16,}"  # a partner token in base64
 )
-_HEX_TOKEN = re.compile(r"[0-9A-Fa-f]{50,}")  # apiTokenInstance (UPSTREAM, The answer), whatever it was pasted to
+# apiTokenInstance (UPSTREAM, The answer), whatever it was pasted to, and a partner token without its beginning
+_HEX_TOKEN = re.compile(r"[0-9A-Fa-f]{46,}")
+_HEX_TOKEN_LENGTHS = (46, 50)
+_BROKEN_TOKEN = re.compile(r"gac\.[0-9a-f]{46}|[0-9a-f]{50}|[0-9a-f]{46}")
+_FEWEST_LETTERS = 6  # in a broken token; a list of numbers has none
 
-_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})|\\([\"'\\/])")
-
-SECRET_KEY = re.compile(r"token|secret|password|passwd|api_?key", re.IGNORECASE)
+SECRET_KEY = re.compile(r"token|secret|passw|pwd|api[-_ ]?key|authorization|cookie|credential", re.IGNORECASE)
 """Names of JSON keys whose values are not kept."""
+
+_INVISIBLE_RANGES = (
+    (0x00, 0x08), (0x0E, 0x1B), (0x7F, 0x84), (0x86, 0x9F), (0xAD, 0xAD), (0x34F, 0x34F), (0x61C, 0x61C),
+    (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F), (0x200B, 0x200F), (0x202A, 0x202E), (0x2060, 0x206F),
+    (0x3164, 0x3164), (0xFE00, 0xFE0F), (0xFEFF, 0xFEFF), (0xFFA0, 0xFFA0), (0xFFF9, 0xFFFB), (0xE0000, 0xE0FFF),
+)  # fmt: skip
+INVISIBLE = "".join(rf"\U{first:08x}-\U{last:08x}" for first, last in _INVISIBLE_RANGES)
+"""Characters that are not seen and are no white space, for a class in a pattern."""
+
+_HEX = "[0-9a-fA-F]"
+_PERCENT = r"%(?=[0-9a-fA-F]{2})(?:25)*"  # encoded once or many times
+_TAIL = rf"{_PERCENT}[89abAB]{_HEX}"
+_ESCAPE = re.compile(
+    rf"{_PERCENT}(?:[0-7]{_HEX}|[cdCD]{_HEX}{_TAIL}|[eE]{_HEX}{_TAIL}{{2}}|[fF][0-7]{_TAIL}{{3}})"
+    rf"|\\(?:u[dD][89abAB]{_HEX}{{2}}\\u[dD][c-fC-F]{_HEX}{{2}}|u{_HEX}{{4}}|u\{{{_HEX}{{1,5}}\}}|x{_HEX}{{2}}|[\"'\\/nrtfv])"
+    rf"|&(?:\#[0-9]{{1,7}};?|\#[xX]{_HEX}{{1,6}};?|[A-Za-z]{{2,31}};)"
+)
+_SIGNS = {"n": "\n", "r": "\r", "t": "\t", "f": "\f", "v": "\v"}
+_UNSEEN = re.compile(rf"[{INVISIBLE}]+|<(?i:wbr|br)\s{{0,9}}/?>|[\\=]\r?\n")
+_SPACE = re.compile(r"\s+")
 
 
 class Scrubber:
     """Removes the given secrets and every token-shaped string; shows none of them in its own `repr`."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        self._secrets: dict[str, str] = {}  # a secret, and how `_without_escapes` shows it
+        self._secrets: set[str] = set()
+        self._short: list[str] = []  # secrets that are known as they are alone
+        self._spellings: list[str] = []  # of the others, as `_solid` reads them
         self._shortest = SHORTEST_TOKEN
+        self._enough = _enough(SHORTEST_TOKEN - len(_PREFIX))
         self.learn(*secrets)
 
     def learn(self, *secrets: str) -> None:
         """Remove these too from now on; a rotated token is known the moment it is read."""
-        known = self._secrets | {secret: _without_escapes(secret) for secret in secrets if secret}
-        self._secrets = dict(sorted(known.items(), key=lambda pair: -len(pair[0])))
-        self._shortest = min([self._shortest, *map(len, known)])
+        new = [secret for secret in dict.fromkeys(secrets) if secret and secret not in self._secrets]
+        if not new:
+            return
+        self._secrets.update(new)
+        for secret in new:
+            if len(secret) < SHORTEST_IN_ANY_SPELLING:
+                self._short.append(secret)
+            else:
+                self._spellings += _spellings(secret)
+        known = [*self._short, *self._spellings]
+        self._shortest = min([SHORTEST_TOKEN, *map(len, known)])
+        self._enough = _enough(min([SHORTEST_TOKEN - len(_PREFIX), *map(_alphanumerics, known)]))
 
     def __call__(self, text: str) -> str:
         if len(text) < self._shortest:
             return text
-        # A pattern for every spelling of every secret is slow; it is used only for a secret that is there.
-        plain = _without_escapes(text)
-        for secret, plain_secret in self._secrets.items():
-            if plain_secret in plain:
-                text = _any_spelling(secret).sub(REMOVED, text)
-        # To look for a word is a hundred times as quick as the pattern, and few texts have one.
-        if any(name in text for name in _NAMES):
-            text = _NAMED_TOKEN.sub(REMOVED, text)
-        return _HEX_TOKEN.sub(_unless_number, text)
+        if _has_escapes(text) and not self._enough.match(text):
+            return text
+        spans = list(_shapes(text))
+        seen = _seen(text)
+        if seen.steps:
+            spans += [seen.back(*span) for span in _shapes(seen.text)]
+        for secret in self._short:
+            spans += _occurrences(secret, text)
+            spans += [seen.back(*span) for span in _occurrences(secret, seen.text)]
+        solid = _solid(seen.text)
+        found = [
+            _with_prefix(span, solid)
+            for spelling in self._spellings
+            if spelling in solid
+            for span in _occurrences(spelling, solid)
+        ]
+        if not spans and not found and len(solid) != len(text):  # else a letter beside a token would go with it
+            found += _broken_shapes(solid)
+        if found:
+            reading = seen.after(_SPACE, "")
+            spans += [reading.back(*span) for span in found]
+        return _without(spans, text) if spans else text
 
     def fingerprint(self) -> str:
         """The same for the same secrets, whatever the order in which they were learned."""
@@ -61,34 +117,168 @@ class Scrubber:
         return "Scrubber()"
 
 
-def _unless_number(found: re.Match[str]) -> str:
-    return found[0] if len(found[0]) > 50 and found[0].isdecimal() else REMOVED
+def is_secret_value(key: str, value: object) -> bool:
+    """Whether a value of JSON is not kept because of its key: all of it, but for nothing and a plain yes or no."""
+    return bool(value) and not isinstance(value, bool) and SECRET_KEY.search(key) is not None
 
 
-def _without_escapes(text: str) -> str:
-    """The text with percent-encodings, however often applied, and JSON escapes resolved; only good for searching."""
+Replacement = str | Callable[[re.Match[str]], str]
+
+
+class _Step:
+    """One pass over a text, and the way back from a place after it to one before it."""
+
+    def __init__(self, source: str, pattern: re.Pattern[str], replacement: Replacement) -> None:
+        self._source, self._pattern, self._replacement = source, pattern, replacement
+
+    def back(self, first: int, last: int) -> tuple[int, int]:
+        """The span that became the one from `first` to before `last`, which is not empty."""
+        return self._back(first, 0), self._back(last - 1, 1)
+
+    def _back(self, place: int, side: int) -> int:
+        begins, ends, sources = self._places
+        found = bisect_right(begins, place) - 1
+        if found < 0:
+            return place + side
+        beyond = place - ends[found]
+        return sources[found][side] if beyond < 0 else sources[found][1] + beyond + side
+
+    @cached_property
+    def _places(self) -> tuple[list[int], list[int], list[tuple[int, int]]]:
+        """Where each replacement begins and ends, and the span that it stands for; few texts are ever asked."""
+        begins, ends, sources = [], [], []
+        longer = 0
+        for found in self._pattern.finditer(self._source):
+            made = self._replacement if isinstance(self._replacement, str) else self._replacement(found)
+            begins.append(found.start() + longer)
+            ends.append(begins[-1] + len(made))
+            longer = ends[-1] - found.end()
+            sources.append(found.span())
+        return begins, ends, sources
+
+
+class _Reading(NamedTuple):
+    """A text as it is read after some passes."""
+
+    text: str
+    steps: tuple[_Step, ...] = ()
+
+    def after(self, pattern: re.Pattern[str], replacement: Replacement) -> "_Reading":
+        text, times = pattern.subn(replacement, self.text)
+        return _Reading(text, (*self.steps, _Step(self.text, pattern, replacement))) if times else self
+
+    def back(self, first: int, last: int) -> tuple[int, int]:
+        for step in reversed(self.steps):
+            first, last = step.back(first, last)
+        return first, last
+
+
+def _seen(text: str) -> _Reading:
+    """The text with percent-encodings, JSON's and HTML's escapes resolved, and what nobody sees left out."""
+    reading = _Reading(text)
     for _nested in range(DEEPEST_ENCODING):
-        if "%" not in text and "\\" not in text:
+        if not _has_escapes(reading.text):
             break
-        text = _ESCAPE.sub(_resolved, unquote(text))
-    return text
+        reading = reading.after(_ESCAPE, _resolved)
+    is_plain = reading.text.isascii() and reading.text.isprintable() and "<" not in reading.text
+    return reading if is_plain else reading.after(_UNSEEN, "")
+
+
+def _has_escapes(text: str) -> bool:
+    return "%" in text or "\\" in text or "&" in text
+
+
+def _solid(text: str) -> str:
+    """Without white space, and without case; base64 is written with either pair of signs."""
+    return "".join(text.split()).replace("\u0130", "i").lower().replace("-", "+").replace("_", "/")
 
 
 def _resolved(escape: re.Match[str]) -> str:
-    return chr(int(escape[1], 16)) if escape[1] else escape[2]
+    return _meaning(escape[0])
+
+
+@lru_cache(maxsize=4096)
+def _meaning(escape: str) -> str:
+    """What an escape stands for."""
+    if escape[0] == "%":
+        return bytes(int(part[-2:], 16) for part in escape.split("%")[1:]).decode("utf-8", "replace")
+    if escape[0] == "&":
+        from html import unescape
+
+        return unescape(escape)
+    if escape[1] in "ux":
+        units = [part.strip("{}") for part in re.split(r"\\[ux]", escape)[1:]]
+        return (
+            "".join(chr(int(unit, 16)) for unit in units).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        )
+    return _SIGNS.get(escape[1], escape[1])
+
+
+@lru_cache(maxsize=4096)
+def _spellings(secret: str) -> tuple[str, ...]:
+    """A secret as it is written plainly, backwards, in hex and in base64 behind any bytes; as `_solid` gives it."""
+    body = secret.removeprefix(_PREFIX)
+    if len(body) < SHORTEST_IN_ANY_SPELLING:
+        body = secret
+    plain = _solid(_seen(body).text)
+    raw = body.encode("utf-8", "surrogatepass")
+    written = [plain, plain[::-1], raw.hex()]
+    for skipped in range(3):  # the digits that are the same whatever stands before and after
+        whole = raw[skipped : skipped + (len(raw) - skipped) // 3 * 3]
+        written.append(_solid(b64encode(whole).decode("ascii")))
+    return tuple(dict.fromkeys(filter(None, written)))
+
+
+def _with_prefix(span: tuple[int, int], text: str) -> tuple[int, int]:
+    """The span of a secret, with the beginning that all of them have."""
+    first, last = span
+    if text.endswith(_PREFIX, 0, first):
+        return first - len(_PREFIX), last
+    if text.startswith(_PREFIX[::-1], last):
+        return first, last + len(_PREFIX)
+    return span
+
+
+def _occurrences(secret: str, text: str) -> Iterator[tuple[int, int]]:
+    at = text.find(secret)
+    while at >= 0:
+        yield at, at + len(secret)
+        at = text.find(secret, at + len(secret))
+
+
+def _shapes(text: str) -> Iterator[tuple[int, int]]:
+    # To look for a word is a hundred times as quick as the pattern, and few texts have one.
+    lowered = text.lower()
+    if "gac." in lowered or "getinstances/" in lowered or "apitokeninstance" in lowered or "z2fjl" in lowered:
+        yield from (found.span() for found in _NAMED_TOKEN.finditer(text))
+    if len(text) >= _HEX_TOKEN_LENGTHS[0]:
+        for found in _HEX_TOKEN.finditer(text):
+            if len(found[0]) in _HEX_TOKEN_LENGTHS or not found[0].isdecimal():
+                yield found.span()
+
+
+def _broken_shapes(text: str) -> Iterator[tuple[int, int]]:
+    if len(text) >= _HEX_TOKEN_LENGTHS[0]:
+        for found in _BROKEN_TOKEN.finditer(text):
+            if sum(found[0].count(letter) for letter in "abcdef") >= _FEWEST_LETTERS:
+                yield found.span()
+
+
+def _without(spans: Iterable[tuple[int, int]], text: str) -> str:
+    pieces: list[str] = []
+    end = -1
+    for first, last in sorted(spans):
+        if first > end:
+            pieces += (text[max(end, 0) : first], REMOVED)
+        end = max(end, last)
+    return "".join(pieces) + text[end:]
+
+
+def _alphanumerics(text: str) -> int:
+    return sum(character.isascii() and character.isalnum() for character in text)
 
 
 @lru_cache(maxsize=64)
-def _any_spelling(secret: str) -> re.Pattern[str]:
-    """A pattern for a secret written plainly, percent-encoded (in whole, in part, or repeatedly) or JSON-escaped."""
-    return re.compile("".join(_any_spelling_of_character(character) for character in secret))
-
-
-def _any_spelling_of_character(character: str) -> str:
-    percent = "".join(f"%(?:25)*(?i:{byte:02x})" for byte in character.encode("utf-8", "surrogatepass"))
-    units = character.encode("utf-16-be", "surrogatepass").hex()
-    escaped = "".join(rf"\\u(?i:{units[at : at + 4]})" for at in range(0, len(units), 4))
-    spellings = [re.escape(character), percent, escaped]
-    if character in "\"'\\/":
-        spellings.append(re.escape("\\" + character))
-    return f"(?:{'|'.join(spellings)})"
+def _enough(letters: int) -> re.Pattern[str]:
+    """Matches what has so many letters and digits: each spelling of a secret has as many as it, or more."""
+    return re.compile(rf"(?:[^0-9A-Za-z]*+[0-9A-Za-z]){{{letters}}}")

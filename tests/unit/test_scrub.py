@@ -1,14 +1,17 @@
 """No spelling of a secret survives, whatever logs it."""
 
+import base64
 import json
 import logging
 import sys
+import time
+from collections.abc import Callable
 from urllib.parse import quote
 
 import pytest
 from canary import PARTNER_TOKEN, WEIRD_PARTNER_TOKEN, api_token, find_secrets
 
-from syncer.scrub import Scrubber
+from syncer.scrub import Scrubber, is_secret_value
 from syncer.settings.logs import LogFormat, start_logging
 
 SPELLINGS = {
@@ -28,10 +31,125 @@ def test_every_spelling_of_a_secret_is_removed(spelling: str) -> None:
     assert Scrubber([WEIRD_PARTNER_TOKEN])(f"before {spelling} after") == "before [removed] after"
 
 
+def broken_by(between: str) -> Callable[[str], str]:
+    return lambda token: between.join(token[at : at + 7] for at in range(0, len(token), 7))
+
+
+WRITTEN: dict[str, Callable[[str], str]] = {
+    "upper case": str.upper,
+    "base64": lambda token: base64.b64encode(token.encode()).decode(),
+    "base64 behind one byte": lambda token: base64.b64encode(b":" + token.encode()).decode(),
+    "base64 behind two bytes": lambda token: base64.b64encode(b"u:" + token.encode()).decode(),
+    "base64 for URLs, in a path": lambda token: f"/a/{base64.urlsafe_b64encode(token.encode()).decode()}/b",
+    "base64 in lines": lambda token: base64.encodebytes(b"Authorization " * 9 + token.encode()).decode(),
+    "hex": lambda token: token.encode().hex(),
+    "HTML's entity of the dot": lambda token: token.replace(".", "&#46;"),
+    "HTML's entity of the dot in hex": lambda token: token.replace(".", "&#x2E;"),
+    "HTML's entity of the dot by name": lambda token: token.replace(".", "&period;"),
+    "HTML's entities, twice": lambda token: token.replace(".", "&amp;#46;"),
+    "newlines": broken_by("\n"),
+    "newlines in JSON": lambda token: json.dumps(broken_by("\r\n  ")(token)),
+    "spaces": broken_by(" "),
+    "no-break spaces": broken_by("\u00a0"),
+    "where a line may break": broken_by("<wbr>"),
+    "zero-width spaces": broken_by("\u200b"),
+    "zero-width joiners in JSON": lambda token: json.dumps(broken_by("\u200d")(token)),
+    "soft hyphens": broken_by("\u00ad"),
+    "soft hyphens by name": broken_by("&shy;"),
+    "a byte-order mark": broken_by("\ufeff"),
+    "lines of a shell": broken_by("\\\n"),
+    "reversed": lambda token: token[::-1],
+    "Python's escapes": lambda token: "".join(
+        f"\\x{ord(letter):02x}" if letter.isascii() else letter for letter in token
+    ),
+    "JavaScript's escapes": lambda token: "".join(f"\\u{{{ord(letter):x}}}" for letter in token),
+    "without its beginning": lambda token: token.removeprefix("gac."),
+    "percent and JSON": lambda token: quote(json.dumps(token), safe=""),
+}
+
+
+@pytest.mark.parametrize("token", [PARTNER_TOKEN, WEIRD_PARTNER_TOKEN], ids=["usual", "weird"])
+@pytest.mark.parametrize("writing", WRITTEN)
+def test_a_token_is_removed_however_it_is_written(writing: str, token: str) -> None:
+    scrubbed = Scrubber([token])(f"before {WRITTEN[writing](token)} after")
+
+    assert scrubbed.startswith("before ")
+    assert scrubbed.endswith(" after")
+    assert "[removed]" in scrubbed
+    assert find_secrets(scrubbed.encode()) == []
+
+
+def test_only_the_token_is_removed() -> None:
+    text = "%D0%B0 &amp; \\n gac%2E{} &lt;\u200b {} \u044f"
+    token = PARTNER_TOKEN.removeprefix("gac.")
+
+    assert Scrubber([PARTNER_TOKEN])(text.format(token, token[::-1])) == text.replace("gac%2E", "").format(
+        *["[removed]"] * 2
+    )
+
+
+@pytest.mark.parametrize("secret", ["pass", "P4ss%", "<br>", "%41", "\u200b\u200b"])
+def test_a_short_secret_is_removed_as_it_stands(secret: str) -> None:
+    scrub = Scrubber([secret])
+
+    assert scrub(f"a {secret} b") == "a [removed] b"
+    assert scrub("a p ass is pa-ss, a PASS, a ssap") == "a p ass is pa-ss, a PASS, a ssap"
+
+
+def test_letters_keep_their_places_when_case_is_left_out() -> None:
+    """What is found without case is removed by its place."""
+    every = "".join(map(chr, [*range(0xD800), *range(0xE000, sys.maxunicode)]))
+    text = every + PARTNER_TOKEN.upper()
+
+    assert Scrubber([PARTNER_TOKEN])(text) == every + "[removed]"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["%" * 65_000, "\\" * 65_000, "&" * 65_000, "\u200b" * 65_000],
+    ids=["percent", "backslash", "ampersand", "invisible"],
+)
+def test_a_long_name_of_signs_costs_next_to_nothing(text: str) -> None:
+    scrub = Scrubber([PARTNER_TOKEN])
+
+    def seconds() -> float:
+        began = time.process_time()
+        scrub(text)
+        return time.process_time() - began
+
+    assert min(seconds() for _ in range(5)) < 0.01  # of CPU; it took a tenth of a second
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "hidden"),
+    [
+        ("apiToken", "x", True),
+        ("apiTokens", ["x"], True),
+        ("password", {"value": "x"}, True),
+        ("pin_secret", 123456, True),
+        ("api-key", "x", True),
+        ("Authorization", "x", True),
+        ("token", "", False),
+        ("token", None, False),
+        ("tokenKnown", True, False),
+        ("tokens", [], False),
+        ("name", "x", False),
+    ],
+)
+def test_what_stands_under_a_secret_key_is_not_kept(key: str, value: object, hidden: bool) -> None:
+    assert hidden == is_secret_value(key, value)
+
+
 @pytest.mark.parametrize(
     "text",
     [
         f"token {api_token(1)}",
+        f"token {api_token(1).upper()}",
+        f"token {api_token(1)[:25]}\n{api_token(1)[25:]}",
+        f"token {api_token(1)[:25]}\u200b{api_token(1)[25:]}",
+        "https://h/partner%2FgetInstances%2Funknown",
+        "GAC." + "0D" * 23,
+        base64.b64encode(b"gac." + b"0d" * 23).decode(),
         f"pre{api_token(1)}post",
         f"shop{api_token(1)}x",
         f'{{"apiTokenInstance": "short"}} {api_token(2)}',
@@ -55,6 +173,10 @@ def test_what_is_shaped_like_a_token_is_removed_though_nobody_named_it(text: str
         "run finished",
         "apiTokenInstance is not a string",
         "9" * 51,
+        "9" * 45,
+        " ".join(["1101000001"] * 5),
+        "[removed]",
+        "100 % of C:\\new\\table & <br> more, much more",
         "https://api.green-api.com/partner/getInstances/{partnerToken}",
     ],
 )
