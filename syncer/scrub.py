@@ -7,16 +7,21 @@ any white space and case. What is found in a reading is traced back to the text,
 import re
 from base64 import b64encode
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property, lru_cache
 from hashlib import sha256
 from typing import NamedTuple
+from urllib.parse import unquote
 
 REMOVED = "[removed]"
+MISPLACED = "what looks like a token"
+"""What a message calls a secret that was given where something else belongs."""
 
 DEEPEST_ENCODING = 4  # times that a text is taken to have been encoded
 SHORTEST_TOKEN = 20
 """Characters; no text shorter than this can hold a token by shape."""
+SHORTEST_SECRET = 4
+"""Characters; what is shorter is in every text."""
 SHORTEST_IN_ANY_SPELLING = 12
 """Characters; a shorter secret would be seen in innocent words if case and white space did not count."""
 
@@ -57,11 +62,51 @@ _UNSEEN = re.compile(rf"[{INVISIBLE}]+|<(?i:wbr|br)\s{{0,9}}/?>|[\\=]\r?\n")
 _SPACE = re.compile(r"\s+")
 
 
+# Beside a token's shape: a beginning of a secret, an address with a password, a key of 32 bytes in base64, hex digits
+_SECRET_SETTING = re.compile(
+    r"\s*(?:gac\.|whsec_)|[a-z][a-z0-9+.-]*:/.*@|(?=.*[a-z])(?=.*[A-Z])(?=.*[0-9])[0-9A-Za-z+/_-]{43}=?\s*$"
+    r"|\s*[0-9A-Fa-f]{32,}\s*$|.*\bpassword\s*=",
+    re.DOTALL,
+)
+
+
+def looks_secret(text: str) -> bool:
+    """Whether a setting or an argument could be a token, a key or an address with a password."""
+    return _SECRET_SETTING.match(text) is not None or Scrubber()(text) != text
+
+
+_SECRET_VARIABLES = ("SYNCER_PARTNER_TOKEN", "SYNCER_TOKEN_KEY", "SYNCER_PING_URL", "PGPASSWORD")
+_ADDRESS_VARIABLES = ("SYNCER_DATABASE_URL", "SYNCER_API_URL", "HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
+
+
+def secrets_of(environment: Mapping[str, str]) -> list[str]:
+    """What the environment holds that no output may show; known before any setting is read."""
+    found = [environment.get(name, "").strip() for name in _SECRET_VARIABLES]
+    for name in _ADDRESS_VARIABLES:
+        for variable in (name, name.lower()):
+            found += passwords_in(environment.get(variable, ""))
+    return [secret for secret in found if len(secret) >= SHORTEST_SECRET]
+
+
+def passwords_in(address: str) -> list[str]:
+    """The password of an address, also where a sign in it should have been encoded and was not."""
+    match = re.match(r"(?:[a-z0-9+.-]+://)?[^/@:]*:(?!/)(.*)@", address, re.DOTALL)
+    if match is None:
+        return []
+    return list(dict.fromkeys(form for part in (match[1], *match[1].split("@")) for form in (part, unquote(part))))
+
+
+def shown(text: str) -> str:
+    """A setting or an argument as a message may show it."""
+    return MISPLACED if looks_secret(text) else text
+
+
 class Scrubber:
     """Removes the given secrets and every token-shaped string; shows none of them in its own `repr`."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._secrets: set[str] = set()
+        self._misplaced: list[str] = []
         self._short: list[str] = []  # secrets that are known as they are alone
         self._spellings: list[str] = []  # of the others, as `_solid` reads them
         self._shortest = SHORTEST_TOKEN
@@ -83,9 +128,20 @@ class Scrubber:
         self._shortest = min([SHORTEST_TOKEN, *map(len, known)])
         self._enough = _enough(min([SHORTEST_TOKEN - len(_PREFIX), *map(_alphanumerics, known)]))
 
+    def learn_misplaced(self, *values: str) -> None:
+        """Call these what they look like if they look like secrets: they were given, and may be in the wrong place."""
+        found = [value for value in values if looks_secret(value)]
+        found += [
+            path for value in found if (path := re.sub("/+", "/", value)) != value
+        ]  # as of a file that is missing
+        self._misplaced += sorted((value for value in found if value not in self._misplaced), key=len, reverse=True)
+        self.learn(*found)
+
     def __call__(self, text: str) -> str:
         if len(text) < self._shortest:
             return text
+        for value in self._misplaced:
+            text = text.replace(value, MISPLACED)
         if _has_escapes(text) and not self._enough.match(text):
             return text
         spans = list(_shapes(text))

@@ -14,6 +14,7 @@ import click
 from syncer.errors import ConfigurationError, did_you_mean, nearest
 from syncer.model import LARGEST_ID
 from syncer.rules.timeline import midnight_of
+from syncer.scrub import Scrubber
 from syncer.settings.declared import SETTINGS
 from syncer.settings.options import given, setting_options
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from syncer.daemon.leased_runs import Runs
     from syncer.model import RunReport
-    from syncer.scrub import Scrubber
     from syncer.settings.config import AccountSettings, Settings
 
 
@@ -31,7 +31,7 @@ class Context:
     """What every command starts from."""
 
     settings: "Settings"
-    scrub: "Scrubber"
+    scrub: Scrubber
     engine: "Engine"
     flags: dict[str, str]
     config_file: Path | None
@@ -107,14 +107,13 @@ def _start(called: click.Context, config_file: Path | None) -> Context:
     settings = config.settings_of(called)
     found = {name: given(called, name) for name in SETTINGS}
     flags = {name: str(one.value) for name, one in found.items() if one is not None and one.place == 0}
-    scrub = settings.scrubber()
+    scrub.learn(*settings.secrets())
     start_logging(settings.log_format or default_log_format(sys.stderr.isatty()), settings.log_level, scrub)
-    last_scrubber[:] = [scrub]
     return Context(settings, scrub, database.open_engine(settings.database_url), flags, config_file)
 
 
-last_scrubber: list[Callable[[str], str]] = []
-"""For the last resort in `main`, which may have to print what no command foresaw."""
+scrub = Scrubber()
+"""Of this process: it learns each secret as soon as it is read, and everything on standard error passes it."""
 
 
 class Number(click.ParamType[int]):

@@ -24,15 +24,17 @@ from syncer.cli.command import (
     account_filter,
     chosen,
     json_flag,
-    last_scrubber,
     moment_of,
     now,
     runs_of,
+    scrub,
     with_settings,
 )
 from syncer.cli.questions import COMMANDS, DATABASE_COMMANDS, known_accounts
 from syncer.errors import ConfigurationError, SyncerError
 from syncer.model import Transition
+from syncer.scrub import secrets_of
+from syncer.settings.logs import ScrubbedStream
 
 log = logging.getLogger("syncer")
 
@@ -106,7 +108,7 @@ def plan(context: Context, account_name: str | None, as_json: bool) -> int:
         except SyncerError as error:
             made = {"account": account.name, "status": "failed", "changes": []}
             held = error
-        made |= {"error_kind": held.kind if held else None, "error": str(held) if held else None}
+        made |= {"error_kind": held.kind if held else None, "error": scrub(str(held)) if held else None}
         exit_codes.append(held.exit_code if held else 0)
         plans.append(made)
         if not as_json:
@@ -443,9 +445,9 @@ def main() -> NoReturn:
     start_lightly()
     _open_missing_channels()
     standard_output = sys.stdout
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a name that this locale cannot show is no reason to end
+    if isinstance(standard_output, TextIOWrapper):
+        standard_output.reconfigure(errors="replace")  # a name that this locale cannot show is no reason to end
+    _scrub_errors()
     try:
         code = _run()
         sys.stdout.flush()  # here an error of writing can still be told
@@ -480,6 +482,13 @@ def start_lightly() -> None:
     gc.set_threshold(5_000)
     # `import httpx` brings its own command line, and with it rich and pygments: 0.08 s of 0.21, at every run by cron.
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # None says: not to be imported
+
+
+def _scrub_errors() -> None:
+    """Let no secret out by standard error, not even one that was given where something else belongs."""
+    scrub.learn(*secrets_of(os.environ))
+    scrub.learn_misplaced(*(part for argument in sys.argv[1:] for part in (argument, argument.partition("=")[2])))
+    sys.stderr = ScrubbedStream(sys.stderr, scrub)
 
 
 def _open_missing_channels() -> None:
@@ -518,8 +527,7 @@ def _report_defect(error: Exception) -> int:
     import traceback
 
     text = "".join(traceback.format_exception(error))
-    scrub = last_scrubber[0] if last_scrubber else str
-    return _complain(f"{scrub(text)}this is a defect in syncer, please report it", 1)
+    return _complain(f"{text}this is a defect in syncer, please report it", 1)
 
 
 def _complain(message: str, code: int) -> int:

@@ -51,13 +51,13 @@ class Runs:
         try:
             outcome = self._run(account, Trigger.MANUAL)
         except SyncerError as error:
-            return _not_started(account, error)
+            return self._not_started(account, error)
         if isinstance(outcome, HeldBy):
             problem = (
                 f"starting a run: another one of this account is under way in {outcome.holder}; "
                 f"if that process is dead, its lease ends in {outcome.seconds:.0f} s"
             )
-            return _not_started(account, RunOvertaken(problem, kind="under_way"))
+            return self._not_started(account, RunOvertaken(problem, kind="under_way"))
         assert not isinstance(outcome, NotDue)  # noqa: S101 - a manual run has no schedule to be measured by
         return outcome
 
@@ -66,12 +66,18 @@ class Runs:
         try:
             outcome = self._run(account, Trigger.SCHEDULE)
         except SyncerError as error:
-            _not_started(account, error)
+            self._not_started(account, error)
             return None
         if isinstance(outcome, RunReport):
             return None
         log.debug("not run", extra={"fields": {"action": "run_skipped", "account": account.name}})
         return outcome.seconds
+
+    def _not_started(self, account: AccountSettings, error: SyncerError) -> RunReport:
+        error.args = (self._scrub(str(error)),)
+        fields = {"action": "run_not_started", "account": account.name, "error_kind": error.kind, "error": str(error)}
+        log.error("run not started", extra={"fields": fields})
+        return RunReport(None, account.name, RunStatus.FAILED, error=error)
 
     def _run(self, account: AccountSettings, trigger: Trigger) -> RunReport | HeldBy | NotDue:
         schema.ensure_current(self.engine, may_migrate=self.settings.auto_migrate)
@@ -87,6 +93,7 @@ class Runs:
         if report.error is None:
             self._ping.success()  # only now: the answer is committed
         else:
+            report.error.args = (self._scrub(str(report.error)),)
             self._ping.failure(report.error.kind)
             # A failed exchange leaves frames that refer to one another: few objects, so that the collector, which
             # counts objects, would let them be for hours, but each may hold an answer.
@@ -125,12 +132,6 @@ class Runs:
             return fetch_into(upstream, read, stop=self.stop, clock=self.clock, on_try=log_try, on_headers=on_headers)
 
         return fetch_answer
-
-
-def _not_started(account: AccountSettings, error: SyncerError) -> RunReport:
-    fields = {"action": "run_not_started", "account": account.name, "error_kind": error.kind, "error": str(error)}
-    log.error("run not started", extra={"fields": fields})
-    return RunReport(None, account.name, RunStatus.FAILED, error=error)
 
 
 def log_try(why: str) -> None:

@@ -19,7 +19,7 @@ from syncer.doctor.finding import Clock, Finding, Level, error, failure, ok, war
 from syncer.doctor.table import CHECKS
 from syncer.doctor.upstream_checks import upstream_findings
 from syncer.errors import ConfigurationError
-from syncer.scrub import Scrubber
+from syncer.scrub import Scrubber, shown
 from syncer.settings.config import AccountSettings, Settings
 from syncer.settings.declared import CONFIG_FILE
 
@@ -32,6 +32,11 @@ class SecretFile(NamedTuple):
 
     setting: str
     path: Path
+    name: str  # of the path, unless that looks like a secret
+
+
+def _secret_file_of(setting: str, folder: Path, value: str) -> SecretFile:
+    return SecretFile(setting, folder / value, shown(value))
 
 
 def examine(
@@ -98,12 +103,12 @@ def secret_files(
             (f"SYNCER_{name.upper()}", environment.get(f"SYNCER_{name.upper()}", "").strip()),
             (f"{name} in {CONFIG_FILE}", settings.get(name)),
         )
-        found += [SecretFile(called, folder / value) for called, value in named if value]
+        found += [_secret_file_of(called, folder, value) for called, value in named if value]
     for account, table in settings.get("accounts", {}).items():
         if "token_file" in table:
-            found.append(SecretFile(f"token_file in [accounts.{account}]", folder / table["token_file"]))
+            found.append(_secret_file_of(f"token_file in [accounts.{account}]", folder, table["token_file"]))
     if any(settings.get(name) for name in SECRET_SETTINGS) or _has_password(settings.get("database_url")):
-        found.append(SecretFile("--config", path))
+        found.append(_secret_file_of("--config", folder, str(path)))
     return found
 
 
@@ -158,13 +163,13 @@ def _secret_file(file: SecretFile) -> Finding:
     try:
         mode = file.path.stat().st_mode
     except OSError as problem:
-        told = f"{file.setting}: {file.path}: {problem.strerror}"
+        told = f"{file.setting}: {file.name}: {problem.strerror}"
         return error(check, told, f"create the file, or correct {file.setting}")
-    remedy = f"run: chmod 600 {file.path}"
+    remedy = f"run: chmod 600 {file.name}"
     if mode & stat.S_IROTH:
-        return error(check, f"{file.setting}: everybody may read {file.path}", remedy)
+        return error(check, f"{file.setting}: everybody may read {file.name}", remedy)
     if mode & stat.S_IWOTH:
-        return error(check, f"{file.setting}: everybody may write {file.path}", remedy)
+        return error(check, f"{file.setting}: everybody may write {file.name}", remedy)
     if mode & (stat.S_IRGRP | stat.S_IWGRP):
-        return warning(check, f"{file.setting}: its group may read or write {file.path}", remedy)
-    return ok(check, f"{file.setting}: only its owner may read {file.path}")
+        return warning(check, f"{file.setting}: its group may read or write {file.name}", remedy)
+    return ok(check, f"{file.setting}: only its owner may read {file.name}")

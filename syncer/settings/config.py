@@ -4,8 +4,10 @@ Errors name the setting and never show a secret.
 """
 
 import os
+import re
 import stat
 import tomllib
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -19,7 +21,7 @@ from sqlalchemy.engine import URL
 
 from syncer.errors import ConfigurationError, did_you_mean, nearest
 from syncer.rules.schedule import Schedule, parse_duration, parse_schedule
-from syncer.scrub import Scrubber
+from syncer.scrub import MISPLACED, SHORTEST_SECRET, Scrubber, looks_secret, shown
 from syncer.settings import forms
 from syncer.settings.declared import CONFIG_FILE, PREFIX, SETTINGS
 from syncer.settings.logs import LogFormat
@@ -63,12 +65,15 @@ class Settings:
     def secrets(self) -> list[str]:
         """What must appear in no output; partner tokens that cannot be read are left out."""
         found = [self.database_url.password or "", self.ping_url or ""]
+        found += [str(value) for name, value in self.database_url.query.items() if "password" in name]
+        if self.token_key is not None:
+            found += [self.token_key.hex(), b64encode(self.token_key).decode("ascii")]
         for account in self.accounts:
             try:
                 found.append(account.read_token())
             except ConfigurationError:
                 continue
-        return [secret for secret in found if len(secret) >= 4]
+        return [secret for secret in found if len(secret) >= SHORTEST_SECRET]
 
     def scrubber(self) -> Scrubber:
         """Removes every secret of these settings from text."""
@@ -114,9 +119,7 @@ class _Sources:
             return parse(text.strip())
         except ValueError as error:
             problem = str(error)
-        except ConfigurationError as error:
-            problem = str(error).removeprefix(f"{SETTINGS[name].variable}: ")
-        raise ConfigurationError(f"{called}: {problem}")
+        raise ConfigurationError(f"{called}: {_unless_secret(text, problem)}")
 
 
 def settings_of(context: click.Context) -> Settings:
@@ -171,6 +174,7 @@ def check_tokens(settings: Settings) -> None:
 
 def read_secret_file(called: str, path: Path) -> str:
     """The file's text; raises `ConfigurationError` if it cannot be read or anybody may read it."""
+    named = shown(str(path))
     try:
         mode = path.stat().st_mode
         text = path.read_text("utf-8")
@@ -181,8 +185,8 @@ def read_secret_file(called: str, path: Path) -> str:
     else:
         if not mode & stat.S_IROTH:
             return text
-        problem = f"everybody may read it; run: chmod 600 {path}"
-    raise ConfigurationError(f"{called}: reading the secret file {path}: {problem}")
+        problem = f"everybody may read it; run: chmod 600 {named}"
+    raise ConfigurationError(f"{called}: reading the secret file {named}: {problem}")
 
 
 def read_document(config_file: Path | None, folder: Path) -> dict[str, Any]:
@@ -205,6 +209,8 @@ def read_document(config_file: Path | None, folder: Path) -> dict[str, Any]:
 def _refuse_unknown(table: Mapping[str, Any], known: list[str], where: str) -> None:
     for key in table:
         if key not in known:
+            if looks_secret(key):
+                raise ConfigurationError(f"{where}: it names a setting by {MISPLACED}; correct it there")
             raise ConfigurationError(f"{key} in {where}: there is no such setting; {did_you_mean(key, known)}")
 
 
@@ -231,13 +237,14 @@ def _accounts(sources: _Sources, tables: object, zone: ZoneInfo) -> tuple[Accoun
     schedule: Schedule = sources.read("schedule", lambda text: parse_schedule(text, zone))
     if tables is None:
         called, read = sources.secret("partner_token") or ("SYNCER_PARTNER_TOKEN", _not_set)
-        name: str = sources.read("account", forms.parse_account_name)
+        name = sources.read("account", forms.parse_account_name)
         remedy = "set SYNCER_PARTNER_TOKEN, or write it into the file of SYNCER_PARTNER_TOKEN_FILE"
         return (AccountSettings(name, api_url, schedule, called, _token_reader(called, read, remedy)),)
     if not isinstance(tables, dict) or not tables or not all(isinstance(table, dict) for table in tables.values()):
         raise ConfigurationError(f"accounts in {CONFIG_FILE}: write one table per account, [accounts.NAME]")
     found = []
     for name, table in tables.items():
+        _checked(f"accounts in {CONFIG_FILE}", forms.parse_account_name, name)
         where = f"[accounts.{name}]"
         _refuse_unknown(table, list(ACCOUNT_KEYS), where)
         if "token_file" in table and "token_env" in table:
@@ -250,7 +257,7 @@ def _accounts(sources: _Sources, tables: object, zone: ZoneInfo) -> tuple[Accoun
         called = f"{'token_file' if 'token_file' in table else 'token_env'} in {where}"
         found.append(
             AccountSettings(
-                _checked(f"accounts in {CONFIG_FILE}", forms.parse_account_name, name),
+                name,
                 _checked(f"api_url in {where}", forms.parse_api_url, table["api_url"])
                 if "api_url" in table
                 else api_url,
@@ -269,6 +276,10 @@ def _account_token(called: str, table: Mapping[str, str], environment: Mapping[s
         path = Path(table["token_file"])
         return _token_reader(called, lambda: read_secret_file(called, path), f"write it into {path}")
     variable = table["token_env"]
+    if looks_secret(variable):
+        raise ConfigurationError(
+            f"{called}: it is {MISPLACED}; write that into a variable, and give the variable's name here"
+        )
     return _token_reader(called, lambda: environment.get(variable, ""), f"set the variable {variable}")
 
 
@@ -277,7 +288,14 @@ def _checked(called: str, parse: Callable[[str], Any], text: str) -> Any:
         return parse(text)
     except ValueError as error:
         problem = str(error)
-    raise ConfigurationError(f"{called}: {problem}")
+    raise ConfigurationError(f"{called}: {_unless_secret(text, problem)}")
+
+
+def _unless_secret(text: str, problem: str) -> str:
+    """What is wrong with a setting; of a secret in the wrong place nothing is repeated, not even a part."""
+    if looks_secret(text) and any(word in problem for word in re.findall(r"\w{3,}", text)):
+        return f"it is {MISPLACED}; give what belongs there"
+    return problem
 
 
 def _not_set() -> str:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from syncer.rules.schedule import parse_duration
+from syncer.scrub import looks_secret
 from syncer.settings.logs import LEVELS, LogFormat
 
 _SIZE = re.compile(r"([0-9]{1,15})\s*(B|kB|KB|MB|GB|KiB|MiB|GiB)?")
@@ -125,7 +126,7 @@ def parse_switch(text: str) -> bool:
 
 def parse_account_name(text: str) -> str:
     """1 to 100 printable characters."""
-    if not text or len(text) > 100 or any(not character.isprintable() for character in text):
+    if not text or len(text) > 100 or any(not character.isprintable() for character in text) or looks_secret(text):
         raise ValueError("it is no name of 1 to 100 printable characters")
     return text
 

@@ -7,8 +7,24 @@ import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
+from io import TextIOWrapper
+from typing import TextIO
 
 LEVELS = ("debug", "info", "warning", "error")
+
+
+class ScrubbedStream(TextIOWrapper):
+    """A text stream out of which no secret comes, whoever writes to it."""
+
+    def __init__(self, stream: TextIO, scrub: Callable[[str], str]) -> None:
+        super().__init__(
+            stream.buffer, encoding=stream.encoding, errors="backslashreplace", line_buffering=True, write_through=True
+        )
+        self._scrub = scrub
+
+    def write(self, text: str) -> int:
+        super().write(self._scrub(text))
+        return len(text)
 
 
 class LogFormat(StrEnum):

@@ -30,6 +30,10 @@ def parse_database_url(text: str) -> URL:
         dialect = url.get_backend_name()
     except (ArgumentError, NoSuchModuleError, ValueError):
         url, dialect = None, ""
+    if url is not None and dialect != "sqlite" and "@" in f"{url.host}{url.database}{url.username}":
+        raise ConfigurationError(
+            "SYNCER_DATABASE_URL: its host would contain an @; write %40 for each @ of the password"
+        )
     if url is not None and dialect == "sqlite":
         if url.drivername not in {"sqlite", "sqlite+pysqlite"} or url.query or url.host:
             raise ConfigurationError("SYNCER_DATABASE_URL: write SQLite as sqlite:///path/to/file.db, without options")

@@ -6,13 +6,14 @@ import logging
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 from canary import PARTNER_TOKEN, WEIRD_PARTNER_TOKEN, api_token, find_secrets
 
-from syncer.scrub import Scrubber, is_secret_value
-from syncer.settings.logs import LogFormat, start_logging
+from syncer.scrub import Scrubber, is_secret_value, passwords_in, secrets_of
+from syncer.settings.logs import LogFormat, ScrubbedStream, start_logging
 
 SPELLINGS = {
     "raw": WEIRD_PARTNER_TOKEN,
@@ -222,3 +223,26 @@ def test_the_fingerprint_of_the_secrets_is_the_same_in_any_order() -> None:
     one, other = "an-owner-token-of-1", "another-owner-token"
 
     assert Scrubber([one, other]).fingerprint() == Scrubber([other, one]).fingerprint() != Scrubber([one]).fingerprint()
+
+
+def test_nothing_gets_out_by_a_scrubbed_stream(tmp_path: Path) -> None:
+    scrub = Scrubber()
+    scrub.learn_misplaced(WEIRD_PARTNER_TOKEN, "innocent")
+    with (tmp_path / "errors").open("w", encoding="utf-8") as file:
+        stream = ScrubbedStream(file, scrub)
+        print("no such file:", PARTNER_TOKEN, WEIRD_PARTNER_TOKEN, "innocent", file=stream)
+        stream.writelines([api_token(1)])
+        stream.flush()
+
+    assert (tmp_path / "errors").read_text() == "no such file: [removed] what looks like a token innocent\n[removed]"
+
+
+@pytest.mark.parametrize("variable", ["SYNCER_DATABASE_URL", "HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
+@pytest.mark.parametrize("address", ["postgresql://u:pass%20w@h/d", "u:pass%20w@h:3128", "http://u:pass%20w@h"])
+def test_the_environments_passwords_are_known_before_any_setting_is_read(variable: str, address: str) -> None:
+    assert secrets_of({variable: address}) == ["pass%20w", "pass w"]
+
+
+def test_of_a_password_with_a_sign_every_part_is_known() -> None:
+    assert passwords_in("postgresql://u:hunter2@secret@host/db") == ["hunter2@secret", "hunter2", "secret"]
+    assert passwords_in("sqlite:///a:b") == passwords_in("https://host/a@b") == []

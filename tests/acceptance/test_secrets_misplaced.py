@@ -1,0 +1,79 @@
+"""A secret that was given where something else belongs is called what it looks like, and never shown (CONTRACT 1)."""
+
+import base64
+from pathlib import Path
+
+import pytest
+from canary import DATABASE_PASSWORD, PARTNER_TOKEN, WEIRD_PARTNER_TOKEN, api_token
+from conftest import RunSyncer
+
+KEY = base64.b64encode(bytes(range(1, 252, 8))).decode()  # 32 bytes, as openssl writes them
+URL = f"postgresql://syncer:{DATABASE_PASSWORD}@127.0.0.1:9/syncer"
+NONE = {"SYNCER_PARTNER_TOKEN": ""}
+
+PLACES: dict[str, tuple[list[str], dict[str, str], str]] = {
+    "a token for its file": (["sync"], NONE | {"SYNCER_PARTNER_TOKEN_FILE": PARTNER_TOKEN}, ""),
+    "a weird token for its file": (["sync"], NONE | {"SYNCER_PARTNER_TOKEN_FILE": WEIRD_PARTNER_TOKEN}, ""),
+    "a token for its file, to the doctor": (["doctor"], NONE | {"SYNCER_PARTNER_TOKEN_FILE": PARTNER_TOKEN}, ""),
+    "a token for its file's flag": (["sync", "--partner-token-file", PARTNER_TOKEN], NONE, ""),
+    "a token behind its file's flag": (["sync", f"--partner-token-file={WEIRD_PARTNER_TOKEN}"], NONE, ""),
+    "a token for token_file": (["sync"], NONE, f'[accounts.a]\ntoken_file = "{WEIRD_PARTNER_TOKEN}"'),
+    "a token for token_file, to the doctor": (["doctor"], NONE, f'[accounts.a]\ntoken_file = "{WEIRD_PARTNER_TOKEN}"'),
+    "a token for token_env": (["sync"], NONE, f'[accounts.a]\ntoken_env = "{WEIRD_PARTNER_TOKEN}"'),
+    "a token for an account's name": (["sync"], {"SYNCER_ACCOUNT": WEIRD_PARTNER_TOKEN}, ""),
+    "a token for an account's table": (["sync"], {}, f'[accounts."{WEIRD_PARTNER_TOKEN}"]\ntoken_env = "X"'),
+    "a token for a setting's name": (["sync"], {}, f'"{WEIRD_PARTNER_TOKEN}" = "x"'),
+    "a token for a schedule": (["sync"], {"SYNCER_SCHEDULE": PARTNER_TOKEN}, ""),
+    "a weird token for a schedule": (["sync"], {"SYNCER_SCHEDULE": WEIRD_PARTNER_TOKEN}, ""),
+    "a token in a schedule": (["sync"], {"SYNCER_SCHEDULE": f"{WEIRD_PARTNER_TOKEN} * * * *"}, ""),
+    "a token for a time zone": (["sync"], {"SYNCER_TIMEZONE": WEIRD_PARTNER_TOKEN}, ""),
+    "a token for a command": ([WEIRD_PARTNER_TOKEN], {}, ""),
+    "a token for a flag": (["sync", f"--{PARTNER_TOKEN}"], {}, ""),
+    "a token for a run": (["approve", WEIRD_PARTNER_TOKEN], {}, ""),
+    "a token for a time": (["history", "--since", WEIRD_PARTNER_TOKEN], {}, ""),
+    "a token for an account": (["sync", "--account", WEIRD_PARTNER_TOKEN], {}, ""),
+    "a token for the file of settings": (["sync", "--config", WEIRD_PARTNER_TOKEN], {}, ""),
+    "a token for a listening address": (["sync"], {"SYNCER_LISTEN": WEIRD_PARTNER_TOKEN}, ""),
+    "an instance's token for its id": (["explain", api_token(1)], {}, ""),
+    "a key for its file": (["sync"], {"SYNCER_TOKEN_KEY_FILE": KEY}, ""),
+    "a key for its file, to the doctor": (["doctor"], {"SYNCER_TOKEN_KEY_FILE": KEY}, ""),
+    "a key in hex for its file": (["sync"], {"SYNCER_TOKEN_KEY_FILE": base64.b64decode(KEY).hex()}, ""),
+    "a database's URL for its file": (["sync"], {"SYNCER_DATABASE_URL_FILE": URL}, ""),
+    "a database's URL for its file's flag": (["sync", "--database-url-file", URL], {}, ""),
+    "a database's URL for a command": ([URL], {}, ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_secret_in_the_wrong_place_is_not_shown(run_syncer: RunSyncer, tmp_path: Path, place: str) -> None:
+    arguments, environment, document = PLACES[place]
+    if document:
+        (tmp_path / "syncer.toml").write_text(document)
+    done = run_syncer(*arguments, env=environment)  # which looks for the canaries
+    (tmp_path / "syncer.toml").unlink(missing_ok=True)
+
+    said = done.stdout + done.stderr
+    assert done.returncode == 2, said
+    assert "Traceback" not in said
+    assert len(done.stderr.strip().splitlines()) <= 1
+    for secret in (KEY, base64.b64decode(KEY).hex(), "c0ffee+pass", "tök?en", "ry+t"):
+        assert secret not in said
+    assert "what looks like a token" in said or "no such setting" in said or "host:port" in said or "1 to 100" in said
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:hunter2@s3cret-rest@127.0.0.1:9/db",
+        "postgresql://u:hunter2@s3cret/rest@127.0.0.1:9/db",
+        "postgresql+psycopg://u:hunter2@@s3cret@127.0.0.1:9/db",
+    ],
+)
+def test_a_password_with_an_unescaped_sign_is_not_shown(run_syncer: RunSyncer, url: str) -> None:
+    for environment in ({"SYNCER_DATABASE_URL": url}, {}):
+        done = run_syncer("db", "current", *(() if environment else ("--database-url", url)), env=environment)
+
+        assert done.returncode == 2, done.stderr
+        assert "write %40" in done.stderr
+        assert "s3cret" not in done.stderr
+        assert "hunter2" not in done.stderr
