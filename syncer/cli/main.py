@@ -531,6 +531,8 @@ def _report_defect(error: Exception) -> int:
 
 
 def _complain(message: str, code: int) -> int:
+    from syncer.views.strangers_text import still
+
     with suppress(OSError):  # nobody can be told; the exit code is all that is left
-        click.echo(f"syncer: {message}", err=True)
+        click.echo(f"syncer: {still(message)}", err=True)
     return code

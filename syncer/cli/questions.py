@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import click
 
@@ -54,6 +54,7 @@ def set_rate(context: Context, tariff: str, rate: str, currency: str, valid_from
     """Record that a day of TARIFF costs RATE. For example: rates set PARTNER_23 12.50 RUB --from 2026-11-01."""
     from syncer.rules.timeline import billing_day
     from syncer.storage import database, schema
+    from syncer.terminal import printing
     from syncer.views import rates as prices
 
     price, code = prices.parse_rate(rate), prices.parse_currency(currency)
@@ -64,9 +65,9 @@ def set_rate(context: Context, tariff: str, rate: str, currency: str, valid_from
     with database.writing(context.engine, "setting the rate") as connection:
         in_use = prices.tariffs_in_use(connection)
         prices.set_rate(connection, tariff, price, code, day)
-    click.echo(f"a day of {tariff} costs {price} {code} from {day} on")
+    printing.line(f"a day of {tariff} costs {price} {code} from {day} on")
     if in_use and tariff not in in_use:
-        click.echo(f"careful: no live instance has the tariff {tariff}; {did_you_mean(tariff, in_use)}")
+        printing.line(f"careful: no live instance has the tariff {tariff}; {did_you_mean(tariff, in_use)}")
 
 
 @rates.command("list")
@@ -216,6 +217,7 @@ def export(context: Context, view: str, format_: str | None, output: Path | None
     from syncer.terminal import printing
     from syncer.views import export as files
     from syncer.views.catalogue import VIEWS
+    from syncer.views.strangers_text import StillBytes
 
     if view not in VIEWS:
         raise ConfigurationError(f"export: there is no view {view!r}; {did_you_mean(view, VIEWS)}")
@@ -242,10 +244,12 @@ def export(context: Context, view: str, format_: str | None, output: Path | None
 
         rows = files.batches(connection, VIEWS[view])
         if output is None:
-            files.write(chosen_format, VIEWS[view], rows, sys.stdout.buffer, told)
+            # What is sent on stays as it is; what is looked at must not move the terminal's cursor.
+            out = cast("IO[bytes]", StillBytes(sys.stdout.buffer)) if sys.stdout.isatty() else sys.stdout.buffer
+            files.write(chosen_format, VIEWS[view], rows, out, told)
             return
-        with files.opened(output) as out:
-            written = files.write(chosen_format, VIEWS[view], rows, out, told)
+        with files.opened(output) as file:
+            written = files.write(chosen_format, VIEWS[view], rows, file, told)
     printing.line(f"{written} rows of {view} are in {output}")
 
 

@@ -10,6 +10,8 @@ from enum import StrEnum
 from io import TextIOWrapper
 from typing import TextIO
 
+from syncer.views.strangers_text import still, still_json
+
 LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -63,7 +65,7 @@ class _JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = "".join(traceback.format_exception(*record.exc_info))
-        return self._scrub(json.dumps(line, ensure_ascii=False, default=str))
+        return still_json(self._scrub(json.dumps(line, ensure_ascii=False, default=str)))
 
 
 class _ConsoleFormatter(logging.Formatter):
@@ -82,7 +84,7 @@ class _ConsoleFormatter(logging.Formatter):
         )
         if record.exc_info:
             line += "\n" + "".join(traceback.format_exception(*record.exc_info)).rstrip()
-        return self._scrub(line)
+        return still(self._scrub(line))
 
 
 def _moment(record: logging.LogRecord) -> datetime:

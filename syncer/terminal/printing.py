@@ -10,15 +10,16 @@ from typing import Any
 
 from syncer.model import Instance, RunReport
 from syncer.sync import Plan
+from syncer.views.strangers_text import one_line, still, still_json
 
 SHOWN_CHANGES = 200  # lines of a plan for people; --json shows all
-_CONTROLS = {code: "\ufffd" for code in (*range(32), *range(127, 160)) if code != ord("\n")}
 
 
 def print_json(document: object) -> None:
     """One JSON document, with times as ISO 8601 in UTC; in ASCII where standard output cannot take all of Unicode."""
     takes_all = (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
-    print(json.dumps(document, ensure_ascii=not takes_all, default=_plain, indent=2))  # noqa: T201 - results go to standard output
+    text = json.dumps(document, ensure_ascii=not takes_all, default=_plain, indent=2)
+    print(still_json(text))  # noqa: T201 - results go to standard output
 
 
 def _plain(value: object) -> object:
@@ -120,7 +121,7 @@ def print_plan(plan: dict[str, Any]) -> None:
 
 def line(text: str) -> None:
     """A line of text, however long, that cannot move a terminal's cursor; only tables are folded."""
-    print(text.translate(_CONTROLS))  # noqa: T201 - results go to standard output
+    print(still(text))  # noqa: T201 - results go to standard output
 
 
 def value_text(value: object) -> str:
@@ -128,8 +129,3 @@ def value_text(value: object) -> str:
     if isinstance(value, datetime):
         return moment(value)
     return "none" if value is None else one_line(str(value))
-
-
-def one_line(text: str | None) -> str:
-    """Upstream's text on a terminal: no control characters, so that a name cannot move the cursor."""
-    return "".join(character if character.isprintable() else "�" for character in text or "")

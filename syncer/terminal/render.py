@@ -10,8 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from syncer.answer.values import canonical_json
-from syncer.terminal.printing import line, moment, one_line, value_text
+from syncer.terminal.printing import line, moment, value_text
 from syncer.views.estate import AccountStatus
+from syncer.views.strangers_text import one_line
 
 WIDTH_WITHOUT_TERMINAL = 160  # columns of a table in a pipe or a file
 PROSE = {"changes", "error", "meaning", "name"}  # columns that may be folded anywhere; a broken id serves nobody

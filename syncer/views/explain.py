@@ -10,6 +10,7 @@ from sqlalchemy import Connection, select
 from syncer.model import FIELDS, TimeSource, Transition
 from syncer.storage.tables import instance_history, instances
 from syncer.views.catalogue import bi_instances, read
+from syncer.views.strangers_text import one_line
 
 NOUNS = {
     **{name: field.noun for name, field in FIELDS.items()},
@@ -78,7 +79,7 @@ def tell(life: Mapping[str, Any]) -> list[str]:
 
 def _headline(instance: Mapping[str, Any]) -> str:
     parts = [part for part in (instance["type_instance"], instance["tariff"]) if part]
-    name = f" “{_visible(instance['name'])}”" if instance["name"] else ""
+    name = f" “{one_line(instance['name'])}”" if instance["name"] else ""
     return f"Instance {instance['id_instance']}{name} ({', '.join(parts)}) of the account {instance['account']}"
 
 
@@ -137,11 +138,7 @@ def _value(value: object) -> str:
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return _visible(str(value))
-
-
-def _visible(text: str) -> str:
-    return "".join(character if character.isprintable() else "�" for character in text)
+    return one_line(str(value))
 
 
 def document(life: Mapping[str, Any], lines: Sequence[str]) -> dict[str, Any]:

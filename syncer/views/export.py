@@ -16,11 +16,10 @@ from sqlalchemy.sql.expression import TableClause
 from syncer.errors import ConfigurationError
 from syncer.storage.tables import UtcDateTime
 from syncer.views.catalogue import plain
+from syncer.views.strangers_text import cell, still_json
 
 BATCH_ROWS = 5_000
 FORMATS = ("csv", "jsonl", "parquet")
-# A spreadsheet takes a cell that begins so for a formula; white space before it does not help.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 Row = Mapping[str, Any]
 
@@ -89,9 +88,8 @@ def _csv_writer(view: TableClause, out: IO[bytes]) -> Callable[[Sequence[Row] | 
 
 
 def _cell(value: Any) -> Any:
-    """A cell that a spreadsheet shows as it stands; text that it would take for a formula is quoted with `'`."""
     if isinstance(value, str):
-        return f"'{value}" if value.lstrip(" \u00a0").startswith(_FORMULA) or value.startswith(_FORMULA) else value
+        return cell(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     return _plain(value)
@@ -111,7 +109,7 @@ def _jsonl_writer(view: TableClause, out: IO[bytes]) -> Callable[[Sequence[Row] 
     def put(rows: Sequence[Row] | None) -> None:
         for row in rows or ():
             line = json.dumps({name: _number(row[name]) for name in names}, ensure_ascii=False)
-            out.write(line.encode() + b"\n")
+            out.write(still_json(line).encode() + b"\n")
 
     return put
 

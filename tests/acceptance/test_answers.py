@@ -3,18 +3,24 @@
 import csv
 import io
 import json
+import os
+import pty
 import shutil
 import subprocess
+import sys
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import fault_server as fault
 import psycopg
 import pyarrow.parquet
 import pytest
 from builders import item, paid
 from conftest import RunSyncer
+from fault_server import FaultServer
 from mirror import Mirror
 from psycopg import sql
 from sqlalchemy import text
@@ -404,3 +410,41 @@ def test_nothing_overflows_in_a_browser(tmp_path: Path, width: int) -> None:
     content_width, charts_have_a_size = json.loads(title)
     assert content_width <= width
     assert charts_have_a_size
+
+
+MOVES = "\x9b\x1b\u202e"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("history", "--json"), ("history",), ("plan", "--json"), ("plan",), ("report", "--json"), ("report",),
+        ("explain", "1", "--json"), ("explain", "1"), ("rates", "list"), ("rates", "list", "--json"), ("status",),
+        ("export", "bi_instances", "--format", "csv"), ("export", "bi_instances", "--format", "jsonl"),
+        ("rates", "set", f"a{MOVES}", "1", "RUB"), ("bill", "2026-11"),
+    ],
+)  # fmt: skip
+def test_no_name_moves_the_cursor_of_a_terminal(
+    syncer_environment: dict[str, str], tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    """Neither on a terminal nor in a pipe that may end in one; what goes to a file is another test's."""
+    mirror = Mirror(f"sqlite:///{tmp_path}/syncer.db")
+    mirror.observe([item(1, name=f"a{MOVES}b", tariff=f"t{MOVES}")])
+    with FaultServer([fault.json_list([item(1, name=f"c{MOVES}d", tariff=f"t{MOVES}")])]) as server:
+        terminal, inside = pty.openpty()
+        done = subprocess.Popen(
+            [sys.executable, "-m", "syncer", *command],
+            env=syncer_environment | {"SYNCER_API_URL": server.url, "TERM": "dumb", "NO_COLOR": "1"},
+            cwd=tmp_path, stdout=inside, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        os.close(inside)
+        printed = b""
+        with suppress(OSError):  # the other end is closed
+            while piece := os.read(terminal, 65536):
+                printed += piece
+        os.close(terminal)
+        errors = done.communicate()[1].decode()
+
+    assert done.returncode in {0, 3}, errors  # 3: the status of an old estate
+    assert printed
+    assert not set(MOVES) & set(printed.decode())
