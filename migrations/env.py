@@ -9,7 +9,12 @@ from syncer.storage.tables import metadata
 
 
 def run(connection: object) -> None:
-    context.configure(connection=connection, target_metadata=metadata, include_object=schema.is_in_metadata)
+    context.configure(
+        connection=connection,
+        target_metadata=metadata,
+        include_object=schema.is_in_metadata,
+        version_table=schema.VERSION_TABLE,
+    )
     with context.begin_transaction():
         context.run_migrations()
 
@@ -24,4 +29,5 @@ else:
     if url.get_backend_name() == "sqlite":
         database.create_sqlite_file(url)
     with schema.locked(database.open_engine(url)) as connection:
+        schema.adopt_version_table(connection)
         run(connection)

@@ -42,7 +42,7 @@ def rebuild(replacements: list[tuple[str, str]]) -> None:
     connection.exec_driver_sql("ALTER TABLE instance_history_new RENAME TO instance_history")
     connection.exec_driver_sql("PRAGMA legacy_alter_table = OFF")
     for kind, sql in found:
-        if kind == "index":
+        if kind in {"index", "trigger"}:  # those that users have added, too
             connection.exec_driver_sql(sql)
 
 

@@ -259,12 +259,16 @@ def export(context: Context, view: str, format_: str | None, output: Path | None
 def grant_reader(context: Context, role: str) -> None:
     """Let a PostgreSQL ROLE read what holds no secret. That is the views and most tables; run it after each upgrade."""
     from syncer.storage import database, grants, schema
+    from syncer.terminal import printing
 
     if context.engine.dialect.name == "postgresql":
         schema.require_current(context.engine)
     with database.writing(context.engine, "granting rights") as connection:
-        readable = grants.grant_reader(connection, role)
-    click.echo(f"{role} may read: {', '.join(readable)}")
+        granted = grants.grant_reader(connection, role)
+    printing.line(f"{role} may read: {', '.join(granted.readable)}")
+    printing.line(f"hidden are the columns {', '.join(sorted(grants.HIDDEN_COLUMNS))}: name the others, not *")
+    for right in granted.by_default:
+        printing.line(f"careful: like everybody, {role} may {right}")
 
 
 @click.command()

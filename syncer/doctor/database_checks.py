@@ -18,6 +18,7 @@ from syncer.settings.config import Settings
 from syncer.storage import database, schema
 from syncer.storage.lease import database_now
 from syncer.storage.schema import SchemaState
+from syncer.storage.sqlite_file import sqlite_files, sqlite_path
 from syncer.storage.tables import leases, metadata, sync_runs
 from syncer.upstream import client
 
@@ -32,7 +33,7 @@ def database_findings(settings: Settings, engine: Engine, clock: Clock) -> Itera
     if engine.dialect.name == "sqlite":
         file = list(_sqlite_file(engine.url))
         yield from file
-        exists = database.sqlite_path(engine.url).exists()
+        exists = sqlite_path(engine.url).exists()
         if any(finding.level is Level.ERROR for finding in file):
             return
         if not exists:
@@ -71,12 +72,12 @@ _REFUSED_CONNECTIONS = (
 
 def _place(url: URL) -> str:
     if url.get_backend_name() == "sqlite":
-        return f"the SQLite file {database.sqlite_path(url)}"
+        return f"the SQLite file {sqlite_path(url)}"
     return f"the PostgreSQL database {url.database or ''} on {url.host or 'this machine'}"
 
 
 def _sqlite_file(url: URL) -> Iterator[Finding]:
-    path = database.sqlite_path(url)
+    path = sqlite_path(url)
     folder = path.parent
     check = "database.file"
     if not folder.is_dir():
@@ -101,8 +102,7 @@ def _sqlite_file(url: URL) -> Iterator[Finding]:
 
 def _sqlite_modes(path: Path) -> Finding:
     check = "database.file"
-    files = [file for end in ("", "-wal", "-shm") if (file := path.with_name(path.name + end)).exists()]
-    others = [file for file in files if file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)]
+    others = [file for file in sqlite_files(path) if file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)]
     if others:
         names = " ".join(str(file) for file in others)
         return warning(check, f"other users may read or write {names}, which holds names", f"run: chmod 600 {names}")
@@ -126,7 +126,7 @@ def _sqlite_writable(engine: Engine) -> Finding:
     try:
         with database.writing(engine, "beginning to write") as connection:
             if schema.current(connection) is not None:
-                connection.execute(text("UPDATE alembic_version SET version_num = version_num WHERE 1 = 0"))
+                connection.execute(text(schema.WRITES_NOTHING))
     except DatabaseFailed as error:
         return failure("database.writable", error)
     return ok("database.writable", "the file can be written")
@@ -181,14 +181,14 @@ def _postgresql(connection: Connection, settings: Settings, clock: Clock) -> Ite
         )
     else:
         yield ok("database.rights", f"the role {row.role} has the rights that a run needs")
-    if "alembic_version" not in {table for table, _ in missing}:
+    if schema.VERSION_TABLE not in {table for table, _ in missing}:
         yield from _migration_rights(connection, row.schema, row.role)
         yield from _contents(connection, settings, clock, unreadable={table for table, _ in missing})
 
 
 def _missing_rights(connection: Connection) -> Iterator[tuple[str, list[str]]]:
     """The rights that a run needs and this role has not, by table; tables that are not there yet need none."""
-    wanted = [("alembic_version", "SELECT")]
+    wanted = [(schema.VERSION_TABLE, "SELECT")]
     for table in sorted(metadata.tables):
         wanted += [
             (table, right) for right in ("SELECT", "INSERT", "UPDATE") if right != "UPDATE" or table not in APPEND_ONLY

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 from syncer.answer.item import Decoder
 from syncer.answer.reader import read_body
@@ -17,6 +16,7 @@ from syncer.errors import ConfigurationError, SyncerError, UpstreamRefused, Upst
 from syncer.scrub import Scrubber
 from syncer.settings.config import AccountSettings, Settings
 from syncer.upstream import client
+from syncer.upstream.proxy import check_certificates, proxy_for
 
 CONNECT_SECONDS = client.CONNECT_SECONDS
 
@@ -57,8 +57,14 @@ def _route(api_url: str) -> Iterator[Finding]:
     """Name and connection, each step told apart; a proxy hides both."""
     address = urlsplit(api_url)
     host, port = address.hostname or "", address.port or (443 if address.scheme == "https" else 80)
-    if address.scheme == "https" and getproxies().get("https") and not proxy_bypass(host):
-        yield ok("upstream.connect", f"{host} is reached by the proxy of HTTPS_PROXY; the way to it is not checked")
+    try:
+        check_certificates(api_url)
+        proxy = proxy_for(api_url)
+    except ConfigurationError as error:
+        yield failure("upstream.environment", error)
+        return
+    if proxy is not None:
+        yield ok("upstream.connect", f"{host} is reached by the environment's proxy; the way to it is not checked")
         return
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)

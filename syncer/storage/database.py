@@ -2,23 +2,34 @@
 
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
 
 from syncer.errors import ConfigurationError, DatabaseFailed
+from syncer.storage.database_errors import explain, explain_sqlite, explained
+from syncer.storage.sqlite_file import sqlite_path
 
 LOCK_TIMEOUT_SECONDS = 30
 CONNECT_TIMEOUT_SECONDS = 10
 POOL_TIMEOUT_SECONDS = 120  # many accounts share few connections; none is held while fetching
-SOLE_WRITER_LOCK = 0x73796E636572  # "syncer"; one transaction at a time writes history, so ids become visible in order
+# One transaction at a time writes history, so ids become visible in order. The mode is its own rival and nobody else's,
+# and only who may write the table gets it: a reader that could take the lock could stop every run.
+SOLE_WRITER_LOCK = "LOCK TABLE leases IN SHARE UPDATE EXCLUSIVE MODE"
+UPGRADE_LOCK = 0x73796E636572  # "syncer"; an advisory lock: there may be no table yet
+# A session has these from the role, the database or the server, as somebody set them there; syncer relies on them.
+_SESSION = {
+    "TimeZone": "UTC",
+    "DateStyle": "ISO, MDY",
+    "IntervalStyle": "postgres",
+    "bytea_output": "hex",
+}
 
 _WRITES = {"syncer_writes": True}
 
@@ -35,8 +46,11 @@ def parse_database_url(text: str) -> URL:
             "SYNCER_DATABASE_URL: its host would contain an @; write %40 for each @ of the password"
         )
     if url is not None and dialect == "sqlite":
-        if url.drivername not in {"sqlite", "sqlite+pysqlite"} or url.query or url.host:
-            raise ConfigurationError("SYNCER_DATABASE_URL: write SQLite as sqlite:///path/to/file.db, without options")
+        if url.drivername not in {"sqlite", "sqlite+pysqlite"} or "?" in text or url.host:
+            raise ConfigurationError(
+                "SYNCER_DATABASE_URL: write SQLite as sqlite:///path/to/file.db, without options; "
+                "a name with a ? in it cannot be given"
+            )
         if not url.database or url.database == ":memory:":
             raise ConfigurationError(
                 "SYNCER_DATABASE_URL: an in-memory database forgets; name a file: sqlite:///syncer.db"
@@ -54,8 +68,12 @@ def parse_database_url(text: str) -> URL:
     )
 
 
-def open_engine(url: URL) -> Engine:
-    """An engine that hides parameters. Nothing is connected or created yet."""
+def open_engine(url: URL, reread: Callable[[], URL] | None = None) -> Engine:
+    """An engine that hides parameters. Nothing is connected or created yet.
+
+    `reread` reads the URL anew where it lies in a file: it is asked when a connection fails, since a password may have
+    been changed since.
+    """
     if url.get_backend_name() == "sqlite":
         engine = create_engine(url, creator=lambda: _connect_sqlite(url), poolclass=NullPool, hide_parameters=True)
     else:
@@ -66,14 +84,37 @@ def open_engine(url: URL) -> Engine:
             pool_timeout=POOL_TIMEOUT_SECONDS,
             connect_args={
                 "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+                "client_encoding": "UTF8",
                 "prepare_threshold": None,  # PgBouncer in transaction mode
                 "application_name": "syncer",
                 "keepalives_idle": 30,
                 "tcp_user_timeout": 60_000,  # milliseconds until a silent server counts as gone
             },
         )
+        if reread is not None:
+            event.listen(engine, "do_connect", _Connecting(url, reread))
     event.listen(engine, "begin", _begin)
     return engine
+
+
+class _Connecting:
+    """Connects by the URL as it is now, where it is not any more what it was."""
+
+    def __init__(self, url: URL, reread: Callable[[], URL]) -> None:
+        self._url = url
+        self._reread = reread
+
+    def __call__(self, dialect: Any, _record: Any, args: list[Any], options: dict[str, Any]) -> Any:
+        options |= dialect.create_connect_args(self._url)[1]
+        try:
+            return dialect.connect(*args, **options)
+        except dialect.loaded_dbapi.OperationalError:
+            with suppress(ConfigurationError):
+                url = self._reread()
+                if url != self._url:
+                    self._url = url
+                    return dialect.connect(*args, **options | dialect.create_connect_args(url)[1])
+            raise
 
 
 def _connect_sqlite(url: URL) -> sqlite3.Connection:
@@ -93,18 +134,15 @@ def _connect_sqlite(url: URL) -> sqlite3.Connection:
 def _begin(connection: Connection) -> None:
     writes = connection.get_execution_options().get("syncer_writes", False)
     if connection.dialect.name == "sqlite":
+        if writes:
+            _prefer_write_ahead_log(connection)
         # A deferred transaction that reads first and writes later fails at once when another one wrote in between.
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
     else:
-        connection.exec_driver_sql(
-            "SELECT set_config('TimeZone', 'UTC', true), set_config('lock_timeout', %s, true)",
-            (f"{LOCK_TIMEOUT_SECONDS}s",),
-        )
-
-
-def sqlite_path(url: URL) -> Path:
-    """Where an SQLite URL's file lies."""
-    return Path(url.database or "").absolute()
+        # For the transaction alone: behind PgBouncer the session is somebody else's, too.
+        settings = {**_SESSION, "lock_timeout": f"{LOCK_TIMEOUT_SECONDS}s"}
+        query = f"SELECT {', '.join(['set_config(%s, %s, true)'] * len(settings))}"
+        connection.exec_driver_sql(query, tuple(word for pair in settings.items() for word in pair))
 
 
 def create_sqlite_file(url: URL) -> None:
@@ -120,15 +158,26 @@ def create_sqlite_file(url: URL) -> None:
     raise DatabaseFailed(f"creating the database {path}: {problem}; create the folder or correct SYNCER_DATABASE_URL")
 
 
+def _prefer_write_ahead_log(connection: Connection) -> None:
+    """A file that was copied or restored is without its log, and each reader of it would hold up every run."""
+    mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar()
+    if mode != "wal":
+        # Where somebody reads right now it stays as it is, and the next transaction tries again.
+        connection.exec_driver_sql("PRAGMA busy_timeout = 0")
+        with suppress(DBAPIError):
+            connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {1000 * LOCK_TIMEOUT_SECONDS:.0f}")
+
+
 def use_write_ahead_log(engine: Engine) -> None:
     """Let readers of an SQLite file go on while it is written; the file remembers it."""
     try:
         with closing(engine.raw_connection()) as connection:
             connection.cursor().execute("PRAGMA journal_mode = WAL")  # impossible inside a transaction
     except sqlite3.Error as error:
-        problem = _explain_sqlite(error, engine.url)
+        problem = explain_sqlite(error, engine.url)
     except DBAPIError as error:
-        problem = _explain(error, engine.url)
+        problem = explain(error, engine.url)
     else:
         return
     raise DatabaseFailed(f"preparing the database: {problem}")
@@ -159,66 +208,7 @@ def become_sole_writer(connection: Connection) -> None:
     and no other account's run moves an instance between this run's reading and its writing.
     """
     if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (SOLE_WRITER_LOCK,))
-
-
-@contextmanager
-def explained(doing: str, url: URL | None = None) -> Iterator[None]:
-    """Turn a database error into one line; row values and passwords are not in it."""
-    try:
-        yield
-    except DBAPIError as error:
-        problem = _explain(error, url)
-    except SQLAlchemyError as error:
-        problem = f"{type(error).__name__}; check SYNCER_DATABASE_URL"
-    else:
-        return
-    problem = " ".join(problem.split())
-    raise DatabaseFailed(f"{doing}: {problem}")
-
-
-def _explain(error: DBAPIError, url: URL | None) -> str:
-    original = error.orig
-    if isinstance(original, sqlite3.Error):
-        return _explain_sqlite(original, url)
-    # PostgreSQL's DETAIL quotes row values: only the state and the primary message are shown.
-    diagnostic = getattr(original, "diag", None)
-    state = getattr(original, "sqlstate", None)
-    message = getattr(diagnostic, "message_primary", None)
-    if message is None:
-        message = " ".join(str(original).split())[:300]
-        return f"PostgreSQL cannot be reached ({message}); is it running, and is SYNCER_DATABASE_URL right?"
-    remedies = {
-        "28": "check user and password in SYNCER_DATABASE_URL",
-        "3D": "create the database, or correct its name in SYNCER_DATABASE_URL",
-        "42501": "grant the right to syncer's role",
-        "42P01": "run: syncer db upgrade",
-        "55P03": "another program holds a lock; try again when it is done",
-        "25006": "the server is read-only; point SYNCER_DATABASE_URL at the primary",
-        "53": "the server is out of a resource; free some, then run again",
-        "57": "the server ended the work; the next run tries again",
-        "40": "another transaction was in the way; the next run tries again",
-    }
-    remedy = remedies.get(state or "") or remedies.get((state or "")[:2]) or "the next run tries again"
-    return f"PostgreSQL refused with {state}: {message}; {remedy}"
-
-
-def _explain_sqlite(error: sqlite3.Error, url: URL | None) -> str:
-    where = f" {sqlite_path(url)}" if url is not None else ""
-    name = getattr(error, "sqlite_errorname", "") or ""
-    remedies = {
-        "SQLITE_CANTOPEN": "the file cannot be opened; check that it exists (syncer db upgrade) and may be read",
-        "SQLITE_BUSY": f"another program has held its lock for {LOCK_TIMEOUT_SECONDS} s; end it, then run again",
-        "SQLITE_READONLY": "the file or its folder is read-only; make both writable for syncer's user",
-        "SQLITE_FULL": "the disk is full; free some room, then run again",
-        "SQLITE_IOERR": "the disk reported an error; check it, then run: syncer db check",
-        "SQLITE_NOTADB": "the file is no SQLite database; correct SYNCER_DATABASE_URL or restore a backup",
-        "SQLITE_CORRUPT": "the file is damaged; restore a backup",
-    }
-    for code, remedy in remedies.items():
-        if name.startswith(code):
-            return f"SQLite{where}: {remedy}"
-    return f"SQLite{where}: {error}"
+        connection.exec_driver_sql(SOLE_WRITER_LOCK)
 
 
 def insert_if_new(connection: Connection, table: Table, row: Mapping[str, Any]) -> None:

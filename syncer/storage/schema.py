@@ -1,23 +1,28 @@
 """The schema's version: what the database has, what this code needs, and the way from one to the other by Alembic."""
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy import Connection, Engine, column, inspect, select, text
+from sqlalchemy import table as sa_table
 
 from syncer.errors import ConfigurationError, DatabaseFailed
 from syncer.storage import timeline
 from syncer.storage.database import (
+    UPGRADE_LOCK,
     become_sole_writer,
     create_sqlite_file,
     reading,
-    sqlite_path,
     use_write_ahead_log,
     writing,
 )
+from syncer.storage.database_errors import explained
+from syncer.storage.sqlite_file import sqlite_path
+from syncer.storage.surroundings import has, refuse_strangers
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -25,6 +30,12 @@ if TYPE_CHECKING:
 UPGRADE_COMMAND = "syncer db upgrade"
 NO_VIEWS = {"estate_as_of", "irregular_instances", "irregular_lives", "daily_moves"}
 """Files of `migrations/views` that are no view: a function, and what only earlier revisions had."""
+VERSION_TABLE = "syncer_version"
+FORMER_VERSION_TABLE = "alembic_version"  # everybody's name, before FIRST_WITH_OWN_NAME
+FIRST_WITH_OWN_NAME = "0009"
+WRITES_NOTHING = "UPDATE syncer_version SET version_num = version_num WHERE 1 = 0"
+
+log = logging.getLogger(__name__)
 
 
 class SchemaState(Enum):
@@ -56,9 +67,29 @@ def head() -> str:
 
 def current(connection: Connection) -> str | None:
     """The revision of the database; None when it has no schema of ours."""
-    if not inspect(connection).has_table("alembic_version"):
-        return None
-    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    for table in (VERSION_TABLE, FORMER_VERSION_TABLE):
+        if has(connection, table) and (table == VERSION_TABLE or _is_ours(connection)):
+            return connection.execute(select(column("version_num")).select_from(sa_table(table))).scalar()
+    return None
+
+
+def _is_ours(connection: Connection) -> bool:
+    return all(has(connection, name) for name in ("instances", "instance_history", "sync_runs"))
+
+
+def adopt_version_table(connection: Connection) -> None:
+    """Give the table of the version its own name, where an earlier syncer made it under everybody's."""
+    if not has(connection, VERSION_TABLE) and has(connection, FORMER_VERSION_TABLE) and _is_ours(connection):
+        _rename(connection, FORMER_VERSION_TABLE, VERSION_TABLE)
+
+
+def _rename(connection: Connection, old: str, new: str) -> None:
+    is_sqlite = connection.dialect.name == "sqlite"
+    if is_sqlite:  # or it would look through every view, a user's broken one included
+        connection.exec_driver_sql("PRAGMA legacy_alter_table = ON")
+    connection.exec_driver_sql(f"ALTER TABLE {old} RENAME TO {new}")
+    if is_sqlite:
+        connection.exec_driver_sql("PRAGMA legacy_alter_table = OFF")
 
 
 def state_of(revision: str | None) -> SchemaState:
@@ -118,12 +149,26 @@ def upgrade(engine: Engine, told: Callable[[int, int], None] | None = None) -> N
         create_sqlite_file(engine.url)
         use_write_ahead_log(engine)
     with locked(engine) as connection:
-        state = state_of(current(connection))
+        found = current(connection)
+        state = state_of(found)
         _refuse_newer(state)
+        if state is SchemaState.EMPTY:
+            refuse_strangers(connection, VERSION_TABLE, [*metadata_names(), *view_names()])
         if state is not SchemaState.CURRENT:
             from alembic import command
 
-            command.upgrade(_migrating(connection), "head")
+            adopt_version_table(connection)
+            with _keeping_triggers(connection):
+                command.upgrade(_migrating(connection), "head")
+    if state is SchemaState.EMPTY:
+        log.info(
+            "the database was empty: its tables were made",
+            extra={"fields": {"action": "database_created", "schema": head()}},
+        )
+    elif state is SchemaState.OLDER:
+        log.info(
+            "the schema was upgraded", extra={"fields": {"action": "schema_upgraded", "from": found, "to": head()}}
+        )
     timeline.build(engine, told)
 
 
@@ -143,7 +188,27 @@ def downgrade(engine: Engine, revision: str) -> None:
             raise DatabaseFailed(f"downgrading the schema: it is at {found} already; to go up, run: {UPGRADE_COMMAND}")
         from alembic import command
 
-        command.downgrade(_migrating(connection), revision)
+        adopt_version_table(connection)
+        with _keeping_triggers(connection):
+            command.downgrade(_migrating(connection), revision)
+        if revision < FIRST_WITH_OWN_NAME:
+            _rename(connection, VERSION_TABLE, FORMER_VERSION_TABLE)
+
+
+@contextmanager
+def _keeping_triggers(connection: Connection) -> Iterator[None]:
+    """Let triggers survive that users have added: SQLite drops them with a table that is built anew."""
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    query = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
+    before = connection.exec_driver_sql(query).all()
+    yield
+    after = {name for name, _sql in connection.exec_driver_sql(query)}
+    for name, sql in before:
+        if name not in after:
+            with explained(f"making the trigger {name} anew, which is none of syncer's"):
+                connection.exec_driver_sql(sql)
 
 
 def _migrating(connection: Connection) -> "Config":
@@ -153,6 +218,13 @@ def _migrating(connection: Connection) -> "Config":
     config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
     config.attributes["connection"] = connection
     return config
+
+
+def metadata_names() -> list[str]:
+    """The tables of this code."""
+    from syncer.storage.tables import metadata
+
+    return list(metadata.tables)
 
 
 def view_names() -> set[str]:
@@ -173,8 +245,9 @@ def compare(engine: Engine) -> None:
     from syncer.storage.tables import metadata
 
     with reading(engine, "checking the schema") as connection:
-        context = MigrationContext.configure(connection, opts={"include_object": is_in_metadata})
-        differences = compare_metadata(context, metadata)
+        opts = {"include_object": is_in_metadata, "version_table": VERSION_TABLE}
+        context = MigrationContext.configure(connection, opts=opts)
+        differences = [one for one in compare_metadata(context, metadata) if not _is_addition(one)]
         missing = sorted(view_names() - set(inspect(connection).get_view_names()))
     if differences:
         first = differences[0][0] if isinstance(differences[0], list) else differences[0]
@@ -189,11 +262,19 @@ def compare(engine: Engine) -> None:
         )
 
 
+def _is_addition(difference: object) -> bool:
+    """Whether it is something that users have added: an index, a column or a table of their own is no error."""
+    return isinstance(difference, tuple) and str(difference[0]).startswith("remove_")
+
+
 @contextmanager
 def locked(engine: Engine) -> Iterator[Connection]:
     """A transaction in which no other process migrates or writes history."""
     with writing(engine, "upgrading the schema") as connection:
-        become_sole_writer(connection)
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": UPGRADE_LOCK})
+        if current(connection) is not None:
+            become_sole_writer(connection)
         yield connection
 
 

@@ -161,7 +161,7 @@ def run_behind(mirror: Mirror, lock: str, amid: Callable[[Connection], object], 
     return report
 
 
-SOLE_WRITER = f"SELECT pg_advisory_xact_lock({database.SOLE_WRITER_LOCK})"
+SOLE_WRITER = database.SOLE_WRITER_LOCK
 
 
 def test_a_deadlock_costs_that_run_alone(postgresql_mirror: Mirror) -> None:
@@ -428,7 +428,7 @@ def test_a_schema_that_is_not_this_codes_is_refused_at_the_start(mirror: Mirror,
     """Nothing is read or written; with the right schema, which a pending one is brought to, the run goes on."""
     mirror.observe(BEFORE)
     with mirror.engine.connect() as connection:
-        (version,) = connection.execute(text("SELECT version_num FROM alembic_version")).one()
+        (version,) = connection.execute(text("SELECT version_num FROM syncer_version")).one()
     if state == "pending":
         schema.downgrade(mirror.engine, schema.revisions()[0])
     else:
@@ -451,7 +451,7 @@ def test_a_schema_that_is_not_this_codes_is_refused_at_the_start(mirror: Mirror,
 
 def give_version(mirror: Mirror, version: str) -> None:
     with mirror.engine.begin() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = :version"), {"version": version})
+        connection.execute(text("UPDATE syncer_version SET version_num = :version"), {"version": version})
 
 
 def count(mirror: Mirror, table: str) -> int:

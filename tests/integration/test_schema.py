@@ -36,7 +36,7 @@ def test_models_and_migrations_agree(engine: Engine) -> None:
     schema.upgrade(engine)
 
     with engine.connect() as connection:
-        options = {"compare_type": True, "include_object": schema.is_in_metadata}
+        options = {"compare_type": True, "include_object": schema.is_in_metadata, "version_table": schema.VERSION_TABLE}
         context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, metadata) == []
 
@@ -114,7 +114,7 @@ def test_an_empty_database_stays_empty_until_it_is_upgraded(engine: Engine) -> N
 def test_a_newer_schema_is_refused(engine: Engine) -> None:
     schema.upgrade(engine)
     with engine.begin() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        connection.execute(text("UPDATE syncer_version SET version_num = '9999'"))
 
     for attempt in (lambda: schema.ensure_current(engine, may_migrate=True), lambda: schema.upgrade(engine)):
         with pytest.raises(DatabaseFailed, match="its schema is newer than this syncer"):

@@ -69,6 +69,8 @@ def create(engine: Engine, revision: str) -> None:
     with schema.locked(engine) as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
+        if revision < schema.FIRST_WITH_OWN_NAME:
+            connection.execute(text("ALTER TABLE syncer_version RENAME TO alembic_version"))
 
 
 def old_tables(engine: Engine) -> list[Table]:
@@ -80,7 +82,7 @@ def old_tables(engine: Engine) -> list[Table]:
             present = metadata.tables.get(table.name)
             if present is not None and column.name in present.columns:
                 column.type = present.columns[column.name].type
-    return [table for table in found.sorted_tables if table.name != "alembic_version"]
+    return [table for table in found.sorted_tables if table.name not in {"syncer_version", "alembic_version"}]
 
 
 def read(engine: Engine, tables: list[Table]) -> Rows:
@@ -257,3 +259,87 @@ def test_a_downgrade_says_what_it_cannot_do(mirror: Mirror, sqlite_url: str) -> 
     nothing = database.open_engine(database.parse_database_url(sqlite_url.replace("syncer.db", "none.db")))
     with pytest.raises(DatabaseFailed, match="no syncer tables yet"):
         schema.downgrade(nothing, EARLIER[0])
+
+
+USERS_OWN = (
+    "CREATE TABLE own_log (id_instance bigint)",
+    "CREATE INDEX own_index ON instance_history (tariff)",
+    "ALTER TABLE instances ADD COLUMN own_note text",
+)
+OWN_TRIGGER = {
+    "sqlite": (
+        "CREATE TRIGGER own_trigger AFTER INSERT ON instance_history BEGIN INSERT INTO own_log VALUES (new.id_instance); END",
+    ),
+    "postgresql": (
+        "CREATE FUNCTION own_function() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO own_log VALUES (new.id_instance); RETURN new; END $$",
+        "CREATE TRIGGER own_trigger AFTER INSERT ON instance_history FOR EACH ROW EXECUTE FUNCTION own_function()",
+    ),
+}
+
+
+@pytest.mark.parametrize("revision", EARLIER)
+def test_what_users_have_added_survives_an_upgrade_and_is_no_error(engine: Engine, revision: str) -> None:
+    create(engine, revision)
+    with engine.begin() as connection:
+        for statement in (*USERS_OWN, *OWN_TRIGGER[engine.dialect.name]):
+            connection.execute(text(statement))
+
+    schema.upgrade(engine)
+    schema.compare(engine)
+    mirror = Mirror(engine.url.render_as_string(hide_password=False))
+    mirror.observe([item(1), item(2)])
+
+    with engine.connect() as connection:
+        assert [1, 2] == sorted(connection.execute(text("SELECT id_instance FROM own_log")).scalars())
+        assert "own_index" in {index["name"] for index in inspect(connection).get_indexes("instance_history")}
+        assert "own_note" in {column["name"] for column in inspect(connection).get_columns("instances")}
+    mirror.engine.dispose()
+
+
+def test_a_trigger_of_a_view_survives_where_the_view_is_made_anew(sqlite_url: str) -> None:
+    engine = database.open_engine(database.parse_database_url(sqlite_url))
+    create(engine, "0004")
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE own_log (x)"))
+        connection.execute(
+            text(
+                "CREATE TRIGGER own_trigger INSTEAD OF INSERT ON bi_instances BEGIN INSERT INTO own_log VALUES (1); END"
+            )
+        )
+
+    schema.upgrade(engine)
+
+    with engine.begin() as connection:
+        connection.execute(text("INSERT INTO bi_instances (id_instance) VALUES (1)"))
+        assert connection.execute(text("SELECT count(*) FROM own_log")).scalar() == 1
+    engine.dispose()
+
+
+def test_a_view_that_others_made_of_ours_is_named_before_anything_is_touched(postgresql_url: str) -> None:
+    engine = database.open_engine(database.parse_database_url(postgresql_url))
+    schema.upgrade(engine)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE VIEW of_mine AS SELECT * FROM bi_daily"))
+
+    with pytest.raises(DatabaseFailed, match=r"2BP01.*view of_mine depends on.*drop what others made of it"):
+        schema.downgrade(engine, "0001")
+
+    schema.require_current(engine)
+    schema.compare(engine)
+    engine.dispose()
+
+
+def test_the_version_of_an_older_syncer_moves_to_a_table_of_our_own_and_back(engine: Engine) -> None:
+    create(engine, "0006")
+    assert schema.examine(engine) is SchemaState.OLDER
+
+    schema.upgrade(engine)
+    with engine.connect() as connection:
+        assert {"syncer_version"} == {"syncer_version", "alembic_version"} & set(inspect(connection).get_table_names())
+    schema.require_current(engine)
+
+    schema.downgrade(engine, "0006")
+    with engine.connect() as connection:
+        assert {"alembic_version"} == {"syncer_version", "alembic_version"} & set(inspect(connection).get_table_names())
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == "0006"
+    assert schema.examine(engine) is SchemaState.OLDER
