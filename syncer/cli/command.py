@@ -20,6 +20,7 @@ from syncer.settings.options import given, setting_options
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
+    from sqlalchemy.engine import URL
 
     from syncer.daemon.leased_runs import Runs
     from syncer.model import RunReport
@@ -109,7 +110,17 @@ def _start(called: click.Context, config_file: Path | None) -> Context:
     flags = {name: str(one.value) for name, one in found.items() if one is not None and one.place == 0}
     scrub.learn(*settings.secrets())
     start_logging(settings.log_format or default_log_format(sys.stderr.isatty()), settings.log_level, scrub)
-    return Context(settings, scrub, database.open_engine(settings.database_url), flags, config_file)
+    reread = settings.reread_database_url
+
+    def reread_url() -> "URL":
+        assert reread is not None  # noqa: S101 - asked where there is one alone
+        url = reread()
+        scrub.learn(*filter(None, [url.password]))
+        return url
+
+    return Context(
+        settings, scrub, database.open_engine(settings.database_url, reread_url if reread else None), flags, config_file
+    )
 
 
 scrub = Scrubber()
@@ -154,8 +165,12 @@ def runs_of(context: Context, on_end: Callable[["RunReport", float], None] = lam
     """What runs accounts by these settings; every token is checked before anything starts."""
     from syncer.daemon.leased_runs import Runs
     from syncer.settings.config import check_tokens
+    from syncer.upstream.proxy import check_certificates, proxy_for
 
     check_tokens(context.settings)
+    for api_url in {account.api_url for account in context.settings.accounts}:
+        proxy_for(api_url)
+        check_certificates(api_url)
     return Runs(context.settings, context.engine, context.scrub, now, on_end)
 
 

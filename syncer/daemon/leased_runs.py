@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from syncer.answer.item import Decoder
 from syncer.daemon.notify import Ping
-from syncer.errors import RunOvertaken, SyncerError
+from syncer.errors import ConfigurationError, RunOvertaken, SyncerError
 from syncer.model import Answer, Fetch, Read, RunReport, RunStatus, Trigger
 from syncer.scrub import Scrubber
 from syncer.settings.config import AccountSettings, Settings
@@ -43,6 +43,8 @@ class Runs:
         # An answer is scrubbed of its own account's token; searching it for a thousand others would take long.
         self._scrub_answer = {account.name: Scrubber() for account in settings.accounts}
         self._on_end = on_end
+        self._is_prepared = False
+        self._preparing = threading.Lock()
         self._keeper = Keeper(engine)
         self._ping = Ping(settings.ping_url)
 
@@ -80,7 +82,7 @@ class Runs:
         return RunReport(None, account.name, RunStatus.FAILED, error=error)
 
     def _run(self, account: AccountSettings, trigger: Trigger) -> RunReport | HeldBy | NotDue:
-        schema.ensure_current(self.engine, may_migrate=self.settings.auto_migrate)
+        self._prepare()
         outcome = self._keeper.take(account.name, account.schedule if trigger is Trigger.SCHEDULE else None)
         if isinstance(outcome, HeldBy | NotDue):
             return outcome
@@ -100,6 +102,28 @@ class Runs:
             gc.collect()
         self._on_end(report, time.monotonic() - began)
         return report
+
+    def reread(self) -> None:
+        """Use every secret as it is now: of tokens that is so at each run, of the database at each new connection."""
+        self.engine.dispose()
+        for account in self.settings.accounts:
+            try:
+                self._scrub.learn(account.read_token())
+            except ConfigurationError as error:
+                fields = {"action": "secret_unreadable", "account": account.name, "error": str(error)}
+                log.error("a token cannot be read", extra={"fields": fields})
+
+    def _prepare(self) -> None:
+        """Make or upgrade the schema, at this process's start alone.
+
+        A database that goes missing later, or becomes empty, would be filled anew with an invented beginning.
+        """
+        with self._preparing:
+            if self._is_prepared:
+                schema.require_current(self.engine)
+            else:
+                schema.ensure_current(self.engine, may_migrate=self.settings.auto_migrate)
+                self._is_prepared = True
 
     def account(self, account: AccountSettings) -> Account:
         """The account as a run needs it."""

@@ -1,10 +1,12 @@
 """Runs callables on their schedules until a signal says stop; knows nothing of what they do."""
 
 import logging
+import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
@@ -16,6 +18,7 @@ log = logging.getLogger(__name__)
 GRACE_SECONDS = 30.0  # how long a run that is writing may take to end after a stop signal
 TICK_SECONDS = 0.5
 CLOCK_JUMP_SECONDS = 2.0
+REREAD = "SIGHUP, to read anew"
 MOST_AT_ONCE = 128  # runs; most of a run is waiting for the upstream
 
 
@@ -40,6 +43,7 @@ class Daemon:
         stop: threading.Event,
         *,
         on_tick: Callable[[], None] = lambda: None,
+        on_reread: Callable[[], None] = lambda: None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),  # noqa: TID251 - the daemon reads the clock
     ) -> None:
         from apscheduler.executors.pool import ThreadPoolExecutor
@@ -48,6 +52,7 @@ class Daemon:
         self._jobs = {job.name: job for job in jobs}
         self._stop = stop
         self._on_tick = on_tick
+        self._on_reread = on_reread
         self._clock = clock
         # Signal handlers only put a word into the queue: shutting down inside a handler can deadlock.
         self._signals: SimpleQueue[str] = SimpleQueue()
@@ -66,9 +71,18 @@ class Daemon:
         self._signals.put(why)
 
     def listen_to_signals(self) -> None:
-        """Stop on SIGTERM and SIGINT."""
+        """Stop on SIGTERM and SIGINT, and on SIGHUP where that means that the terminal has gone.
+
+        Elsewhere SIGHUP asks a daemon to read its files anew: secrets are read at each use, so it goes on.
+        """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda received, _frame: self.request_stop(signal.Signals(received).name))
+        if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # as nohup has it
+            return
+        if any(map(os.isatty, (0, 1, 2))):
+            signal.signal(signal.SIGHUP, lambda received, _frame: self.request_stop(signal.Signals(received).name))
+        else:
+            signal.signal(signal.SIGHUP, lambda _received, _frame: self._signals.put(REREAD))
 
     def run_until_stopped(self) -> bool:
         """Run the jobs; True if everything had ended by itself within `GRACE_SECONDS` after the stop."""
@@ -101,10 +115,12 @@ class Daemon:
         while True:
             self.ticked_at = time.monotonic()
             self._on_tick()
-            try:
-                return self._signals.get(timeout=TICK_SECONDS)
-            except Empty:
-                pass
+            with suppress(Empty):
+                why = self._signals.get(timeout=TICK_SECONDS)
+                if why != REREAD:
+                    return why
+                log.info("secrets are read anew", extra={"fields": {"action": "secrets_reread"}})
+                self._on_reread()
             jump = (self._clock() - wall) - timedelta(seconds=time.monotonic() - monotonic)
             wall, monotonic = self._clock(), time.monotonic()
             if abs(jump.total_seconds()) > CLOCK_JUMP_SECONDS:

@@ -28,6 +28,7 @@ def run_unattended(runs: Runs, metrics: Metrics, environment: Mapping[str, str])
     daemon = Daemon(
         [Job(account.name, account.schedule, partial(runs.run_if_due, account)) for account in runs.settings.accounts],
         runs.stop,
+        on_reread=runs.reread,
         on_tick=_watchdog(notify, watchdog_seconds(environment)),
     )
     daemon.listen_to_signals()

@@ -49,6 +49,7 @@ class Settings:
     """Everything that can be set, checked."""
 
     database_url: URL
+    reread_database_url: Callable[[], URL] | None = field(repr=False)
     upstream_offset: timedelta
     expiry_grace: timedelta
     guard_vanished: Fraction
@@ -102,13 +103,18 @@ class _Sources:
         direct, by_file = self._given[name], self._given[f"{name}_file"]
         if direct is not None and by_file is not None and direct.place == by_file.place:
             raise ConfigurationError(f"{direct.called}: it is set together with {by_file.called}; keep one")
-        if by_file is not None and (direct is None or by_file.place < direct.place):
+        if by_file is not None and self.is_in_file(name):
             called, path = by_file.called, Path(str(by_file.value))
             return called, lambda: read_secret_file(called, path)
         if direct is None:
             return None
         text = str(direct.value)
         return direct.called, lambda: text
+
+    def is_in_file(self, name: str) -> bool:
+        """Whether a secret is read from a file, which may change."""
+        direct, by_file = self._given[name], self._given[f"{name}_file"]
+        return by_file is not None and (direct is None or by_file.place < direct.place)
 
     def read(self, name: str, parse: Callable[[str], Any]) -> Any:
         """The setting, parsed; a `ValueError` of `parse` becomes the message."""
@@ -135,6 +141,7 @@ def settings_of(context: click.Context) -> Settings:
     listen = sources.read("listen", forms.parse_listen)
     return Settings(
         database_url=_database_url(sources),
+        reread_database_url=(lambda: _database_url(sources)) if sources.is_in_file("database_url") else None,
         upstream_offset=sources.read("upstream_offset", forms.parse_offset),
         expiry_grace=sources.read("expiry_grace", forms.parse_grace),
         guard_vanished=sources.read("guard_vanished", forms.parse_share),

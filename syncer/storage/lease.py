@@ -9,6 +9,8 @@ import secrets
 import socket
 import threading
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
 from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, func, select, text, update
@@ -43,7 +45,32 @@ class NotDue(NamedTuple):
 
 def new_holder() -> str:
     """A name for this process that no other one has, not even a later one with its number."""
-    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+    return f"{socket.gethostname()}:{os.getpid()}:{_place()}:{secrets.token_hex(4)}"
+
+
+def is_gone(holder: str) -> bool:
+    """Whether the holder was a process of this very host, boot and PID namespace, and has ended."""
+    host, _, rest = holder.rpartition(":")[0].partition(":")
+    number, _, place = rest.partition(":")
+    if not place or host != socket.gethostname() or place != _place() or not number.isdecimal():
+        return False
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):  # it is somebody else's
+        return False
+    return False
+
+
+def _place() -> str:
+    """The host since its start, and where its processes are numbered; empty where that cannot be known."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+        namespace = Path("/proc/self/ns/pid").readlink()
+    except OSError:
+        return ""
+    return sha256(f"{boot} {namespace}".encode()).hexdigest()[:12]
 
 
 def database_now(connection: Connection) -> datetime:
@@ -60,13 +87,13 @@ def take(connection: Connection, account: str, holder: str, schedule: Schedule |
 
     Only runs of a schedule count for when the next one is due, so that a daemon that starts after a manual run makes
     its own. The lease lasts `LEASE`; `beat` renews it. A row from the future, left by a clock that was set back,
-    binds nobody.
+    binds nobody, nor does one of a process that is gone.
     """
     insert_if_new(connection, accounts, {"account": account})
     insert_if_new(connection, leases, {"account": account})
     row = connection.execute(select(leases).where(leases.c.account == account).with_for_update()).one()
     now = database_now(connection)
-    if row.holder is not None and now < row.expires_at <= now + LEASE:
+    if row.holder is not None and now < row.expires_at <= now + LEASE and not is_gone(row.holder):
         return HeldBy(row.holder, (row.expires_at - now).total_seconds())
     if schedule is not None and row.started_at is not None and row.started_at <= now:
         due = schedule.due(row.started_at)

@@ -16,13 +16,13 @@ from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 from urllib.parse import quote, urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
 from syncer import __version__
 from syncer.errors import AnswerUnusable, FetchStopped, SyncerError, UpstreamRefused, UpstreamUnreachable
 from syncer.model import Answer, Read
+from syncer.upstream.proxy import proxy_for
 
 METHOD_PATH = "/partner/getInstances/"
 TRIES = 4
@@ -32,6 +32,8 @@ CONNECT_SECONDS = 10.0
 WATCH_SECONDS = 0.1
 INFLATED_AT_ONCE = 256 * 1024  # bytes
 EXCERPT_BYTES = 4096
+FILLING = b"\0\r\n"
+NO_ENCODINGS = frozenset({"", "identity", "none", "utf-8", "utf8"})  # said of a body that is as it stands
 TRANSIENT_STATUSES = frozenset({408, 425, 429, 466, 499})  # and 5xx (UPSTREAM, Failure)
 
 
@@ -124,7 +126,7 @@ def _fetch_once(
                 on_headers(dict(response.headers))
                 if response.status_code != 200:
                     raise _refusal(response, upstream, clock())
-                body = read(_bounded(_inflated(response), upstream.largest_body))
+                body = read(_bounded(_inflated(response, upstream.scrub), upstream.largest_body))
                 watch.check()
                 return Answer(body, response.status_code)
         except SyncerError as error:
@@ -133,6 +135,8 @@ def _fetch_once(
             problem = _unreachable(f"{_phase(error)} took longer than allowed", "timeout")
         except (httpx.TransportError, httpx.StreamError) as error:
             problem = _unreachable(_first_line(upstream.scrub(str(error))) or type(error).__name__, "network")
+        except OSError:  # httpx tells of the network's in words of its own
+            problem = _unreachable("the certificates of SSL_CERT_FILE or SSL_CERT_DIR cannot be read", "network")
         except zlib.error:
             problem = _unreachable("the compressed answer is garbled", "network")
         except (httpx.InvalidURL, UnicodeError):
@@ -214,28 +218,30 @@ class _TokenTransport(httpx.BaseTransport):
 def _transport(upstream: Upstream) -> httpx.BaseTransport:
     address = urlsplit(upstream.api_url)
     secure = address.scheme == "https"
-    host = address.hostname or ""
-    # A transport of one's own switches the environment's proxies off; plain http is loopback and never proxied.
-    proxy = getproxies().get("https") if secure and not proxy_bypass(host) else None
-    return _TokenTransport(httpx.HTTPTransport(verify=secure, proxy=proxy), upstream.token)
+    # A transport of one's own switches the environment's proxies off.
+    return _TokenTransport(httpx.HTTPTransport(verify=secure, proxy=proxy_for(upstream.api_url)), upstream.token)
 
 
-def _inflated(response: httpx.Response) -> Iterator[bytes]:
+def _inflated(response: httpx.Response, scrub: Callable[[str], str]) -> Iterator[bytes]:
     """The body's bytes, decompressed in bounded steps; only gzip was offered."""
-    encoding = response.headers.get("content-encoding", "identity").strip().lower()
-    if encoding == "identity":
+    header = response.headers.get("content-encoding", "")
+    encodings = [word for part in header.split(",") if (word := part.strip().lower()) not in NO_ENCODINGS]
+    if not encodings:
         yield from response.iter_raw()
         return
-    if encoding not in {"gzip", "x-gzip"}:
+    if encodings not in (["gzip"], ["x-gzip"]):
         raise AnswerUnusable(
-            f"reading the answer: it is encoded as {encoding[:20]!r}, which was not asked for; check any proxy",
+            f"reading the answer: it is encoded as {scrub(header)[:20]!r}, which was not asked for; check any proxy",
             http_status=response.status_code,
         )
     inflater = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
     for chunk in response.iter_raw():
         rest = chunk
         while rest:
-            if inflater.eof:  # gzip allows several members in a row
+            if inflater.eof:  # gzip allows several members in a row, and some servers fill up behind the last
+                rest = rest.lstrip(FILLING)
+                if not rest:
+                    break
                 inflater = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
             yield inflater.decompress(rest, INFLATED_AT_ONCE)
             rest = inflater.unconsumed_tail or inflater.unused_data
@@ -285,7 +291,7 @@ def _excerpt(response: httpx.Response, upstream: Upstream) -> str:
     """The first words of an error's body, scrubbed before they are cut; empty where it cannot be read."""
     body = b""
     with suppress(httpx.TransportError, httpx.StreamError, zlib.error, SyncerError):
-        for chunk in _inflated(response):
+        for chunk in _inflated(response, upstream.scrub):
             body += chunk
             if len(body) > EXCERPT_BYTES:
                 break
@@ -293,7 +299,7 @@ def _excerpt(response: httpx.Response, upstream: Upstream) -> str:
         return ""  # pieces of a list may hold tokens of any shape
     text = upstream.scrub(body[:EXCERPT_BYTES].decode("utf-8", "replace"))
     if len(body) > EXCERPT_BYTES:
-        text = text[: -2 * len(upstream.token)]  # a token cut in two is not recognised
+        text = text[: len(text) // 2]  # a token cut in two is not recognised, in whatever spelling
     return "".join(character if character.isprintable() else " " for character in " ".join(text.split()))[:120]
 
 

@@ -45,7 +45,10 @@ def test_sync_gives_an_empty_database_the_schema_and_the_mirror(run_syncer: RunS
         "id": 1, "account": "default", "status": "ok", "listed": 2, "created": 2, "updated": 0,
         "transitions": {"created": 2, "expired": 1}, "rejected": 0, "error_kind": None, "error": None,
     }  # fmt: skip
-    assert [json.loads(line)["action"] for line in done.stderr.strip().splitlines()] == ["run_finished"]
+    assert [json.loads(line)["action"] for line in done.stderr.strip().splitlines()] == [
+        "database_created",
+        "run_finished",
+    ]
     assert rows(env["SYNCER_DATABASE_URL"], "SELECT id_instance FROM instances ORDER BY 1") == [(1,), (2,)]
 
 
