@@ -26,6 +26,9 @@ from psycopg import sql
 from sqlalchemy import text
 from waiting import HANG_SECONDS
 
+from syncer.storage import grants
+from syncer.storage.tables import metadata
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 Answers = dict[str, Any]
 
@@ -295,11 +298,20 @@ def test_a_reader_may_read_the_views_and_nothing_secret(
                 "instances",
                 "accounts",
             } == refused
+            for table, hidden in (("instances", "token_fingerprint"), ("accounts", "hash_seed")):
+                columns = [one.name for one in metadata.tables[table].columns if one.name not in grants.HIDDEN_COLUMNS]
+                owner.execute(
+                    sql.SQL("SELECT {} FROM {}").format(
+                        sql.SQL(", ").join(map(sql.Identifier, columns)), sql.Identifier(table)
+                    )
+                )
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    owner.execute(sql.SQL("SELECT {} FROM {}").format(sql.Identifier(hidden), sql.Identifier(table)))
+            assert "careful: like everybody" in done.stdout
+            assert "REVOKE TEMPORARY ON DATABASE" in done.stdout
             assert {
-                "instances",
                 "instance_history",
                 "sync_runs",
-                "accounts",
                 "tariff_rates",
                 "rejected_items",
                 "bi_daily",

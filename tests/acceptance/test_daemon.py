@@ -1,22 +1,29 @@
 """`syncer run` as an operator meets it: the first run at once, then the schedule, and a clean stop."""
 
 import json
+import os
+import pty
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import fault_server as fault
+import psycopg
 import pytest
 from builders import item
 from canary import find_secrets
 from conftest import RunSyncer
 from fault_server import FaultServer
 from sqlalchemy import inspect, text
+from sqlalchemy.engine import make_url
 from waiting import HANG_SECONDS, SOON_SECONDS, wait_for
 
 from syncer.daemon.loop import GRACE_SECONDS
@@ -211,3 +218,180 @@ def test_a_run_that_is_writing_is_waited_for(start_daemon: StartDaemon, run_sync
     assert exit_code == 0
     assert "run_finished" in actions
     assert statuses(sqlite_url) == ["ok"]
+
+
+@pytest.fixture
+def volume(tmp_path: Path) -> Path:
+    made = tmp_path / "vol"
+    made.mkdir()
+    return made
+
+
+def test_a_database_that_goes_away_is_not_begun_anew_and_the_daemon_heals(
+    start_daemon: StartDaemon, run_syncer: RunSyncer, volume: Path
+) -> None:
+    """As where a volume is unmounted: what is left is an empty folder."""
+    url, away = f"sqlite:///{volume}/syncer.db", volume.with_name("vol.gone")
+    run_syncer("db", "upgrade", env={"SYNCER_DATABASE_URL": url})
+    with FaultServer([fault.json_list([item(1)])]) as server:
+        process = start_daemon(API_URL=server.url, DATABASE_URL=url, SCHEDULE="1s", LISTEN=f"127.0.0.1:{free_port()}")
+        wait_for(lambda: "ok" in statuses(url))
+        volume.rename(away)
+        volume.mkdir()
+        asked = len(server.requests)
+        lines = follow(process, lambda line: line["action"] == "run_not_started")
+        left = list(volume.iterdir())
+        volume.rmdir()
+        away.rename(volume)
+        before = len(statuses(url))
+        wait_for(lambda: len(statuses(url)) > before)
+        process.send_signal(signal.SIGTERM)
+        exit_code, _seconds, actions = ended(process)
+
+    assert (lines[-1]["error_kind"], exit_code) == ("database", 0)
+    assert "there is no such file" in lines[-1]["error"]
+    assert left == []
+    assert asked
+    assert "database_created" not in {*actions, *(line["action"] for line in lines)}
+    assert statuses(url).count("ok") == 1
+
+
+def test_a_database_that_has_become_empty_fails_the_run(
+    start_daemon: StartDaemon, run_syncer: RunSyncer, database_url: str
+) -> None:
+    run_syncer("db", "upgrade", env={"SYNCER_DATABASE_URL": database_url})
+    with FaultServer([fault.json_list([item(1)])]) as server:
+        process = start_daemon(API_URL=server.url, DATABASE_URL=database_url, SCHEDULE="1s")
+        wait_for(lambda: "ok" in statuses(database_url))
+        empty(database_url)
+        lines = follow(process, lambda line: line["action"] == "run_not_started")
+        process.send_signal(signal.SIGTERM)
+        ended(process)
+
+    assert lines[-1]["error_kind"] == "database"
+    assert "it has no syncer tables yet" in lines[-1]["error"]
+    assert statuses(database_url) == []
+
+
+def test_a_daemon_whose_database_is_missing_lives_says_so_and_heals(
+    start_daemon: StartDaemon, run_syncer: RunSyncer, volume: Path
+) -> None:
+    url, port = f"sqlite:///{volume}/syncer.db", free_port()
+    run_syncer("db", "upgrade", env={"SYNCER_DATABASE_URL": url})
+    away = volume.rename(volume.with_name("vol.gone"))
+
+    def ready() -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
+                return answer.status, ""
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    with FaultServer([fault.json_list([item(1)])]) as server:
+        process = start_daemon(API_URL=server.url, DATABASE_URL=url, SCHEDULE="1s", LISTEN=f"127.0.0.1:{port}")
+        lines = follow(process, lambda line: line["action"] == "run_not_started")
+        unready = ready()
+        away.rename(volume)
+        wait_for(lambda: ready()[0] == 200)
+        process.send_signal(signal.SIGTERM)
+        exit_code, _seconds, _actions = ended(process)
+
+    assert lines[-1]["error_kind"] == "database"
+    assert unready[0] == 503
+    assert "there is no such file" in unready[1]
+    assert exit_code == 0
+
+
+def test_the_end_of_its_terminal_ends_a_daemon_cleanly(
+    syncer_environment: dict[str, str], tmp_path: Path, run_syncer: RunSyncer
+) -> None:
+    run_syncer("db", "upgrade")
+    with FaultServer([fault.json_list([item(1)])]) as server:
+        terminal, inside = pty.openpty()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "syncer", "run"],
+            env=syncer_environment | {"SYNCER_API_URL": server.url}, cwd=tmp_path, stdin=inside,
+            stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        wait_for(lambda: "ok" in statuses(f"sqlite:///{tmp_path}/syncer.db"))
+        process.send_signal(signal.SIGHUP)
+        exit_code, _seconds, actions = ended(process)
+        os.close(terminal)
+        os.close(inside)
+
+    assert exit_code == 0
+    assert actions[-1] == "daemon_stopped"
+
+
+def test_without_a_terminal_sighup_makes_a_daemon_read_its_secrets_anew(
+    start_daemon: StartDaemon, run_syncer: RunSyncer, sqlite_url: str
+) -> None:
+    run_syncer("db", "upgrade", env={"SYNCER_DATABASE_URL": sqlite_url})
+    with FaultServer([fault.json_list([item(1)])]) as server:
+        process = start_daemon(API_URL=server.url, DATABASE_URL=sqlite_url, SCHEDULE="1h")
+        wait_for(lambda: "ok" in statuses(sqlite_url))
+        process.send_signal(signal.SIGHUP)
+        follow(process, lambda line: line["action"] == "secrets_reread")
+        process.send_signal(signal.SIGTERM)
+        exit_code, _seconds, actions = ended(process)
+
+    assert (exit_code, actions[-1]) == (0, "daemon_stopped")
+
+
+def test_a_password_that_was_rotated_in_its_file_needs_no_restart(
+    start_daemon: StartDaemon, postgresql_url: str, tmp_path: Path
+) -> None:
+    """The server of the tests asks for no password, so a role that is renamed stands for one."""
+    name = make_url(postgresql_url).database
+    file = tmp_path / "url.secret"
+
+    def write(role: str) -> None:
+        file.write_text(make_url(postgresql_url).set(username=role).render_as_string(hide_password=False))
+        file.chmod(0o600)
+
+    with psycopg.connect(postgresql_url, autocommit=True) as owner, FaultServer([fault.json_list([item(1)])]) as server:
+        owner.execute(f"CREATE ROLE old_{name} LOGIN; GRANT ALL ON SCHEMA public TO old_{name}")
+        write(f"old_{name}")
+        process = start_daemon(API_URL=server.url, SCHEDULE="1s", also={"SYNCER_DATABASE_URL_FILE": str(file)})
+        try:
+            wait_for(lambda: "ok" in statuses(postgresql_url))
+            owner.execute(f"ALTER ROLE old_{name} RENAME TO new_{name}")
+            write(f"new_{name}")
+            owner.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", [f"new_{name}"])
+            before = len(statuses(postgresql_url))
+            wait_for(lambda: len(statuses(postgresql_url)) > before + 1)
+            process.send_signal(signal.SIGTERM)
+            exit_code, _seconds, _actions = ended(process)
+        finally:
+            owner.execute(f"REASSIGN OWNED BY new_{name} TO postgres; DROP OWNED BY new_{name}; DROP ROLE new_{name}")
+
+    assert exit_code == 0
+
+
+def follow(process: "subprocess.Popen[str]", until: Callable[[dict[str, str]], bool]) -> list[dict[str, str]]:
+    """The lines of its log, up to the first that is so."""
+    assert process.stderr is not None
+    lines: list[dict[str, str]] = []
+    for line in process.stderr:
+        lines.append(json.loads(line))
+        if until(lines[-1]):
+            return lines
+    raise AssertionError(f"it ended before: {lines}")
+
+
+def empty(database_url: str) -> None:
+    """What is left where somebody made the database anew."""
+    if database_url.startswith("sqlite"):
+        for end in ("", "-wal", "-shm"):
+            Path(f"{database_url.removeprefix('sqlite:///')}{end}").unlink(missing_ok=True)
+        sqlite3.connect(database_url.removeprefix("sqlite:///")).close()
+        Path(database_url.removeprefix("sqlite:///")).touch()
+        return
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port

@@ -1,5 +1,9 @@
 """Leases on the database's clock, on both databases."""
 
+import os
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
@@ -69,6 +73,42 @@ def test_a_dead_holder_is_replaced_when_its_lease_has_ended(mirror: Mirror, one:
     assert Taken() == two.take("default")
     assert two.holder == mirror.rows(leases)[0]["holder"]
     two.release("default")
+
+
+def test_a_holder_of_this_host_that_is_gone_is_replaced_at_once(mirror: Mirror, two: Keeper) -> None:
+    """Killed, so it could not give its lease free."""
+    program = (
+        "import os, signal, sys\n"
+        "from syncer.storage import database\n"
+        "from syncer.storage.lease import Keeper\n"
+        "Keeper(database.open_engine(database.parse_database_url(sys.argv[1]))).take('default')\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    url = mirror.engine.url.render_as_string(hide_password=False)
+    done = subprocess.run([sys.executable, "-c", program, url], check=False)
+    (row,) = mirror.rows(leases)
+    outcome = two.take("default")
+    two.release("default")
+
+    assert done.returncode == -signal.SIGKILL
+    assert row["holder"] is not None
+    assert Taken() == outcome
+
+
+@pytest.mark.parametrize("part", ["host", "place", "form"])
+def test_a_process_of_elsewhere_is_not_taken_for_gone(part: str) -> None:
+    host, _number, place, mark = lease.new_holder().split(":")
+    gone = 2**22  # beyond the highest number of a process
+    assert lease.is_gone(f"{host}:{gone}:{place}:{mark}")
+
+    holders = {
+        "host": f"other:{gone}:{place}:{mark}",
+        "place": f"{host}:{gone}:0123456789ab:{mark}",
+        "form": f"{host}:{gone}:{mark}",  # of an earlier syncer
+    }
+    assert not lease.is_gone(holders[part])
+    assert not lease.is_gone(f"{host}:{os.getpid()}:{place}:{mark}")
+    assert not lease.is_gone(f"{host}:1:{place}:{mark}")
 
 
 def test_a_lease_that_was_lost_is_neither_renewed_nor_given_free_by_its_old_holder(
