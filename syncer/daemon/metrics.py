@@ -61,13 +61,29 @@ class Metrics:
         for word, n in report.transitions.items():
             self._transitions.labels(account, word).inc(n)
 
-    def text(self, statuses: Collection[AccountStatus], now: datetime) -> bytes:
+    def text(
+        self,
+        statuses: Collection[AccountStatus],
+        now: datetime,
+        log_bytes: int | None = None,
+        oldest_transaction_seconds: float | None = None,
+    ) -> bytes:
         """The exposition, with gauges of these accounts; the age of the last success goes on growing without them."""
         gauges = CollectorRegistry()  # anew each time: what the database does not tell now is not shown as if it did
         for name in ("listed", "live", "expired", "deleted"):
             gauge = Gauge(f"syncer_{name}", f"Instances {name} in the mirror.", ["account"], registry=gauges)
             for status in statuses:
                 gauge.labels(status.account).set(getattr(status, name))
+        for name, meaning, value in (
+            ("wal_bytes", "Size of SQLite's write-ahead log; it grows while somebody reads.", log_bytes),
+            (
+                "oldest_transaction_seconds",
+                "Age of the oldest transaction in PostgreSQL's database that this role may see.",
+                oldest_transaction_seconds,
+            ),
+        ):
+            if value is not None:
+                Gauge(f"syncer_database_{name}", meaning, registry=gauges).set(value)
         self._succeeded_at |= {s.account: s.data_as_of for s in statuses if s.data_as_of is not None}
         last = Gauge(
             "syncer_last_success_timestamp_seconds",

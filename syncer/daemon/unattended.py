@@ -13,7 +13,7 @@ from syncer.daemon.metrics import Metrics
 from syncer.daemon.notify import systemd_notifier, watchdog_seconds
 from syncer.errors import DatabaseFailed
 from syncer.settings.config import AccountSettings
-from syncer.storage import database, schema
+from syncer.storage import database, growth, schema
 from syncer.views import estate
 
 TICK_IS_LATE_SECONDS = 10.0
@@ -77,7 +77,9 @@ def _exposition(runs: Runs, metrics: Metrics) -> bytes:
     """The metrics; without the gauges of the mirror while the database does not answer."""
     now = runs.clock()
     try:
-        return metrics.text(_statuses(runs, now).values(), now)
+        with database.reading(runs.engine, "reading what grows") as connection:
+            oldest = growth.oldest_transaction_seconds(connection)
+        return metrics.text(_statuses(runs, now).values(), now, growth.log_bytes(runs.engine), oldest)
     except DatabaseFailed:
         return metrics.text([], now)
 

@@ -1,29 +1,23 @@
 """What `syncer doctor` finds in the database: file or server, rights, schema, clock, runs."""
 
-import os
-import re
-import shutil
-import stat
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from sqlalchemy import Connection, Engine, select, text
 from sqlalchemy.engine import URL
 
 from syncer.doctor.finding import Clock, Finding, Level, compared, error, failure, ok, warning
+from syncer.doctor.server_checks import connection_remedy, server_findings
+from syncer.doctor.sqlite_checks import file_findings, log_finding, writable_finding
 from syncer.errors import DatabaseFailed
 from syncer.model import RunStatus
 from syncer.settings.config import Settings
 from syncer.storage import database, schema
 from syncer.storage.lease import database_now
 from syncer.storage.schema import SchemaState
-from syncer.storage.sqlite_file import sqlite_files, sqlite_path
+from syncer.storage.sqlite_file import sqlite_path
 from syncer.storage.tables import leases, metadata, sync_runs
 from syncer.upstream import client
-
-SMALLEST_FREE_BYTES = 10**9
-FREE_PER_FILE = 2  # an upgrade or a backup may need the file's size once more
 
 APPEND_ONLY = frozenset({"instance_history", "rejected_items"})  # no UPDATE is needed there
 
@@ -31,7 +25,7 @@ APPEND_ONLY = frozenset({"instance_history", "rejected_items"})  # no UPDATE is 
 def database_findings(settings: Settings, engine: Engine, clock: Clock) -> Iterator[Finding]:
     """The database as it is found; it only reads, and begins an empty transaction."""
     if engine.dialect.name == "sqlite":
-        file = list(_sqlite_file(engine.url))
+        file = list(file_findings(engine.url))
         yield from file
         exists = sqlite_path(engine.url).exists()
         if any(finding.level is Level.ERROR for finding in file):
@@ -43,93 +37,19 @@ def database_findings(settings: Settings, engine: Engine, clock: Clock) -> Itera
         with database.reading(engine, "reading the database") as connection:
             findings = list((_sqlite if engine.dialect.name == "sqlite" else _postgresql)(connection, settings, clock))
     except DatabaseFailed as error:
-        yield failure("database.connection", error, _connection_remedy(str(error)))
+        yield failure("database.connection", error, connection_remedy(str(error)))
         return
     yield ok("database.connection", f"{_place(engine.url)} can be read")
     yield from findings
     if engine.dialect.name == "sqlite":
-        yield _sqlite_writable(engine)
-
-
-def _connection_remedy(problem: str) -> str:
-    """What helps where the server told why it lets nobody in; empty where the error's own advice is as good."""
-    for words, remedy in _REFUSED_CONNECTIONS:
-        if re.search(words, problem):
-            return remedy
-    return ""
-
-
-_REFUSED_CONNECTIONS = (
-    (r'database ".*" does not exist', "create the database, or correct its name in SYNCER_DATABASE_URL"),
-    (
-        r'authentication failed|role ".*" does not exist|no password supplied',
-        "check user and password in SYNCER_DATABASE_URL",
-    ),
-    (r"pg_hba\.conf", "let this user and host in by a line of the server's pg_hba.conf"),
-    (r"too many (?:connections|clients)", "end some connections, or raise the server's max_connections"),
-)
+        yield writable_finding(engine)
+        yield log_finding(engine)
 
 
 def _place(url: URL) -> str:
     if url.get_backend_name() == "sqlite":
         return f"the SQLite file {sqlite_path(url)}"
     return f"the PostgreSQL database {url.database or ''} on {url.host or 'this machine'}"
-
-
-def _sqlite_file(url: URL) -> Iterator[Finding]:
-    path = sqlite_path(url)
-    folder = path.parent
-    check = "database.file"
-    if not folder.is_dir():
-        yield error(check, f"there is no folder {folder}", "create it, or correct SYNCER_DATABASE_URL")
-        return
-    if path.exists() and not path.is_file():
-        yield error(check, f"{path} is no file", "correct SYNCER_DATABASE_URL: it must name a file")
-        return
-    wanted = [place for place in (folder, path) if place.exists()]
-    for place in wanted:
-        if not os.access(place, os.R_OK | os.W_OK, effective_ids=os.access in os.supports_effective_ids):
-            yield error(
-                check,
-                f"{place} is read-only for this user",
-                f"make it writable for the user that runs syncer: SQLite writes {path.name}-wal beside the file",
-            )
-            return
-    if path.exists():
-        yield _sqlite_modes(path)
-    yield _free_room(path, folder)
-
-
-def _sqlite_modes(path: Path) -> Finding:
-    check = "database.file"
-    others = [file for file in sqlite_files(path) if file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)]
-    if others:
-        names = " ".join(str(file) for file in others)
-        return warning(check, f"other users may read or write {names}, which holds names", f"run: chmod 600 {names}")
-    return ok(check, f"only its owner may read {path}")
-
-
-def _free_room(path: Path, folder: Path) -> Finding:
-    free = shutil.disk_usage(folder).free
-    wanted = max(SMALLEST_FREE_BYTES, FREE_PER_FILE * (path.stat().st_size if path.exists() else 0))
-    if free < wanted:
-        return warning(
-            "database.disk",
-            f"{free // 10**6} MB are free where the database lies, less than {wanted // 10**6} MB",
-            f"free some room on the disk of {folder}",
-        )
-    return ok("database.disk", f"{free // 10**6} MB are free where the database lies")
-
-
-def _sqlite_writable(engine: Engine) -> Finding:
-    """A write that changes no row: on a read-only file SQLite lets a transaction begin and refuses its first write."""
-    try:
-        with database.writing(engine, "beginning to write") as connection:
-            if schema.current(connection) is not None:
-                connection.execute(text(schema.WRITES_NOTHING))
-    except DatabaseFailed as error:
-        return failure("database.writable", error)
-    return ok("database.writable", "the file can be written")
 
 
 def _sqlite(connection: Connection, settings: Settings, clock: Clock) -> Iterator[Finding]:
@@ -140,6 +60,7 @@ def _sqlite(connection: Connection, settings: Settings, clock: Clock) -> Iterato
         yield warning(
             "database.wal",
             f"the journal mode is {mode}, so readers and syncer wait for each other",
+            "end whoever reads it: the next run sets it to wal",
         )
     yield from _contents(connection, settings, clock)
 
@@ -162,6 +83,7 @@ def _postgresql(connection: Connection, settings: Settings, clock: Clock) -> Ite
     else:
         yield ok("database.writable", "the server takes writes")
     yield compared("database.clock", database_now(connection), clock(), "the database's")
+    yield from server_findings(connection, len(settings.accounts))
     if row.schema is None:
         yield error(
             "database.rights",
@@ -241,6 +163,12 @@ def _contents(
 ) -> Iterator[Finding]:
     revision = schema.current(connection)
     state = schema.state_of(revision)
+    if state is SchemaState.EMPTY:
+        try:
+            schema.refuse_what_is_there(connection)
+        except DatabaseFailed as refused:
+            yield failure("database.schema", refused)
+            return
     yield _schema_finding(state, revision, may_migrate=settings.auto_migrate)
     if state is SchemaState.CURRENT and not {"sync_runs", "leases"} & set(unreadable):
         yield from _runs(connection, settings, clock())

@@ -22,6 +22,9 @@ CHECKS: dict[str, Check] = {
     "configuration.secret_file": Check("Can nobody else read the files with secrets?", "chmod 600 the file", 2),
     "configuration.token": Check("Has each account a token of its own?", "put its partner token there", 2),
     "configuration.auto_migrate": Check("Does a new version upgrade the schema by itself?", "syncer db upgrade", 2),
+    "upstream.environment": Check(
+        "Can the proxy and the certificates be used that the environment names?", "correct the variable, or unset it", 2
+    ),
     "upstream.dns": Check(
         "Is the upstream's name found?",
         "check SYNCER_API_URL and this machine's DNS; behind a proxy, set HTTPS_PROXY",
@@ -60,13 +63,24 @@ CHECKS: dict[str, Check] = {
     ),
     "database.disk": Check("Is there room for the file once more?", "free some room on that disk", 8),
     "database.connection": Check("Can the database be read?", "check SYNCER_DATABASE_URL", 8),
-    "database.wal": Check("Do readers and syncer not wait for each other?", "run: syncer db upgrade", 8),
+    "database.wal": Check(
+        "Do readers and syncer not wait for each other, and is the log no longer than it need be?",
+        "end the oldest reader: the next run sets the mode",
+        8,
+    ),
     "database.writable": Check("Does it take writes?", "point SYNCER_DATABASE_URL at the primary", 8),
     "database.clock": Check(
         "Does this machine's clock agree with the database's?",
         "set the clock, and keep it by NTP: timedatectl set-ntp true",
         8,
     ),
+    "database.encoding": Check(
+        "Can the database hold every letter?", "CREATE DATABASE syncer ENCODING 'UTF8' TEMPLATE template0", 8
+    ),
+    "database.connections": Check(
+        "May syncer make the connections that it needs?", "raise the limit of the role or the database", 8
+    ),
+    "database.readers": Check("Is no transaction open for long?", "end it", 8),
     "database.rights": Check(
         "Has the role the rights that a run needs?", "run the GRANT that is told, as the owner", 8
     ),

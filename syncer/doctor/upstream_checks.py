@@ -60,8 +60,8 @@ def _route(api_url: str) -> Iterator[Finding]:
     try:
         check_certificates(api_url)
         proxy = proxy_for(api_url)
-    except ConfigurationError as error:
-        yield failure("upstream.environment", error)
+    except ConfigurationError as refused:
+        yield failure("upstream.environment", refused)
         return
     if proxy is not None:
         yield ok("upstream.connect", f"{host} is reached by the environment's proxy; the way to it is not checked")

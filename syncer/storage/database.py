@@ -18,6 +18,8 @@ from syncer.storage.sqlite_file import sqlite_path
 
 LOCK_TIMEOUT_SECONDS = 30
 CONNECT_TIMEOUT_SECONDS = 10
+KEPT_CONNECTIONS = 5
+MOST_CONNECTIONS = 15  # of one process to PostgreSQL, however many accounts it has
 POOL_TIMEOUT_SECONDS = 120  # many accounts share few connections; none is held while fetching
 # One transaction at a time writes history, so ids become visible in order. The mode is its own rival and nobody else's,
 # and only who may write the table gets it: a reader that could take the lock could stop every run.
@@ -81,6 +83,8 @@ def open_engine(url: URL, reread: Callable[[], URL] | None = None) -> Engine:
             url,
             hide_parameters=True,
             pool_pre_ping=True,
+            pool_size=KEPT_CONNECTIONS,
+            max_overflow=MOST_CONNECTIONS - KEPT_CONNECTIONS,
             pool_timeout=POOL_TIMEOUT_SECONDS,
             connect_args={
                 "connect_timeout": CONNECT_TIMEOUT_SECONDS,

@@ -153,7 +153,7 @@ def upgrade(engine: Engine, told: Callable[[int, int], None] | None = None) -> N
         state = state_of(found)
         _refuse_newer(state)
         if state is SchemaState.EMPTY:
-            refuse_strangers(connection, VERSION_TABLE, [*metadata_names(), *view_names()])
+            refuse_what_is_there(connection)
         if state is not SchemaState.CURRENT:
             from alembic import command
 
@@ -218,6 +218,11 @@ def _migrating(connection: Connection) -> "Config":
     config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
     config.attributes["connection"] = connection
     return config
+
+
+def refuse_what_is_there(connection: Connection) -> None:
+    """Raise `DatabaseFailed` where the tables cannot be made beside what an empty database holds."""
+    refuse_strangers(connection, VERSION_TABLE, [*metadata_names(), *view_names()])
 
 
 def metadata_names() -> list[str]:
