@@ -38,8 +38,7 @@ _HEX_TOKEN_LENGTHS = (46, 50)
 _BROKEN_TOKEN = re.compile(r"gac\.[0-9a-f]{46}|[0-9a-f]{50}|[0-9a-f]{46}")
 _FEWEST_LETTERS = 6  # in a broken token; a list of numbers has none
 
-SECRET_KEY = re.compile(r"token|secret|passw|pwd|api[-_ ]?key|authorization|cookie|credential", re.IGNORECASE)
-"""Names of JSON keys whose values are not kept."""
+_SECRET_KEY = re.compile(r"token|secret|passw|pwd|api[-_ ]?key|authorization|cookie|credential", re.IGNORECASE)
 
 _INVISIBLE_RANGES = (
     (0x00, 0x08), (0x0E, 0x1B), (0x7F, 0x84), (0x86, 0x9F), (0xAD, 0xAD), (0x34F, 0x34F), (0x61C, 0x61C),
@@ -175,7 +174,7 @@ class Scrubber:
 
 def is_secret_value(key: str, value: object) -> bool:
     """Whether a value of JSON is not kept because of its key: all of it, but for nothing and a plain yes or no."""
-    return bool(value) and not isinstance(value, bool) and SECRET_KEY.search(key) is not None
+    return bool(value) and not isinstance(value, bool) and _SECRET_KEY.search(key) is not None
 
 
 Replacement = str | Callable[[re.Match[str]], str]

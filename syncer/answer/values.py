@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from hashlib import sha256
 from typing import NoReturn
 
-from syncer.scrub import REMOVED, SECRET_KEY
+from syncer.scrub import REMOVED, is_secret_value
 
 DEEPEST_NESTING = 64  # levels of an item, of which it is the first; PostgreSQL and SQLite both read far deeper ones
 LONGEST_NUMBER = 4000  # digits; Python refuses to convert integers beyond 4,300
@@ -131,7 +131,7 @@ def without_secrets(value: object, scrub: Scrub, levels: int = DEEPEST_NESTING) 
     if isinstance(value, dict):
         return {
             scrub(storable(key)): REMOVED
-            if element and isinstance(element, str) and SECRET_KEY.search(key)
+            if is_secret_value(key, element)
             else without_secrets(element, scrub, levels - 1)
             for key, element in value.items()
         }

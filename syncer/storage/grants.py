@@ -29,7 +29,7 @@ READABLE_TABLES = (
     sync_runs,
     tariff_rates,
 )
-HIDDEN_COLUMNS = {"token_fingerprint", "hash_seed", "quiet_answer", "item_hash", "content_hash"}
+HIDDEN_COLUMNS = {"token_fingerprint", "hash_seed", "body_digest", "item_hash"}
 """What tells of tokens, and what only syncer can make use of."""
 
 _LARGE_OBJECTS = "lo_creat(integer), lo_create(oid), lo_from_bytea(oid, bytea)"

@@ -22,6 +22,7 @@ from syncer.storage.tables import accounts, approvals, held_answers, held_sets, 
 COMMIT_LOOKUPS = 5
 COMMIT_LOOKUP_PAUSE_SECONDS = 1.0
 BLIND_GAP = timedelta(days=80)  # the upstream forgets deleted instances after about 3 months (UPSTREAM, Life)
+_BINDING = (RunStatus.OK, RunStatus.UNCHANGED, RunStatus.HELD)  # what others rely on, so it must be noted
 # In the statement's text: with a parameter SQLite would not take the index of the runs that are not finished.
 _RUNNING = literal(str(RunStatus.RUNNING), literal_execute=True)
 
@@ -88,7 +89,10 @@ def start_run(
 
 
 def read_base(connection: Connection, account: str, *, lock: bool = False) -> Base:
-    """The account's base; with `lock`, no other transaction can move it until this one ends."""
+    """The account's base; with `lock`, no other transaction can move it until this one ends.
+
+    The lock lets others refer to the account: a run that starts and one that ends would wait for one another.
+    """
     query = select(
         accounts.c.last_accepted_run_id,
         accounts.c.last_accepted_at,
@@ -96,7 +100,7 @@ def read_base(connection: Connection, account: str, *, lock: bool = False) -> Ba
         accounts.c.hash_seed,
         accounts.c.body_digest,
     ).where(accounts.c.account == account)
-    row = connection.execute(query.with_for_update(of=accounts) if lock else query).one_or_none()
+    row = connection.execute(query.with_for_update(of=accounts, key_share=True) if lock else query).one_or_none()
     return Base(*row) if row else NO_BASE
 
 
@@ -120,13 +124,22 @@ def last_accepted_by_account(connection: Connection) -> dict[str, datetime | Non
 def finish_run(connection: Connection, run: StartedRun, status: RunStatus, now: datetime, **values: Any) -> None:
     """Close the run's row; the run's own word counts, also after a later run had taken it for abandoned.
 
-    A row that is closed otherwise stays as it is: what was committed is not taken back.
+    A row that is closed otherwise stays as it is: what was committed is not taken back. Raises `DatabaseFailed` where
+    the run is not there any more, and where what it came to cannot be noted: after a restore to before its start
+    another run may have its id.
     """
-    connection.execute(
+    is_this_run = (sync_runs.c.id == run.id) & (sync_runs.c.started_at == run.started_at)
+    closed = connection.execute(
         update(sync_runs)
-        .where(sync_runs.c.id == run.id, sync_runs.c.status.in_([RunStatus.RUNNING, RunStatus.ABANDONED]))
+        .where(is_this_run, sync_runs.c.status.in_([RunStatus.RUNNING, RunStatus.ABANDONED]))
         .values(status=status, finished_at=max(now, run.started_at), **values)
     )
+    if closed.rowcount == 1:
+        return
+    found = connection.execute(select(sync_runs.c.status).where(is_this_run)).scalar()
+    if found is None or status in _BINDING:
+        why = f"it is {found} already" if found else "it is not in the database any more, which may have been restored"
+        raise DatabaseFailed(f"closing run {run.id}: {why}; nothing was written, the next run tries again")
 
 
 def accept_run(

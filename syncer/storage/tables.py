@@ -109,12 +109,18 @@ def _field(name: str) -> Column[Any]:
     return Column(name, UtcDateTime if kind == datetime | None else Text)
 
 
+BASE_IS_A_RUN = "fk_accounts_last_accepted_run_id"  # checked at COMMIT: the tables refer to one another
+
 accounts = Table(
     "accounts",
     metadata,
     Column("account", Text, primary_key=True),
     Column("interval_seconds", Integer),
-    Column("last_accepted_run_id", Identifier),
+    Column(
+        "last_accepted_run_id",
+        Identifier,
+        ForeignKey("sync_runs.id", name=BASE_IS_A_RUN, use_alter=True, deferrable=True, initially="DEFERRED"),
+    ),
     Column("last_accepted_at", UtcDateTime),
     Column("hash_seed", BigInteger),
     Column("body_digest", LargeBinary),

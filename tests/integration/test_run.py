@@ -6,14 +6,15 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, NoReturn
 
 import pytest
-from builders import ABSENT, item, item_2022, paid
+from builders import ABSENT, body, item, item_2022, paid
 from canary import api_token, find_secrets
 from mirror import START, Mirror, account, serving
+from sqlalchemy import delete, update
 
-from syncer.errors import SyncerError, UpstreamUnreachable
+from syncer.errors import DatabaseFailed, SyncerError, UpstreamUnreachable
 from syncer.model import Answer, Read, RunStatus, Trigger
 from syncer.storage import database, runs
-from syncer.storage.tables import accounts, approvals, held_sets, instances, rejected_items
+from syncer.storage.tables import accounts, approvals, held_sets, instances, rejected_items, sync_runs
 
 ID = 1101000001
 FIRST = START + timedelta(minutes=5)
@@ -468,3 +469,51 @@ def test_the_database_library_logs_no_token_at_any_level(
 
     assert "INSERT INTO instances" in caplog.text
     assert find_secrets(caplog.text.encode()) == []
+
+
+@pytest.mark.parametrize("second", [[item(1)], [item(1, name="b")], []], ids=["unchanged", "changed", "held"])
+@pytest.mark.parametrize("left", ["nothing", "another run of that id"])
+def test_a_run_that_a_restore_took_away_is_not_accepted(mirror: Mirror, second: list[Any], left: str) -> None:
+    """The database was brought back to before the run's start while it was fetching; another run may have its id."""
+    mirror.observe([item(1)])
+
+    def restore() -> None:
+        with database.writing(mirror.engine, "restoring") as connection:
+            running = sync_runs.c.status == RunStatus.RUNNING
+            if left == "nothing":
+                connection.execute(delete(sync_runs).where(running))
+            else:
+                connection.execute(update(sync_runs).where(running).values(started_at=START + timedelta(days=9)))
+
+    def fetch(read: Callable[[Iterable[bytes]], Read]) -> Answer[Read]:
+        restore()
+        return serving(body(second))(read)
+
+    report = mirror.observe([], fetch=fetch)
+    bases = [row["last_accepted_run_id"] for row in mirror.rows(accounts)]
+
+    assert (report.exit_code, report.status) == (8, RunStatus.FAILED)
+    assert bases == [1]
+    assert mirror.words() == ["created"]
+    assert [row["status"] for row in mirror.runs()][1:] == ([] if left == "nothing" else ["running"])
+    assert mirror.observe([item(1)]).exit_code == 0
+
+
+def test_the_base_of_an_account_is_a_run_that_is_there(mirror: Mirror) -> None:
+    mirror.observe([item(1)])
+
+    with pytest.raises(DatabaseFailed), database.writing(mirror.engine, "spoiling") as connection:
+        connection.execute(update(accounts).values(last_accepted_run_id=99))
+
+
+@pytest.mark.parametrize("mirror", ["postgresql"], indirect=True)
+def test_a_run_that_starts_does_not_wait_for_one_that_ends(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each would hold what the other wants: the account, and the run that is found unfinished."""
+    monkeypatch.setattr(database, "LOCK_TIMEOUT_SECONDS", 1)
+    mirror.observe([item(1)])
+    with database.writing(mirror.engine, "applying") as ending:
+        runs.read_base(ending, "default", lock=True)
+        with database.writing(mirror.engine, "starting") as starting:
+            run = runs.start_run(starting, "default", Trigger.MANUAL, mirror.now, 300)
+
+    assert run.id == 2

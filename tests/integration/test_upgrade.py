@@ -17,7 +17,7 @@ from sqlalchemy import Engine, MetaData, Table, insert, inspect, select, text
 from syncer.errors import ConfigurationError, DatabaseFailed
 from syncer.storage import database, schema, timeline
 from syncer.storage.schema import SchemaState
-from syncer.storage.tables import metadata, tariff_rates
+from syncer.storage.tables import BASE_IS_A_RUN, metadata, tariff_rates
 from syncer.storage.tokens import safe
 from syncer.views import verify
 
@@ -82,6 +82,9 @@ def old_tables(engine: Engine) -> list[Table]:
             present = metadata.tables.get(table.name)
             if present is not None and column.name in present.columns:
                 column.type = present.columns[column.name].type
+    for table in found.tables.values():  # the base refers to a run, and a run to its account; it is checked at COMMIT
+        for constraint in table.foreign_key_constraints:
+            constraint.use_alter = constraint.name == BASE_IS_A_RUN
     return [table for table in found.sorted_tables if table.name not in {"syncer_version", "alembic_version"}]
 
 
