@@ -4,6 +4,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
+from threading import Lock
 from typing import Any
 from urllib.parse import quote
 
@@ -20,6 +21,7 @@ LOCK_TIMEOUT_SECONDS = 30
 CONNECT_TIMEOUT_SECONDS = 10
 KEPT_CONNECTIONS = 5
 MOST_CONNECTIONS = 15  # of one process to PostgreSQL, however many accounts it has
+TURN_TIMEOUT_SECONDS = 300
 POOL_TIMEOUT_SECONDS = 120  # many accounts share few connections; none is held while fetching
 # One transaction at a time writes history, so ids become visible in order. The mode is its own rival and nobody else's,
 # and only who may write the table gets it: a reader that could take the lock could stop every run.
@@ -77,7 +79,13 @@ def open_engine(url: URL, reread: Callable[[], URL] | None = None) -> Engine:
     been changed since.
     """
     if url.get_backend_name() == "sqlite":
-        engine = create_engine(url, creator=lambda: _connect_sqlite(url), poolclass=NullPool, hide_parameters=True)
+        engine = create_engine(
+            url,
+            creator=lambda: _connect_sqlite(url),
+            poolclass=NullPool,
+            hide_parameters=True,
+            execution_options={"syncer_turn": Lock()},
+        )
     else:
         engine = create_engine(
             url,
@@ -196,13 +204,31 @@ def reading(engine: Engine, doing: str) -> Iterator[Connection]:
 
 @contextmanager
 def writing(engine: Engine, doing: str) -> Iterator[Connection]:
-    """A write transaction, committed at the end; on SQLite it holds the write lock from its first moment."""
+    """A write transaction, committed at the end; on SQLite it holds the write lock from its first moment.
+
+    Writers of one process take turns before they ask SQLite, whose way of waiting lets some go hungry among hundreds.
+    """
     with (
+        _turn(engine, doing),
         explained(doing, engine.url),
         engine.connect().execution_options(**_WRITES) as connection,
         connection.begin(),
     ):
         yield connection
+
+
+@contextmanager
+def _turn(engine: Engine, doing: str) -> Iterator[None]:
+    turn: Lock | None = engine.get_execution_options().get("syncer_turn")
+    if turn is None:
+        yield
+        return
+    if not turn.acquire(timeout=TURN_TIMEOUT_SECONDS):
+        raise DatabaseFailed(f"{doing}: too many runs wait for their turn to write; the next run tries again")
+    try:
+        yield
+    finally:
+        turn.release()
 
 
 def become_sole_writer(connection: Connection) -> None:

@@ -395,3 +395,26 @@ def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
+
+
+def test_two_hundred_accounts_start_at_once_without_an_error(
+    start_daemon: StartDaemon, database_url: str, tmp_path: Path
+) -> None:
+    """They wait for one another's writing, on one file and on few connections."""
+    accounts = 200
+    (tmp_path / "syncer.toml").write_text(
+        "".join(f'[accounts.a{number}]\ntoken_env = "TOKEN_{number}"\n' for number in range(accounts))
+    )
+    tokens = {f"TOKEN_{number}": f"gac.{number:046x}" for number in range(accounts)}
+    with FaultServer([fault.json_list([item(1)])]) as server:
+        process = start_daemon(API_URL=server.url, DATABASE_URL=database_url, SCHEDULE="1h", also=tokens)
+        ends = iter(range(1, accounts + 1))
+        ended_runs = {"run_finished", "run_not_started"}
+        lines = follow(process, lambda line: line["action"] in ended_runs and next(ends) == accounts)
+        process.send_signal(signal.SIGTERM)
+        ended(process)
+    (tmp_path / "syncer.toml").unlink()
+
+    assert [line for line in lines if "error" in line] == []
+    assert len(statuses(database_url)) == accounts
+    assert set(statuses(database_url)) <= {"ok", "unchanged"}
