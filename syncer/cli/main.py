@@ -386,11 +386,13 @@ def current(context: Context) -> None:
 @with_settings
 def check(context: Context) -> None:
     """Check that the schema is what this syncer works on. Exit code 0 only then."""
-    from syncer.storage import schema
+    from syncer.storage import database, schema
 
     schema.require_current(context.engine)
     schema.compare(context.engine)
     click.echo(f"the schema is at {schema.head()} and as it should be")
+    if not database.has_write_ahead_log(context.engine):
+        click.echo("careful: the file is without a write-ahead log, as after a restore; the next run sets it")
 
 
 @db.command()

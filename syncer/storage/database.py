@@ -181,6 +181,14 @@ def _prefer_write_ahead_log(connection: Connection) -> None:
         connection.exec_driver_sql(f"PRAGMA busy_timeout = {1000 * LOCK_TIMEOUT_SECONDS:.0f}")
 
 
+def has_write_ahead_log(engine: Engine) -> bool:
+    """Whether readers and the writer get on without waiting; on PostgreSQL they do."""
+    if engine.dialect.name != "sqlite":
+        return True
+    with reading(engine, "reading the file's mode") as connection:
+        return connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+
+
 def use_write_ahead_log(engine: Engine) -> None:
     """Let readers of an SQLite file go on while it is written; the file remembers it."""
     try:

@@ -4,20 +4,25 @@ import os
 import re
 import stat
 import subprocess
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import psycopg
 import pytest
+from builders import item
+from canary import DATABASE_PASSWORD
 from conftest import CHECKOUT, RunSyncer
-from mirror import START
+from loading import load
+from mirror import START, Mirror
 from postgres import Postgres
 
 from syncer import __version__
 from syncer.cli.main import cli
 from syncer.daemon.metrics import Metrics
 from syncer.settings.declared import SETTINGS
+from syncer.storage import sqlite_file
 from syncer.views.estate import AccountStatus
 
 DEPLOY = CHECKOUT / "deploy"
@@ -153,3 +158,144 @@ def test_composes_roles_let_syncer_write_and_the_reader_see_the_views_alone(
         assert connection.execute("SELECT count(*) FROM bi_instances").fetchone() == (0,)
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute("SELECT * FROM instance_tokens")
+
+
+def make_secrets(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [DEPLOY / "make-secrets", *arguments], env=os.environ | {"SECRETS_FOLDER": str(folder)},
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+
+
+def test_a_new_token_takes_the_place_of_the_old_one_in_the_file_that_is_mounted(
+    secrets_folder: Path, tmp_path: Path
+) -> None:
+    before = {path.name: (path.read_text(), path.stat().st_ino) for path in secrets_folder.iterdir()}
+    (tmp_path / "token.secret").write_text("gac.another-that-is-none\n")
+    done = make_secrets(secrets_folder, str(tmp_path / "token.secret"))
+    after = {path.name: (path.read_text(), path.stat().st_ino) for path in secrets_folder.iterdir()}
+
+    assert "partner_token was replaced" in done.stdout
+    assert after.pop("partner_token") == ("gac.another-that-is-none\n", before.pop("partner_token")[1])
+    assert after == before
+    assert "replaced" not in make_secrets(secrets_folder, str(tmp_path / "token.secret")).stdout
+
+
+def accounts_of(document: str, secrets: dict[str, Path]) -> dict[str, str]:
+    """Names and tokens of the accounts that a file of settings has, its secrets being elsewhere."""
+    for place, path in secrets.items():
+        document = document.replace(f'"{place}', f'"{path}/')
+    folder = next(iter(secrets.values()))
+    (folder / "syncer.toml").write_text(document)
+    settings = load({}, {}, folder / "syncer.toml", folder)
+    return {account.name: account.read_token() for account in settings.accounts}
+
+
+ACCOUNTS = DEPLOY / "accounts"
+
+
+@pytest.mark.parametrize("kind", ["compose", "systemd", "kubernetes"])
+def test_the_examples_of_several_accounts_read_the_secrets_that_they_mount(kind: str, tmp_path: Path) -> None:
+    if kind == "compose":
+        document = (ACCOUNTS / "compose.toml").read_text("utf-8")
+        override = (ACCOUNTS / "compose.yaml").read_text("utf-8")
+        place, named = "/run/secrets/", set(re.findall(r"file: ./secrets/(\w+)", override))
+        assert "./accounts/compose.toml:/etc/syncer/syncer.toml:ro" in override
+        assert f"secrets: [{', '.join(sorted(named))}]" in override
+    elif kind == "systemd":
+        document = (ACCOUNTS / "systemd.toml").read_text("utf-8")
+        unit = (ACCOUNTS / "systemd.conf").read_text("utf-8")
+        place, named = "/run/credentials/syncer.service/", set(re.findall(r"LoadCredential=(\w+):", unit))
+    else:
+        text = (ACCOUNTS / "kubernetes.yaml").read_text("utf-8")
+        document = textwrap.dedent(text.partition("syncer.toml: |\n")[2])
+        place, named = "/run/secrets/syncer/", set(re.findall(r"--from-file=(partner_token_\w+)", text))
+    for name in named:
+        (tmp_path / name).write_text(f"gac.{name}")
+        (tmp_path / name).chmod(0o600)
+
+    assert accounts_of(document, {place: tmp_path}) == {
+        name.removeprefix("partner_token_"): f"gac.{name}" for name in named
+    }
+    assert named == {"partner_token_north", "partner_token_south"}
+
+
+def test_the_examples_of_several_accounts_start_what_exists() -> None:
+    started = [path.read_text("utf-8") for path in (ACCOUNTS / "compose.yaml", ACCOUNTS / "kubernetes-patch.yaml")]
+
+    assert all('["run", "--config", "/etc/syncer/syncer.toml"]' in text for text in started)
+    assert "/syncer run --config /etc/syncer/syncer.toml" in (ACCOUNTS / "systemd.conf").read_text("utf-8")
+    (config_flag,) = [one for one in cli.commands["run"].params if one.name == "config_file"]
+    assert config_flag.opts == ["--config"]
+
+
+def test_several_accounts_get_their_secrets(secrets_folder: Path, tmp_path: Path) -> None:
+    for name in ("north", "south"):
+        (tmp_path / f"{name}.secret").write_text(f"gac.of-{name}-not-a-canary")
+    make_secrets(
+        secrets_folder, str(tmp_path / "token.secret"), *(f"{name}={tmp_path}/{name}.secret" for name in ("north", "south"))
+    )  # fmt: skip
+
+    for name in ("north", "south"):
+        made = secrets_folder / f"partner_token_{name}"
+        assert (made.read_text(), made.stat().st_uid) == (f"gac.of-{name}-not-a-canary", 10001)
+
+
+@pytest.fixture
+def backup_environment(postgres: Postgres) -> dict[str, str]:
+    return os.environ | {"PATH": f"{postgres.bin}{os.pathsep}{os.environ['PATH']}"}
+
+
+def test_a_backup_can_be_restored_and_the_oldest_ones_go(
+    mirror: Mirror, postgres: Postgres, backup_environment: dict[str, str], tmp_path: Path
+) -> None:
+    mirror.observe([item(1), item(2)])
+    folder, is_sqlite = tmp_path / "backups", mirror.engine.dialect.name == "sqlite"
+    folder.mkdir()
+    ending = "db" if is_sqlite else "dump"
+    for day in range(1, 5):
+        (folder / f"syncer-2026010{day}T000000Z.{ending}").touch()
+    source = str(sqlite_file.sqlite_path(mirror.engine.url)) if is_sqlite else str(tmp_path / "url.secret")
+    if not is_sqlite:
+        url = mirror.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        (tmp_path / "url.secret").write_text(url)
+    done = subprocess.run(
+        [DEPLOY / "backup", source, folder, "3"], env=backup_environment, capture_output=True, text=True, check=False
+    )  # fmt: skip
+    left = sorted(path.name for path in folder.iterdir())
+    (newest,) = [path for path in folder.iterdir() if not path.name.startswith("syncer-202601")]
+    if is_sqlite:
+        url = f"sqlite:///{newest}"
+    else:
+        url = postgres.create_database()
+        subprocess.run(
+            [postgres.bin / "pg_restore", "--exit-on-error", "--no-owner", f"--dbname={url}", newest], check=True
+        )  # fmt: skip
+    restored = Mirror(url)
+    try:
+        assert (done.returncode, done.stderr) == (0, "")
+        assert left[:2] == [f"syncer-20260103T000000Z.{ending}", f"syncer-20260104T000000Z.{ending}"]
+        assert len(left) == 3
+        assert stat.S_IMODE(newest.stat().st_mode) == 0o600
+        assert restored.history() == mirror.history()
+        assert restored.observe([item(1), item(2)]).status == "unchanged"
+    finally:
+        restored.engine.dispose()
+        if not is_sqlite:
+            postgres.drop_database(url)
+
+
+def test_no_password_is_among_the_arguments_of_a_backup(tmp_path: Path) -> None:
+    (tmp_path / "pg_dump").write_text(
+        '#!/bin/sh\necho "$@" > "$0.told"; echo "$PGPASSWORD" > "$0.secret"\ntouch "${3#--file=}"\n'
+    )
+    (tmp_path / "pg_restore").write_text("#!/bin/sh\n")
+    for program in ("pg_dump", "pg_restore"):
+        (tmp_path / program).chmod(0o755)
+    url = f"postgresql+psycopg://syncer:{quote(DATABASE_PASSWORD, safe='')}@host:5433/db"
+    subprocess.run(
+        [DEPLOY / "backup", url, tmp_path / "backups"], env=os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}, check=True
+    )  # fmt: skip
+
+    assert (tmp_path / "pg_dump.told").read_text().split()[-1] == "--dbname=postgresql://syncer@host:5433/db"
+    assert (tmp_path / "pg_dump.secret").read_text() == f"{DATABASE_PASSWORD}\n"
