@@ -473,8 +473,10 @@ def pgbouncer(postgresql_mirror: Mirror, tmp_path_factory: pytest.TempPathFactor
     url = postgresql_mirror.engine.url
     folder = Path("/tmp") if os.getuid() == 0 else tmp_path_factory.mktemp("pgbouncer")  # noqa: S108 - for another user
     settings = folder / f"syncer-pgbouncer-{port}.ini"
+    own = f"own_{url.database}"  # a database under this name is reached as the role of this name
     settings.write_text(
-        f"[databases]\n* = host={url.host} port={url.port} user={url.username}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
+        f"[databases]\n{own} = host={url.host} port={url.port} dbname={url.database} user={own}\n"
+        f"* = host={url.host} port={url.port} user={url.username}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
         f"listen_port = {port}\nunix_socket_dir =\nauth_type = any\npool_mode = transaction\ndefault_pool_size = 2\n"
     )
     settings.chmod(0o644)
@@ -523,3 +525,33 @@ def test_behind_pgbouncer_in_transaction_mode_many_runs_are_as_good_as_without(
     )  # fmt: skip
     assert len(direct.history()) == 5 + 3 * (5 + 2 * 5) + 2
     assert verify.verify(direct.engine).holds
+
+
+def test_behind_pgbouncer_a_role_has_a_schema_of_its_own_and_the_session_is_as_needed(
+    postgresql_mirror: Mirror, pgbouncer: int
+) -> None:
+    """PgBouncer passes no search_path on, so the role brings it; nor does a setting of one transaction stay behind."""
+    direct = postgresql_mirror
+    own = f"own_{direct.engine.url.database}"
+    admin = direct.engine.execution_options(isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(text(f"CREATE ROLE {own} LOGIN"))
+        connection.execute(text(f"CREATE SCHEMA {own} AUTHORIZATION {own}"))
+        connection.execute(text(f"ALTER ROLE {own} SET search_path = {own}"))
+        connection.execute(text(f"ALTER ROLE {own} SET DateStyle = 'German'"))
+    mirror = Mirror(direct.engine.url.set(port=pgbouncer, database=own).render_as_string(hide_password=False))
+    try:
+        mirror.observe([item(71), item(72)])
+        report = mirror.observe([item(71), item(72, deleted=True)])
+        mine, theirs = len(mirror.rows(instances)), {row["id_instance"] for row in direct.rows(instances)}
+    finally:
+        mirror.engine.dispose()
+        with admin.connect() as connection:
+            connection.execute(
+                text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = :role"), {"role": own}
+            )
+            connection.execute(text(f"DROP OWNED BY {own} CASCADE"))
+            connection.execute(text(f"DROP ROLE {own}"))
+
+    assert (report.status, mine) == ("ok", 2)
+    assert not theirs & {71, 72}
