@@ -30,6 +30,7 @@ from syncer.cli.command import (
     scrub,
     with_settings,
 )
+from syncer.cli.copy_command import copy_database
 from syncer.cli.questions import COMMANDS, DATABASE_COMMANDS, known_accounts
 from syncer.errors import ConfigurationError, SyncerError
 from syncer.model import Transition
@@ -414,7 +415,7 @@ def repair(context: Context) -> None:
 
 for answer in COMMANDS:
     cli.add_command(answer)
-for answer in DATABASE_COMMANDS:
+for answer in (copy_database, *DATABASE_COMMANDS):
     db.add_command(answer)
 
 

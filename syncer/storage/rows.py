@@ -48,7 +48,7 @@ def insert(connection: Connection, table: Table, columns: Sequence[str], rows: S
         statement = f"INSERT INTO {table.name} ({names}) VALUES ({values})"  # noqa: S608 - as above
         connection.exec_driver_sql(statement, [tuple(map(_text, row)) for row in rows])
     else:
-        _copy(connection, f"COPY {table.name} ({names}) FROM STDIN", rows)
+        copy_in(connection, f"COPY {table.name} ({names}) FROM STDIN", rows)
 
 
 def update(
@@ -70,7 +70,7 @@ def update(
             f"CREATE TEMPORARY TABLE IF NOT EXISTS {changed} ON COMMIT DROP AS "  # noqa: S608 - as above
             f"SELECT {names} FROM {table.name} WITH NO DATA"
         )
-        _copy(connection, f"COPY {changed} ({names}) FROM STDIN", rows)
+        copy_in(connection, f"COPY {changed} ({names}) FROM STDIN", rows)
         assignments = ", ".join(f"{column} = changed.{column}" for column in columns)
         connection.exec_driver_sql(
             f"UPDATE {table.name} SET {assignments} FROM {changed} AS changed "  # noqa: S608 - as above
@@ -217,7 +217,8 @@ def _text(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-def _copy(connection: Connection, statement: str, rows: Iterable[Sequence[Any]]) -> None:
+def copy_in(connection: Connection, statement: str, rows: Iterable[Sequence[Any]]) -> None:
+    """Give rows to a COPY statement of PostgreSQL."""
     driver = connection.connection.driver_connection
     assert driver is not None  # noqa: S101 - a connection in use has one
     try:
