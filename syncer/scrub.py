@@ -6,18 +6,17 @@ any white space and case. What is found in a reading is traced back to the text,
 
 import re
 from base64 import b64encode
-from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cached_property, lru_cache
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from hashlib import sha256
-from typing import NamedTuple
 from urllib.parse import unquote
+
+from syncer.readings import SPACE, has_escapes, seen, solid
 
 REMOVED = "[removed]"
 MISPLACED = "what looks like a token"
 """What a message calls a secret that was given where something else belongs."""
 
-DEEPEST_ENCODING = 4  # times that a text is taken to have been encoded
 SHORTEST_TOKEN = 20
 """Characters; no text shorter than this can hold a token by shape."""
 SHORTEST_SECRET = 4
@@ -39,27 +38,6 @@ _BROKEN_TOKEN = re.compile(r"gac\.[0-9a-f]{46}|[0-9a-f]{50}|[0-9a-f]{46}")
 _FEWEST_LETTERS = 6  # in a broken token; a list of numbers has none
 
 _SECRET_KEY = re.compile(r"token|secret|passw|pwd|api[-_ ]?key|authorization|cookie|credential", re.IGNORECASE)
-
-_INVISIBLE_RANGES = (
-    (0x00, 0x08), (0x0E, 0x1B), (0x7F, 0x84), (0x86, 0x9F), (0xAD, 0xAD), (0x34F, 0x34F), (0x61C, 0x61C),
-    (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F), (0x200B, 0x200F), (0x202A, 0x202E), (0x2060, 0x206F),
-    (0x3164, 0x3164), (0xFE00, 0xFE0F), (0xFEFF, 0xFEFF), (0xFFA0, 0xFFA0), (0xFFF9, 0xFFFB), (0xE0000, 0xE0FFF),
-)  # fmt: skip
-INVISIBLE = "".join(rf"\U{first:08x}-\U{last:08x}" for first, last in _INVISIBLE_RANGES)
-"""Characters that are not seen and are no white space, for a class in a pattern."""
-
-_HEX = "[0-9a-fA-F]"
-_PERCENT = r"%(?=[0-9a-fA-F]{2})(?:25)*"  # encoded once or many times
-_TAIL = rf"{_PERCENT}[89abAB]{_HEX}"
-_ESCAPE = re.compile(
-    rf"{_PERCENT}(?:[0-7]{_HEX}|[cdCD]{_HEX}{_TAIL}|[eE]{_HEX}{_TAIL}{{2}}|[fF][0-7]{_TAIL}{{3}})"
-    rf"|\\(?:u[dD][89abAB]{_HEX}{{2}}\\u[dD][c-fC-F]{_HEX}{{2}}|u{_HEX}{{4}}|u\{{{_HEX}{{1,5}}\}}|x{_HEX}{{2}}|[\"'\\/nrtfv])"
-    rf"|&(?:\#[0-9]{{1,7}};?|\#[xX]{_HEX}{{1,6}};?|[A-Za-z]{{2,31}};)"
-)
-_SIGNS = {"n": "\n", "r": "\r", "t": "\t", "f": "\f", "v": "\v"}
-_UNSEEN = re.compile(rf"[{INVISIBLE}]+|<(?i:wbr|br)\s{{0,9}}/?>|[\\=]\r?\n")
-_SPACE = re.compile(r"\s+")
-
 
 # Beside a token's shape: a beginning of a secret, an address with a password, a key of 32 bytes in base64, hex digits
 _SECRET_SETTING = re.compile(
@@ -107,7 +85,7 @@ class Scrubber:
         self._secrets: set[str] = set()
         self._misplaced: list[str] = []
         self._short: list[str] = []  # secrets that are known as they are alone
-        self._spellings: list[str] = []  # of the others, as `_solid` reads them
+        self._spellings: list[str] = []  # of the others, as `solid` reads them
         self._shortest = SHORTEST_TOKEN
         self._enough = _enough(SHORTEST_TOKEN - len(_PREFIX))
         self.learn(*secrets)
@@ -141,26 +119,26 @@ class Scrubber:
             return text
         for value in self._misplaced:
             text = text.replace(value, MISPLACED)
-        if _has_escapes(text) and not self._enough.match(text):
+        if has_escapes(text) and not self._enough.match(text):
             return text
         spans = list(_shapes(text))
-        seen = _seen(text)
-        if seen.steps:
-            spans += [seen.back(*span) for span in _shapes(seen.text)]
+        read = seen(text)
+        if read.steps:
+            spans += [read.back(*span) for span in _shapes(read.text)]
         for secret in self._short:
             spans += _occurrences(secret, text)
-            spans += [seen.back(*span) for span in _occurrences(secret, seen.text)]
-        solid = _solid(seen.text)
+            spans += [read.back(*span) for span in _occurrences(secret, read.text)]
+        joined = solid(read.text)
         found = [
-            _with_prefix(span, solid)
+            _with_prefix(span, joined)
             for spelling in self._spellings
-            if spelling in solid
-            for span in _occurrences(spelling, solid)
+            if spelling in joined
+            for span in _occurrences(spelling, joined)
         ]
-        if not spans and not found and len(solid) != len(text):  # else a letter beside a token would go with it
-            found += _broken_shapes(solid)
+        if not spans and not found and len(joined) != len(text):  # else a letter beside a token would go with it
+            found += _broken_shapes(joined)
         if found:
-            reading = seen.after(_SPACE, "")
+            reading = read.after(SPACE, "")
             spans += [reading.back(*span) for span in found]
         return _without(spans, text) if spans else text
 
@@ -177,110 +155,18 @@ def is_secret_value(key: str, value: object) -> bool:
     return bool(value) and not isinstance(value, bool) and _SECRET_KEY.search(key) is not None
 
 
-Replacement = str | Callable[[re.Match[str]], str]
-
-
-class _Step:
-    """One pass over a text, and the way back from a place after it to one before it."""
-
-    def __init__(self, source: str, pattern: re.Pattern[str], replacement: Replacement) -> None:
-        self._source, self._pattern, self._replacement = source, pattern, replacement
-
-    def back(self, first: int, last: int) -> tuple[int, int]:
-        """The span that became the one from `first` to before `last`, which is not empty."""
-        return self._back(first, 0), self._back(last - 1, 1)
-
-    def _back(self, place: int, side: int) -> int:
-        begins, ends, sources = self._places
-        found = bisect_right(begins, place) - 1
-        if found < 0:
-            return place + side
-        beyond = place - ends[found]
-        return sources[found][side] if beyond < 0 else sources[found][1] + beyond + side
-
-    @cached_property
-    def _places(self) -> tuple[list[int], list[int], list[tuple[int, int]]]:
-        """Where each replacement begins and ends, and the span that it stands for; few texts are ever asked."""
-        begins, ends, sources = [], [], []
-        longer = 0
-        for found in self._pattern.finditer(self._source):
-            made = self._replacement if isinstance(self._replacement, str) else self._replacement(found)
-            begins.append(found.start() + longer)
-            ends.append(begins[-1] + len(made))
-            longer = ends[-1] - found.end()
-            sources.append(found.span())
-        return begins, ends, sources
-
-
-class _Reading(NamedTuple):
-    """A text as it is read after some passes."""
-
-    text: str
-    steps: tuple[_Step, ...] = ()
-
-    def after(self, pattern: re.Pattern[str], replacement: Replacement) -> "_Reading":
-        text, times = pattern.subn(replacement, self.text)
-        return _Reading(text, (*self.steps, _Step(self.text, pattern, replacement))) if times else self
-
-    def back(self, first: int, last: int) -> tuple[int, int]:
-        for step in reversed(self.steps):
-            first, last = step.back(first, last)
-        return first, last
-
-
-def _seen(text: str) -> _Reading:
-    """The text with percent-encodings, JSON's and HTML's escapes resolved, and what nobody sees left out."""
-    reading = _Reading(text)
-    for _nested in range(DEEPEST_ENCODING):
-        if not _has_escapes(reading.text):
-            break
-        reading = reading.after(_ESCAPE, _resolved)
-    is_plain = reading.text.isascii() and reading.text.isprintable() and "<" not in reading.text
-    return reading if is_plain else reading.after(_UNSEEN, "")
-
-
-def _has_escapes(text: str) -> bool:
-    return "%" in text or "\\" in text or "&" in text
-
-
-def _solid(text: str) -> str:
-    """Without white space, and without case; base64 is written with either pair of signs."""
-    return "".join(text.split()).replace("\u0130", "i").lower().replace("-", "+").replace("_", "/")
-
-
-def _resolved(escape: re.Match[str]) -> str:
-    return _meaning(escape[0])
-
-
-@lru_cache(maxsize=4096)
-def _meaning(escape: str) -> str:
-    """What an escape stands for."""
-    if escape[0] == "%":
-        return bytes(int(part[-2:], 16) for part in escape.split("%")[1:]).decode("utf-8", "replace")
-    if escape[0] == "&":
-        from html import unescape
-
-        return unescape(escape)
-    if escape[1] in "ux":
-        units = [part.strip("{}") for part in re.split(r"\\[ux]", escape)[1:]]
-        return (
-            "".join(chr(int(unit, 16)) for unit in units).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        )
-    return _SIGNS.get(escape[1], escape[1])
-
-
 @lru_cache(maxsize=4096)
 def _spellings(secret: str) -> tuple[str, ...]:
-    """A secret as it is written plainly, backwards, in hex and in base64 behind any bytes; as `_solid` gives it."""
+    """A secret as it is written plainly, backwards, in hex and in base64 behind any bytes; as `solid` gives it."""
     body = secret.removeprefix(_PREFIX)
     if len(body) < SHORTEST_IN_ANY_SPELLING:
         body = secret
-    plain = _solid(_seen(body).text)
+    plain = solid(seen(body).text)
     raw = body.encode("utf-8", "surrogatepass")
     written = [plain, plain[::-1], raw.hex()]
     for skipped in range(3):  # the digits that are the same whatever stands before and after
         whole = raw[skipped : skipped + (len(raw) - skipped) // 3 * 3]
-        written.append(_solid(b64encode(whole).decode("ascii")))
+        written.append(solid(b64encode(whole).decode("ascii")))
     return tuple(dict.fromkeys(filter(None, written)))
 
 

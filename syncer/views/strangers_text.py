@@ -4,7 +4,7 @@ import io
 import re
 from typing import BinaryIO
 
-from syncer.scrub import INVISIBLE
+from syncer.readings import INVISIBLE
 
 # What moves a terminal's cursor or changes its colours, and what turns the order of letters around.
 _MOVES = [

@@ -128,7 +128,7 @@ def test_another_programs_version_table_is_left_alone(database_url: str) -> None
 
     schema.upgrade(engine)
     schema.require_current(engine)
-    schema.downgrade(engine, "0008")
+    schema.downgrade(engine, "0009")
 
     with engine.connect() as connection:
         assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == "0005"

@@ -333,7 +333,7 @@ def test_a_view_that_others_made_of_ours_is_named_before_anything_is_touched(pos
 
 
 def test_the_version_of_an_older_syncer_moves_to_a_table_of_our_own_and_back(engine: Engine) -> None:
-    create(engine, "0006")
+    create(engine, "0008")
     assert schema.examine(engine) is SchemaState.OLDER
 
     schema.upgrade(engine)
@@ -341,8 +341,8 @@ def test_the_version_of_an_older_syncer_moves_to_a_table_of_our_own_and_back(eng
         assert {"syncer_version"} == {"syncer_version", "alembic_version"} & set(inspect(connection).get_table_names())
     schema.require_current(engine)
 
-    schema.downgrade(engine, "0006")
+    schema.downgrade(engine, "0008")
     with engine.connect() as connection:
         assert {"alembic_version"} == {"syncer_version", "alembic_version"} & set(inspect(connection).get_table_names())
-        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == "0006"
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == "0008"
     assert schema.examine(engine) is SchemaState.OLDER
