@@ -193,7 +193,11 @@ def status(context: Context, as_of: str | None, as_json: bool) -> int:
 @click.argument("id_instance", metavar="[ID]", type=INSTANCE_ID, required=False)
 @account_filter
 @click.option("--transition", "words", multiple=True, type=click.Choice([str(word) for word in Transition]))
-@click.option("--since", metavar="TIME", help="Observed at or after this time (UTC unless it has an offset).")
+@click.option(
+    "--since",
+    metavar="TIME",
+    help="Observed at or after this time; a date is 00:00 UTC+3, else UTC unless it has an offset.",
+)
 @click.option("--until", metavar="TIME", help="Observed before this time.")
 @click.option("--limit", type=click.IntRange(min=1), help="At most the newest so many; 1000 on a terminal.")
 @json_flag
