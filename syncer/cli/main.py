@@ -196,7 +196,7 @@ def status(context: Context, as_of: str | None, as_json: bool) -> int:
 @click.option(
     "--since",
     metavar="TIME",
-    help="Observed at or after this time; a date is 00:00 UTC+3, else UTC unless it has an offset.",
+    help="Observed at or after this time; a date is 00:00 UTC+3, else UTC.",
 )
 @click.option("--until", metavar="TIME", help="Observed before this time.")
 @click.option("--limit", type=click.IntRange(min=1), help="At most the newest so many; 1000 on a terminal.")
