@@ -103,7 +103,8 @@ class Writer:
         row = self._row_values(decision.row, item_hash)
         if before is None:
             kept = timeline.first_of(decision, row[_TIME_CREATED], self._observed)
-            batch.first.append(kept)
+            if kept.versions or kept.lives:
+                batch.first.append(kept)
             batch.new.append((*row, *kept.current))
             if events[0].time_source is TimeSource.UPSTREAM:
                 batch.dated.append(decision.id_instance)

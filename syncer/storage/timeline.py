@@ -7,7 +7,7 @@ makes it for a database that has none yet, `examine` says where it is not what t
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from operator import attrgetter
 from typing import NamedTuple
@@ -20,7 +20,6 @@ from syncer.rules.timeline import (
     OTHER_FIELDS,
     Seen,
     State,
-    Step,
     billing_day,
     is_believed,
     lived_on,
@@ -37,6 +36,7 @@ from syncer.storage.timeline_rows import (
     Plain,
     kept_of,
     made_of,
+    plain_value,
     read_current,
     read_kept,
     read_seen,
@@ -48,25 +48,50 @@ BUILD_BATCH = 2_000  # instances of one transaction
 _FIRST_BELIEVED = rows.moment(FIRST_BELIEVED) or ""
 _named_of = attrgetter("type_instance", "tariff", "time_deleted", "deleted", "is_expired")
 _other_of = attrgetter(*OTHER_FIELDS)
+_MIDNIGHT = "21:00:00.000000"  # 00:00 where the upstream bills
+_NONE: list[Plain] = []  # shared, so never added to
 _TO_DO = instances.c.valid_from.is_(None)
 
 
 def first_of(decision: Decision, created: str | None, observed: str) -> Kept:
     """What is to be kept of an instance at first sight; `created` and `observed` are its times in the form of `rows`.
 
-    Nearly all are alive then, and have but a beginning.
+    Nearly all are alive then, and have but a beginning; most others have one dated end or expiry behind them. That is
+    said here in texts, as a first answer says it a hundred thousand times; a test holds it beside `kept_of`.
     """
     told = decision.row.instance
-    if told.deleted or told.is_expired:
-        return kept_of(decision.id_instance, [_seen_in(decision)])
     born = created if created is not None and _FIRST_BELIEVED <= created < observed else observed
+    if not told.deleted and not told.is_expired:
+        return Kept(_NONE, _NONE, _opened(born, born))
+    if told.deleted and told.is_expired:
+        return kept_of(decision.id_instance, [_seen_in(decision)])
+    since = rows.moment(told.time_deleted if told.deleted else told.expiration_date)
+    if since is None or not max(_FIRST_BELIEVED, born) < since < observed:
+        return kept_of(decision.id_instance, [_seen_in(decision)])
+    account, kind, tariff = decision.row.account, told.type_instance, told.tariff
+    other = map(plain_value, _other_of(told))
+    versions = [(told.id_instance, born, since, account, kind, tariff, None, 0, 0, *other)]
+    if told.is_expired:
+        return Kept(versions, _NONE, _opened(since, born))
+    day, last_day = _day_of_hour(born[:13]), _day_of_hour(since[:13])
+    night = last_day if since[11:] == _MIDNIGHT else _next_day(last_day)
+    life = (told.id_instance, born, "created", since, "deleted", account, kind, tariff)
+    return Kept(versions, [(*life, day, day, last_day, max(night, _next_day(day)))], (since, None, None, None, None))
+
+
+def _opened(valid_from: str, born: str) -> Plain:
     day = _day_of_hour(born[:13])
-    return Kept([], [], (born, born, str(Step.CREATED), day, day))
+    return valid_from, born, "created", day, day
 
 
 @lru_cache(maxsize=1 << 16)
 def _day_of_hour(hour: str) -> str:
     return billing_day(datetime.fromisoformat(f"{hour}:00:00+00:00")).isoformat()
+
+
+@lru_cache(maxsize=1 << 12)
+def _next_day(day: str) -> str:
+    return (date.fromisoformat(day) + timedelta(days=1)).isoformat()
 
 
 def _seen_in(decision: Decision) -> Seen:

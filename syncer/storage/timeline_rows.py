@@ -68,7 +68,7 @@ def _version_row(id_instance: int, version: Version) -> Plain:
     account, kind, tariff, time_deleted, deleted, is_expired, _, other = version.state
     named = account, kind, tariff, rows.moment(time_deleted), int(deleted), int(is_expired)
     dates = rows.moment(version.valid_from), rows.moment(version.valid_to)
-    return id_instance, *dates, *named, *map(_plain_value, other)
+    return id_instance, *dates, *named, *map(plain_value, other)
 
 
 def _life_row(id_instance: int, life: Life) -> Plain:
@@ -195,10 +195,10 @@ def read_kept(connection: Connection, ids: Sequence[int]) -> dict[int, Kept]:
 
 
 def _plain(row: Iterable[Any]) -> Plain:
-    return tuple(map(_plain_value, row))
+    return tuple(map(plain_value, row))
 
 
-def _plain_value(value: Any) -> Any:
+def plain_value(value: Any) -> Any:
     if isinstance(value, datetime):
         return rows.moment(value.astimezone(UTC))
     if isinstance(value, bool):

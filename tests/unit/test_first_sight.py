@@ -1,0 +1,30 @@
+"""What is kept of an instance at first sight is what its one answer says, however it is written down."""
+
+import random
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from test_timeline import listed_item
+from told_lives import told_lives
+
+from syncer.rules.transitions import Observation, decide_listed
+from syncer.storage import rows
+from syncer.storage.timeline import _seen_in, first_of
+from syncer.storage.timeline_rows import kept_of
+
+START = datetime(2026, 8, 1, 9, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_first_sight_is_kept_as_the_timeline_of_one_answer(seed: int) -> None:
+    kinds = set()
+    for now, account, items in told_lives(random.Random(seed), START, START + timedelta(days=60), answers=40):
+        for told in items:
+            seen = Observation(account, now, {}, timedelta(minutes=5))
+            decision = decide_listed(None, listed_item(told), seen)
+            created = rows.moment(decision.row.instance.time_created)
+            kept = first_of(decision, created, rows.moment(now) or "")
+            kinds.add((decision.row.instance.deleted, decision.row.instance.is_expired))
+
+            assert kept_of(decision.id_instance, [_seen_in(decision)]) == kept
+    assert len(kinds) > 2
