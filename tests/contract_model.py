@@ -236,3 +236,14 @@ class ContractModel:
                     },
                 }
             )
+
+
+def as_the_model_has_it(row: dict[str, Any]) -> dict[str, Any]:
+    """Of a stored row, only what the model speaks of."""
+    columns = (
+        "name", "type_instance", "tariff", "is_partner", "time_created", "time_deleted", "deleted", "expiration_date",
+        "is_expired", "token_fingerprint", "account",
+    )  # fmt: skip
+    kept = {column: row[column] for column in columns}
+    extra = {key: value for key, value in json.loads(row["extra"]).items() if key in {"apiUrl", "unknown"}}
+    return kept | {"missing": row["missing_since"] is not None, "extra": extra}

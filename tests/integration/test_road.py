@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from builders import body, item, paid
 from canary import PARTNER_TOKEN
-from contract_model import ContractModel
+from contract_model import ContractModel, as_the_model_has_it
 from histories import histories
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -136,17 +136,6 @@ def test_any_spelling_leaves_the_tables_that_the_contract_says(
     stored = [{name: row[name] for name in columns} for row in mirror.rows(instance_history)]
     assert sorted(model.history, key=by_instance) == sorted(stored, key=by_instance)
     assert verify.verify(mirror.engine).holds
-
-
-def as_the_model_has_it(row: dict[str, Any]) -> dict[str, Any]:
-    """Only what the model speaks of."""
-    columns = (
-        "name", "type_instance", "tariff", "is_partner", "time_created", "time_deleted", "deleted", "expiration_date",
-        "is_expired", "token_fingerprint", "account",
-    )  # fmt: skip
-    kept = {column: row[column] for column in columns}
-    extra = {key: value for key, value in json.loads(row["extra"]).items() if key in {"apiUrl", "unknown"}}
-    return kept | {"missing": row["missing_since"] is not None, "extra": extra}
 
 
 def by_instance(event: dict[str, Any]) -> int:

@@ -18,7 +18,7 @@ from operator import itemgetter
 from typing import Any
 
 from budget import Budget, scratch
-from contract_model import ContractModel
+from contract_model import ContractModel, as_the_model_has_it
 from estates import PAUSES, answers, instance, with_ids_from
 from memory import Memory
 from mirror import Mirror
@@ -96,8 +96,9 @@ def think(history: History) -> int:
     expected = [tuple(event[name] for name in columns) for event in model.history]
     assert sorted(expected, key=itemgetter(0)) == sorted(core.history, key=itemgetter(0))
     for key, row in core.rows.items():
-        assert model.rows[key].pop("missing") == (row.missing_since is not None)
-        assert model.rows[key] == {name: getattr(row.instance, name) for name in model.rows[key]}
+        assert model.rows[key] == as_the_model_has_it(
+            row.instance._asdict() | {"account": row.account, "missing_since": row.missing_since}
+        )
     assert core.rows.keys() == model.rows.keys()
     return len(model.history)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from contract_model import ContractModel
+from contract_model import ContractModel, as_the_model_has_it
 from mirror import START, Mirror, account
 from sqlalchemy import Select, select
 from sqlalchemy.pool import QueuePool
@@ -16,10 +16,6 @@ from syncer.storage import database
 from syncer.storage.tables import instance_history, instances, metadata, sync_runs
 from syncer.views import verify
 
-ROW_COLUMNS = (
-    "name", "type_instance", "tariff", "is_partner", "time_created", "time_deleted", "deleted", "expiration_date",
-    "is_expired", "token_fingerprint",
-)  # fmt: skip
 OUTCOMES = {"ok": "accepted", "unchanged": "accepted", "held": "held", "failed": "failed"}
 
 
@@ -63,7 +59,7 @@ class Witness:
         """One whole run."""
         report = self.mirror.observe(items, after=pause, of=self.account)
         self._run = report.id or self._run
-        expected = self.model.observe(items, self.mirror.now)
+        expected = self.model.observe(items, self.mirror.now, self.account.name)
         assert OUTCOMES.get(report.status) == expected, f"{report.status}, not {expected}: {report.error}"
 
     def follow(self, items: list[Any]) -> str:
@@ -78,7 +74,7 @@ class Witness:
         if run.error_kind == "database":
             return "failed by the database"
         if run.status in OUTCOMES:
-            assert self.model.observe(items, self.mirror.now) == OUTCOMES[run.status]
+            assert self.model.observe(items, self.mirror.now, self.account.name) == OUTCOMES[run.status]
         return str(run.status)
 
     def compare(self) -> None:
@@ -89,9 +85,9 @@ class Witness:
     def compare_rows(self) -> None:
         """The rows are the model's, and so is the history since the last comparison."""
         stored = {
-            row["id_instance"]: {name: row[name] for name in ROW_COLUMNS} | {"missing": row["missing_since"] is not None}
+            row["id_instance"]: as_the_model_has_it(row)
             for row in self._rows(select(instances).where(instances.c.account == self.account.name))
-        }  # fmt: skip
+        }
         assert stored == self.model.rows
         query = select(instance_history).where(
             instance_history.c.id > self._compared, instance_history.c.account == self.account.name
