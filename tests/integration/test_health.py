@@ -243,7 +243,22 @@ def test_metrics_are_made_once_a_second_however_many_ask(monkeypatch: pytest.Mon
 def exposition(accounts: int) -> Callable[[], bytes]:
     """What makes the metrics of so many accounts, as the daemon does."""
     statuses = [
-        AccountStatus(f"account {number}", "ok", MOMENT, 0, MOMENT, "ok", 0, None, 500, 400, 100, 1)
+        AccountStatus(
+            account=f"account {number}",
+            state="ok",
+            data_as_of=MOMENT,
+            age_seconds=0,
+            last_run_at=MOMENT,
+            last_status="ok",
+            consecutive_failures=0,
+            last_error=None,
+            listed=500,
+            live=400,
+            deleted=100,
+            expired=1,
+            warning=None,
+            is_fresh=True,
+        )  # fmt: skip
         for number in range(accounts)
     ]
     metrics = Metrics(status.account for status in statuses)
