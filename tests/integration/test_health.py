@@ -258,7 +258,7 @@ def exposition(accounts: int) -> Callable[[], bytes]:
             expired=1,
             warning=None,
             is_fresh=True,
-        )  # fmt: skip
+        )
         for number in range(accounts)
     ]
     metrics = Metrics(status.account for status in statuses)
