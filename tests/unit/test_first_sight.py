@@ -4,6 +4,7 @@ import random
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from builders import paid
 from test_timeline import listed_item
 from told_lives import told_lives
 
@@ -28,3 +29,15 @@ def test_a_first_sight_is_kept_as_the_timeline_of_one_answer(seed: int) -> None:
 
             assert kept_of(decision.id_instance, [_seen_in(decision)]) == kept
     assert len(kinds) > 2
+
+
+@pytest.mark.parametrize("is_expired", [False, True])
+def test_the_date_of_a_deletion_that_did_not_happen_is_told_from_the_first_sight_on(*, is_expired: bool) -> None:
+    told = paid(1, timeDeleted="2026-07-20T00:00:00", isExpired=is_expired, expirationDate="2026-07-25T00:00:00")
+    decision = decide_listed(None, listed_item(told), Observation("a", START, {}, timedelta(minutes=5)))
+    created = rows.moment(decision.row.instance.time_created)
+
+    kept = first_of(decision, created, rows.moment(START) or "")
+
+    assert kept_of(1, [_seen_in(decision)]) == kept
+    assert len(kept.versions) == 1 + is_expired
