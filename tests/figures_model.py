@@ -154,7 +154,8 @@ class Life:
             state |= {"deleted": item["deleted"], "is_expired": self.expired[place]}
             state["time_deleted"] = item.get("timeDeleted")
         else:
-            state |= {"deleted": False, "is_expired": False, "time_deleted": None}
+            state |= {"deleted": False, "is_expired": False}
+            state["time_deleted"] = None if item["deleted"] else item.get("timeDeleted")
         overruling = [told for told in self.deletions if told[0] <= moment < told[1]]
         if overruling and not state["deleted"]:
             state |= {

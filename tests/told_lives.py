@@ -59,7 +59,7 @@ class Teller:
             made["isExpired"] = True
         return made
 
-    def _happens(self, known: dict[str, Any]) -> dict[str, Any]:
+    def _happens(self) -> dict[str, Any]:
         chance = self.chance
         what = chance.choice(
             [
@@ -97,7 +97,7 @@ class Teller:
             case "born":
                 return {"timeCreated": self._date()}
             case "date":
-                return {"timeDeleted": self._date()} if known["deleted"] else {}
+                return {"timeDeleted": self._date()}  # also of what is not deleted: it says nothing then
         return {"isFree": chance.choice([True, False])}
 
     def answer(self) -> Answer:
@@ -113,12 +113,12 @@ class Teller:
                 if fate < 0.35:
                     self.owner[key] = account
                     known = self.items.get(key)
-                    self.items[key] = known | self._happens(known) if known else self._born() | {"idInstance": key}
+                    self.items[key] = known | self._happens() if known else self._born() | {"idInstance": key}
             elif self.owner[key] == account:
                 if fate < 0.15:
                     del self.owner[key]
                 for _ in range(chance.choice([0, 0, 0, 1, 1, 2, 3])):
-                    self.items[key] |= self._happens(self.items[key])
+                    self.items[key] |= self._happens()
         own = [dict(self.items[key]) for key in self.keys if self.owner.get(key) == account]
         return self.now, account, [self.anchors[account], *own]
 

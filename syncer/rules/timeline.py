@@ -182,10 +182,7 @@ def versions_of(seen: Sequence[Seen]) -> list[Version]:
     Walks back from the newest answer. `deleted_from` and `expired_from` are the earliest dates from which the answers
     walked over say that it was deleted or expired: whatever was seen from such a date on is overruled by it.
     """
-    first = seen[0]
-    dates = [answer.time_created for answer in seen if answer.time_created is not None]
-    alive = first.state._replace(deleted=False, time_deleted=None, is_expired=False, missing=False)
-    birth = Seen(min([first.at, *dates[-1:]]), alive, {})
+    birth = _birth(seen)
     found: list[Version] = []
     until: datetime | None = None
     deleted_from: datetime | None = None
@@ -225,6 +222,16 @@ def versions_of(seen: Sequence[Seen]) -> list[Version]:
         if (expiry := answer.transitions.get(Transition.EXPIRED)) is not None:
             expired_from = expiry if expired_from is None else min(expired_from, expiry)
     return _merged(reversed(found))
+
+
+def _birth(seen: Sequence[Seen]) -> Seen:
+    """Its creation, as what it was first seen, but alive."""
+    first = seen[0]
+    dates = [answer.time_created for answer in seen if answer.time_created is not None]
+    alive = first.state._replace(deleted=False, is_expired=False, missing=False)
+    if first.state.deleted:
+        alive = alive._replace(time_deleted=None)
+    return Seen(min([first.at, *dates[-1:]]), alive, {})
 
 
 def reaches_back(before: State, answer: Seen) -> bool:

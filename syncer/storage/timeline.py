@@ -72,7 +72,8 @@ def first_of(decision: Decision, created: str | None, observed: str) -> Kept:
         return kept_of(decision.id_instance, [_seen_in(decision)])
     account, kind, tariff = decision.row.account, told.type_instance, told.tariff
     other = map(plain_value, _other_of(told))
-    versions = [(told.id_instance, born, since, account, kind, tariff, None, 0, 0, *other)]
+    time_deleted = None if told.deleted else rows.moment(told.time_deleted)
+    versions = [(told.id_instance, born, since, account, kind, tariff, time_deleted, 0, 0, *other)]
     if told.is_expired:
         return Kept(versions, _NONE, _opened(since, born))
     day, last_day = _day_of_hour(born[:13]), _day_of_hour(since[:13])
