@@ -97,7 +97,6 @@ class Life(NamedTuple):
 
     @property
     def last_day(self) -> date | None:
-        """The day on which it ended."""
         return None if self.ended_at is None else billing_day(self.ended_at)
 
     @property
@@ -147,12 +146,11 @@ def midnight_of(day: date) -> datetime:
 def read_history(rows: Iterable[HistoryRow]) -> list[Seen]:
     """What each answer told; `rows` are those of one instance in the order of their ids.
 
-    Rows of one answer hold the same state. Run ids of two accounts need not ascend.
+    Rows of one answer hold the same state.
     """
     seen = []
-    for _, group in groupby(rows, key=lambda row: row.run_id):
+    for _, group in groupby(rows, key=lambda row: row.run_id):  # run ids of two accounts need not ascend
         of_answer = list(group)
-        first = of_answer[0]
         transitions: dict[str, datetime | None] = {}
         created = None
         for row in of_answer:
@@ -162,7 +160,7 @@ def read_history(rows: Iterable[HistoryRow]) -> list[Seen]:
                 created = transitions[row.transition]
             elif row.transition == Transition.CHANGED and '"time_created"' in row.changes:
                 created = _corrected_creation(row.changes)
-        seen.append(Seen(first.observed_at, first.state, transitions, created))
+        seen.append(Seen(of_answer[0].observed_at, of_answer[0].state, transitions, created))
     return seen
 
 
