@@ -60,8 +60,6 @@ def first_of(decision: Decision, created: str | None, observed: str) -> Kept:
     said here in texts, as a first answer says it a hundred thousand times; a test holds it beside `kept_of`.
     """
     told = decision.row.instance
-    if told.time_deleted is not None and not told.deleted:  # a date of what did not happen, true from now on
-        return kept_of(decision.id_instance, [_seen_in(decision)])
     born = created if created is not None and _FIRST_BELIEVED <= created < observed else observed
     if not told.deleted and not told.is_expired:
         return Kept(_NONE, _NONE, _opened(born, born))
