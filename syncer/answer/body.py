@@ -81,6 +81,6 @@ class Body:
         self._sha256.update(chunk)
         if self._head:
             self._kept = None
-        elif self._kept is not None:
+        if self._kept is not None:
             self._kept.append(chunk)
         return chunk

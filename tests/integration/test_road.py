@@ -27,7 +27,7 @@ from syncer.storage.tables import instance_history, instances, metadata, rejecte
 from syncer.sync import Account
 from syncer.views import verify
 
-EXAMPLES = int(os.environ.get("SYNCER_MODEL_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("SYNCER_MODEL_EXAMPLES", "25"))
 OUTCOMES = {"ok": "accepted", "unchanged": "accepted", "held": "held", "failed": "failed"}
 NEW = "2026-11-01T15:03:00"  # younger than the grace in the first answers
 

@@ -15,12 +15,12 @@ from waiting import HANG_SECONDS
 PROOFS = Path(__file__).parent
 # In pieces, so that the workers share them.
 SHORT = {
-    "models, first half": ("models", 1000, 1, ["--databases-every", "8", "--lives", "200"]),
-    "models, second half": ("models", 1000, 2, ["--databases-every", "8", "--lives", "200"]),
-    "kills, first half": ("kills", 500, 1, []),
-    "kills, second half": ("kills", 500, 2, []),
-    "lost commits": ("lost_commits", 50, 1, []),
-    "bodies": ("bodies", 100_000, 1, ["--pieces-every", "5"]),
+    "models, first half": ("models", 250, 1, ["--databases-every", "8", "--lives", "200"]),
+    "models, second half": ("models", 250, 2, ["--databases-every", "8", "--lives", "200"]),
+    "kills, first half": ("kills", 120, 1, []),
+    "kills, second half": ("kills", 120, 2, []),
+    "lost commits": ("lost_commits", 25, 1, []),
+    "bodies": ("bodies", 30_000, 1, ["--pieces-every", "5"]),
     "disk": ("disk", 6, 1, []),
     "races": ("races", 20, 1, []),
     "year": ("year", 200, 1, []),

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 from canary import PARTNER_TOKEN, WEIRD_PARTNER_TOKEN, api_token, find_secrets
 
-from syncer.scrub import Scrubber, is_secret_value, passwords_in, secrets_of
+from syncer.scrub import Scrubber, is_secret_value, passwords_in, secrets_of, shown
 from syncer.settings.logs import LogFormat, ScrubbedStream, start_logging
 
 SPELLINGS = {
@@ -246,3 +246,11 @@ def test_the_environments_passwords_are_known_before_any_setting_is_read(variabl
 def test_of_a_password_with_a_sign_every_part_is_known() -> None:
     assert passwords_in("postgresql://u:hunter2@secret@host/db") == ["hunter2@secret", "hunter2", "secret"]
     assert passwords_in("sqlite:///a:b") == passwords_in("https://host/a@b") == []
+
+
+def test_a_short_secret_with_a_known_beginning_is_removed_too() -> None:
+    assert "[removed]" in Scrubber(["gac.abcdef12"])("the token is gac.abcdef12")
+
+
+def test_what_looks_like_a_token_is_not_shown() -> None:
+    assert ("what looks like a token", "token.txt") == (shown(PARTNER_TOKEN), shown("token.txt"))
