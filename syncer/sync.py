@@ -2,6 +2,8 @@
 
 Here, and only here, the fetcher and the store meet. An answer is read while it arrives, and only what differs from the
 mirror is kept of it; what that means is decided by `rules`, and written together or not at all.
+
+It is a page longer than 300 lines so that a run, its plan and its transaction are told in one file.
 """
 
 import logging

@@ -183,3 +183,11 @@ def moment_of(flag: str, text: str | None) -> datetime | None:
         moment = datetime.fromisoformat(text)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     raise ConfigurationError(f"{flag}: {text!r} is no time such as 2026-11-23 or 2026-11-23T10:00:00+03:00")
+
+
+def complain(message: str, code: int) -> int:
+    from syncer.views.strangers_text import still
+
+    with suppress(OSError):  # nobody can be told; the exit code is all that is left
+        click.echo(f"syncer: {still(message)}", err=True)
+    return code

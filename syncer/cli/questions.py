@@ -300,4 +300,3 @@ def report(context: Context, account_name: str | None, html_file: Path | None, a
 
 
 COMMANDS = (explain, rates, bill, diff, export, report)
-DATABASE_COMMANDS = (grant_reader,)

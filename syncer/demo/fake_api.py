@@ -2,6 +2,8 @@
 
 The estate reads no clock: every moment is an aware argument.
 The server imports nothing of syncer but its errors, so that it can serve any client.
+
+Over 300 lines: every way in which a server may answer is a case of one handler.
 """
 
 import base64

@@ -1,4 +1,7 @@
-"""Tables for people on standard output; `printing` has lines and JSON."""
+"""Tables for people on standard output; `printing` has lines and JSON.
+
+Over 300 lines: one function a table, and nothing that two of them could share.
+"""
 
 import sys
 from collections.abc import Iterable, Sequence

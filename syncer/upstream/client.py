@@ -2,6 +2,8 @@
 
 The partner token can create and delete instances, so the method is fixed here and nothing in configuration reaches
 another. The token is put into the path below the client: no request, exception or log record above ever holds it.
+
+Over 300 lines: an exchange, its deadline and what its failures mean belong together, below one import of httpx.
 """
 
 import random

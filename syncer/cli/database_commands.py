@@ -1,0 +1,86 @@
+"""The commands of the database: its schema, its rows, its readers."""
+
+import click
+
+from syncer.cli.command import Context, Group, with_settings
+from syncer.cli.copy_command import copy_database
+from syncer.cli.questions import grant_reader
+
+
+@click.group(cls=Group)
+def db() -> None:
+    """The database's schema and rights."""
+
+
+@db.command()
+@with_settings
+def upgrade(context: Context) -> None:
+    """Bring the schema to this syncer's version."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from syncer.storage import schema
+
+    errors = Console(stderr=True)
+    with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:
+        task = progress.add_task("working out the timeline of each instance", total=None)
+        schema.upgrade(context.engine, lambda done, total: progress.update(task, completed=done, total=total))
+    click.echo(f"the schema is at {schema.head()}")
+
+
+@db.command()
+@with_settings
+@click.argument("revision")
+def downgrade(context: Context, revision: str) -> None:
+    """Bring the schema back to REVISION, for an older syncer. Stop every syncer first."""
+    from syncer.storage import schema
+
+    schema.downgrade(context.engine, revision)
+    click.echo(f"the schema is at {revision}; install the syncer that works on it before anything runs")
+
+
+@db.command()
+@with_settings
+def current(context: Context) -> None:
+    """Show the schema's version."""
+    from syncer.storage import database, schema
+
+    if schema.examine(context.engine) is schema.SchemaState.EMPTY:
+        click.echo(f"none (this syncer works on {schema.head()})")
+        return
+    with database.reading(context.engine, "reading the schema's version") as connection:
+        click.echo(f"{schema.current(connection)} (this syncer works on {schema.head()})")
+
+
+@db.command()
+@with_settings
+def check(context: Context) -> None:
+    """Check that the schema is what this syncer works on. Exit code 0 only then."""
+    from syncer.storage import database, schema
+
+    schema.require_current(context.engine)
+    schema.compare(context.engine)
+    click.echo(f"the schema is at {schema.head()} and as it should be")
+    if not database.has_write_ahead_log(context.engine):
+        click.echo("careful: the file is without a write-ahead log, as after a restore; the next run sets it")
+
+
+@db.command()
+@with_settings
+def repair(context: Context) -> None:
+    """Set rows of `instances` that were edited by hand back to what their history says."""
+    from syncer.storage import database, schema
+    from syncer.storage import repair as rows
+
+    schema.require_current(context.engine)
+    with database.writing(context.engine, "repairing rows") as connection:
+        ids = rows.repair(connection)
+    if not ids:
+        click.echo("every row is what its history says; nothing was repaired")
+        return
+    shown = ", ".join(map(str, ids[:20])) + (f" and {len(ids) - 20} more" if len(ids) > 20 else "")
+    click.echo(f"{len(ids)} rows were set back ({shown}); the next answer is compared in full")
+
+
+db.add_command(copy_database)
+db.add_command(grant_reader)

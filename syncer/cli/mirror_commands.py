@@ -1,0 +1,101 @@
+"""The commands that keep the mirror: runs, plans, the daemon, approvals."""
+
+import logging
+import os
+from typing import Any
+
+import click
+
+from syncer.cli.command import RUN_ID, Context, account_filter, chosen, json_flag, now, runs_of, scrub, with_settings
+from syncer.errors import SyncerError
+
+
+@click.command()
+@with_settings
+@account_filter
+@json_flag
+def sync(context: Context, account_name: str | None, as_json: bool) -> int:
+    """One run of every account, then exit."""
+    from syncer.terminal import printing
+
+    accounts = chosen(context, account_name)
+    runs = runs_of(context)
+    reports = []
+    for account in accounts:
+        reports.append(runs.run_now(account))
+        if not as_json:
+            printing.print_run(reports[-1])
+    if as_json:
+        printing.print_json({"runs": [printing.run_document(report) for report in reports]})
+    return next((report.exit_code for report in reports if report.exit_code), 0)
+
+
+@click.command()
+@with_settings
+@account_filter
+@json_flag
+def plan(context: Context, account_name: str | None, as_json: bool) -> int:
+    """Show what a run would change, field by field; write nothing."""
+    from syncer.errors import AnswerHeld
+    from syncer.rules import guard
+    from syncer.storage import schema
+    from syncer.sync import plan as plan_run
+    from syncer.terminal import printing
+
+    accounts = chosen(context, account_name)
+    runs = runs_of(context)
+    state = schema.examine(context.engine)
+    if state is not schema.SchemaState.EMPTY:
+        schema.require_current(context.engine)
+    engine = None if state is schema.SchemaState.EMPTY else context.engine
+    plans: list[dict[str, Any]] = []
+    exit_codes: list[int] = []
+    for account in accounts:
+        try:
+            planned = plan_run(engine, runs.account(account), runs.fetcher(account), now)
+            made = printing.plan_document(account.name, planned)
+            held: SyncerError | None = (
+                AnswerHeld(guard.describe(planned.hold, None)) if planned.hold is not None else None
+            )
+        except SyncerError as error:
+            made = {"account": account.name, "status": "failed", "changes": []}
+            held = error
+        made |= {"error_kind": held.kind if held else None, "error": scrub(str(held)) if held else None}
+        exit_codes.append(held.exit_code if held else 0)
+        plans.append(made)
+        if not as_json:
+            printing.print_plan(made)
+    if as_json:
+        printing.print_json({"plans": plans})
+    return next((code for code in exit_codes if code), 0)
+
+
+@click.command()
+@with_settings
+def run(context: Context) -> None:
+    """Run as a daemon: now, then on the schedule. SIGTERM or SIGINT ends it."""
+    from syncer.daemon.metrics import Metrics
+    from syncer.daemon.unattended import run_unattended
+
+    metrics = Metrics(account.name for account in context.settings.accounts)
+    if not run_unattended(runs_of(context, metrics.record), metrics, os.environ):
+        # A thread that cannot be interrupted must not keep the process; its transaction is rolled back.
+        logging.shutdown()
+        os._exit(0)
+
+
+@click.command()
+@with_settings
+@click.argument("run_id", metavar="RUN", type=RUN_ID)
+def approve(context: Context, run_id: int) -> None:
+    """Let through what run RUN was held for, and nothing larger."""
+    from syncer.storage import database, runs, schema
+
+    schema.require_current(context.engine)
+    with database.writing(context.engine, "approving the run") as connection:
+        is_new = runs.approve(connection, run_id, now())
+    click.echo(
+        f"run {run_id} is approved: the next answer passes if it lacks nothing more"
+        if is_new
+        else f"run {run_id} was approved before; the next answer passes if it lacks nothing more"
+    )

@@ -1,0 +1,218 @@
+"""The commands that show what state it is in: the mirror, the configuration, the upstream's answer, the promises."""
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from syncer.cli.command import (
+    INSTANCE_ID,
+    Context,
+    account_filter,
+    chosen,
+    complain,
+    json_flag,
+    moment_of,
+    now,
+    runs_of,
+    with_settings,
+)
+from syncer.cli.questions import known_accounts
+from syncer.errors import ConfigurationError, SyncerError
+from syncer.model import Transition
+
+
+@click.command()
+@with_settings
+@click.option("--as-of", "as_of", metavar="TIME", help="Show the estate at a past moment instead.")
+@json_flag
+def status(context: Context, as_of: str | None, as_json: bool) -> int:
+    """Show freshness, counts and the last runs. Exit code 0 only when every account is fresh."""
+    from syncer.storage import database, schema
+    from syncer.terminal import printing, render
+    from syncer.views import estate, past
+
+    moment = moment_of("--as-of", as_of)
+    if moment is not None and moment > now():
+        raise ConfigurationError(f"--as-of: {as_of} has not come yet; name a past moment")
+    schema.require_current(context.engine)
+    if moment is not None:
+        with database.reading(context.engine, "reading the past") as connection:
+            found = past.estate_at(connection, moment)
+        if as_json:
+            printing.print_json(found)
+        else:
+            render.print_estate_at(found)
+        return 0
+    with database.reading(context.engine, "reading the status") as connection:
+        accounts = estate.read_accounts(connection, now())
+        runs = estate.read_runs(connection)
+        held = estate.read_held(connection)
+        leases = estate.read_leases(connection)
+    schedules = {account.name: account.schedule for account in context.settings.accounts}
+    for lease in leases:
+        schedule = schedules.get(lease["account"])
+        lease["next_run_at"] = schedule.due(lease["started_at"]) if schedule and lease["started_at"] else None
+    if as_json:
+        printing.print_json(render.status_document(accounts, runs, held, leases))
+    else:
+        render.print_status(accounts, runs, held, leases)
+    return 0 if accounts and all(account.is_fresh for account in accounts) else 3
+
+
+@click.command()
+@with_settings
+@click.argument("id_instance", metavar="[ID]", type=INSTANCE_ID, required=False)
+@account_filter
+@click.option("--transition", "words", multiple=True, type=click.Choice([str(word) for word in Transition]))
+@click.option(
+    "--since",
+    metavar="TIME",
+    help="Observed at or after this time; a date is 00:00 UTC+3, else UTC.",
+)
+@click.option("--until", metavar="TIME", help="Observed before this time.")
+@click.option("--limit", type=click.IntRange(min=1), help="At most the newest so many; 1000 on a terminal.")
+@json_flag
+def history(
+    context: Context,
+    id_instance: int | None,
+    account_name: str | None,
+    words: tuple[str, ...],
+    since: str | None,
+    until: str | None,
+    limit: int | None,
+    as_json: bool,
+) -> None:
+    """Show transitions, newest last."""
+    from syncer.storage import database, schema
+    from syncer.terminal import printing, render
+    from syncer.views import estate, explain
+
+    wanted = estate.HistoryFilter(
+        id_instance=id_instance,
+        account=account_name,
+        transitions=[Transition(word) for word in words],
+        since=moment_of("--since", since),
+        until=moment_of("--until", until),
+        limit=limit or (1000 if sys.stdout.isatty() else None),
+    )
+    schema.require_current(context.engine)
+    with database.reading(context.engine, "reading the history") as connection:
+        events = estate.read_history(connection, wanted)
+        if not events:
+            known_accounts(estate.read_accounts(connection, now()), account_name)
+        if not events and id_instance is not None and explain.read_life(connection, id_instance) is None:
+            raise ConfigurationError(
+                f"history: {explain.unknown(id_instance, explain.near_ids(connection, id_instance))}"
+            )
+    if as_json:
+        printing.print_json({"history": events})
+    elif events:
+        render.console().print(render.history_table(events))
+    else:
+        click.echo("no transitions match")
+
+
+@click.command()
+@with_settings
+@account_filter
+@json_flag
+def doctor(context: Context, account_name: str | None, as_json: bool) -> int:
+    """Check settings, upstream, database, schema and clock. Each finding has its remedy."""
+    from syncer.daemon.leased_runs import log_try
+    from syncer.doctor import checks as examination
+    from syncer.settings import config
+    from syncer.terminal import printing
+
+    found = []
+    for finding in examination.examine(
+        context.settings,
+        context.engine,
+        scrub=context.scrub,
+        secret_files=examination.secret_files(context.flags, os.environ, context.config_file, Path.cwd()),
+        accounts=chosen(context, account_name),
+        unknown_variables=config.unknown_variables(os.environ),
+        stop=threading.Event(),
+        clock=now,
+        on_try=log_try,
+    ):
+        found.append(finding)
+        if not as_json:
+            for text in examination.lines(finding):
+                printing.line(text)
+    if as_json:
+        printing.print_json(examination.document(found))
+    return examination.exit_code(found)
+
+
+@click.command()
+@with_settings
+@account_filter
+@json_flag
+def probe(context: Context, account_name: str | None, as_json: bool) -> int:
+    """Show the shape of an answer, never a name or a secret. Calls the upstream once."""
+    from syncer.answer.reader import read_body
+    from syncer.doctor import probe as shape
+    from syncer.terminal import printing
+
+    accounts = chosen(context, account_name)
+    runs = runs_of(context)
+    documents = []
+    exit_codes = []
+    for account in accounts:
+        headers: dict[str, str] = {}
+
+        def keep_last(told: Mapping[str, str], headers: dict[str, str] = headers) -> None:
+            headers.clear()
+            headers.update(told)
+
+        began = time.monotonic()
+        try:
+            answer = runs.fetcher(account, keep_last)(b"".join)
+        except SyncerError as error:
+            exit_codes.append(complain(f"{account.name}: {error}", error.exit_code))
+            documents.append({"account": account.name, "error_kind": error.kind, "error": context.scrub(str(error))})
+            continue
+        document = shape.examine(
+            answer.body,
+            headers,
+            time.monotonic() - began,
+            now(),
+            upstream_offset=context.settings.upstream_offset,
+            scrub=context.scrub,
+        )
+        documents.append({"account": account.name, **document})
+        if not as_json:
+            printing.line(f"account {account.name}")
+            for text in shape.lines(document):
+                printing.line(text)
+        try:
+            read_body(answer.body, runs.account(account).decoder)
+        except SyncerError as error:
+            exit_codes.append(complain(f"{account.name}: {error}", error.exit_code))
+    if as_json:
+        printing.print_json({"probes": documents})
+    return next(iter(exit_codes), 0)
+
+
+@click.command()
+@with_settings
+@json_flag
+def verify(context: Context, as_json: bool) -> int:
+    """Check the promises of the tables on this database. Exit code 1 when one is broken."""
+    from syncer.storage import schema
+    from syncer.terminal import printing
+    from syncer.views import verify as promises
+
+    schema.require_current(context.engine)
+    verification = promises.verify(context.engine)
+    if as_json:
+        printing.print_json(promises.document(verification))
+    else:
+        for text in promises.lines(verification):
+            printing.line(text)
+    return 0 if verification.holds else 1
