@@ -49,7 +49,7 @@ def test_runs_are_counted_by_how_they_ended() -> None:
 
 STATUS = AccountStatus(
     account="default", state="ok", data_as_of=NOW - timedelta(seconds=90), age_seconds=90, last_run_at=NOW,
-    last_status="ok", consecutive_failures=0, last_error=None, listed=9, live=7, deleted=2, expired=1,
+    last_status="ok", consecutive_failures=0, last_error=None, listed=9, live=7, deleted=2, expired=1, warning=None, is_fresh=True,
 )  # fmt: skip
 
 
