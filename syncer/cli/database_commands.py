@@ -68,7 +68,7 @@ def check(context: Context) -> None:
 @db.command()
 @with_settings
 def repair(context: Context) -> None:
-    """Set rows of `instances` that were edited by hand back to what their history says."""
+    """Set rows that were edited by hand back. They become what their history says."""
     from syncer.storage import database, schema
     from syncer.storage import repair as rows
 

@@ -23,6 +23,7 @@ class ScrubbedStream(TextIOWrapper):
             stream.buffer, encoding=stream.encoding, errors="backslashreplace", line_buffering=True, write_through=True
         )
         self._scrub = scrub
+        self._stream = stream  # which would close the buffer that both write to, were it let go
 
     def write(self, text: str) -> int:
         super().write(self._scrub(text))

@@ -21,7 +21,7 @@ from syncer.errors import DatabaseFailed
 from syncer.storage import database
 
 COMMIT = b"COMMIT\x00"
-APPLYING = b"FOR UPDATE"  # the transaction of an answer locks its account; that of the run's start does not
+APPLYING = b"FOR NO KEY UPDATE"  # the transaction of an answer locks its account; that of the run's start does not
 
 
 class CuttingProxy:
