@@ -3,6 +3,7 @@
 import logging
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -22,6 +23,9 @@ from psycopg import sql
 from waiting import HANG_SECONDS
 
 from syncer.upstream import client
+
+# As a shell has it: under nohup the processes of the tests would ignore the signal that they are sent.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 CHECKOUT = Path(__file__).parent.parent
 KEPT_VARIABLES = {"PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LC_CTYPE"}
