@@ -61,6 +61,7 @@ class Comparison:
         self._every_id_read = True
         self._apart: dict[int, list[tuple[int, bytes]]] = {id_instance: [] for id_instance in twice}
         self._listed_twice: set[int] = set()
+        self._repeated = 0  # items that say what another one says
 
     @property
     def twice(self) -> frozenset[int]:
@@ -69,7 +70,7 @@ class Comparison:
         return frozenset(self._listed_twice | {one for one, other in pairwise(ids) if one == other})
 
     def add(self, items: Pieces) -> None:
-        """The next items of the list; raises `NotAList` where they are not UTF-8."""
+        """The next items of the list; raises `NotAList` where they are not UTF-8, or no JSON after all."""
         ids = _ids_of(items)
         hashes = [xxh3_64_intdigest(item, self._seed) for item in items]
         places = [
@@ -78,8 +79,17 @@ class Comparison:
             if self._is_to_be_read(items[place], ids[place], hashes[place], self._position + place)
         ]
         if places:
-            self._read(items, hashes, places)
+            positions = [self._position + place for place in places]
+            outcomes = self._read([items[place] for place in places], positions, [hashes[place] for place in places])
+            for outcome in outcomes:
+                self._keep(outcome)
         self._position += len(items)
+
+    def settle(self) -> None:
+        """Say what the ids that are listed twice mean, after the last item; raises `NotAList` as `add` does."""
+        for items in self._apart.values():
+            if items:
+                self._settle(items)
 
     def _not_as_they_were(self, ids: Sequence[int | None], hashes: Sequence[int]) -> Sequence[int]:
         """The places of items that need a closer look; the others are noted as listed.
@@ -120,17 +130,11 @@ class Comparison:
         self._seen[row] = 1
         return item_hash != self._known.hashes[row] or bool(self._known.flags[row] & MISSING)
 
-    def _read(self, items: Pieces, hashes: Sequence[int], places: Sequence[int]) -> None:
-        others = [items[place] for place in places]
+    def _read(self, items: Pieces, positions: Sequence[int], hashes: Sequence[int]) -> list[Item | Reject]:
         try:
-            b",".join(others).decode()
-            outcomes = self._reader.read(
-                others, [self._position + place for place in places], [hashes[place] for place in places]
-            )
-        except (ValueError, RecursionError):  # no UTF-8, or no JSON after all
+            return self._reader.read(items, positions, hashes)
+        except (ValueError, RecursionError):
             raise NotAList from None
-        for outcome in outcomes:
-            self._keep(outcome)
 
     def _keep(self, outcome: Item | Reject) -> None:
         if isinstance(outcome, Reject):
@@ -141,8 +145,7 @@ class Comparison:
 
     def listing(self, body: Body) -> Listing:
         """All that the answer says."""
-        repeated = sum(map(self._settle, self._apart.values()))
-        listed = self._position - repeated
+        listed = self._position - self._repeated
         rejects = tuple(sorted(self._rejects))
         rejected = {reject.id_instance for reject in rejects}
         return Listing(
@@ -169,15 +172,10 @@ class Comparison:
             row = self._seen.find(0, row + 1)
         return absent
 
-    def _settle(self, items: Sequence[tuple[int, bytes]]) -> int:
-        """Items with the same id count once if they say the same, else all are bad; how many are not counted."""
-        if not items:
-            return 0
+    def _settle(self, items: Sequence[tuple[int, bytes]]) -> None:
+        """Items with the same id count once if they say the same, else all are bad."""
         hashes = [xxh3_64_intdigest(item, self._seed) for _position, item in items]
-        read = [
-            self._reader.read_one(item, position, item_hash)
-            for (position, item), item_hash in zip(items, hashes, strict=True)
-        ]
+        read = self._read([item for _position, item in items], [position for position, _item in items], hashes)
         id_instance = read[0].id_instance or 0
         row = self._known.find(id_instance)
         if row < 0:
@@ -191,7 +189,7 @@ class Comparison:
                 self._rejects.append(self._reader.reject(item, position, id_instance, reason))
         elif row < 0 or hashes[0] != self._known.hashes[row] or self._known.flags[row] & MISSING:
             self._keep(read[0])
-        return len(items) - 1 - len(differing)
+        self._repeated += len(items) - 1 - len(differing)
 
 
 def _say_the_same(one: Item | Reject, other: Item | Reject) -> bool:

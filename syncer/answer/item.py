@@ -121,12 +121,14 @@ class ItemReader:
     def read(self, items: Sequence[Text], positions: Sequence[int], hashes: Sequence[int]) -> list[Item | Reject]:
         """What each item says, or why it is rejected; `positions` are their places in the list.
 
-        Raises `ValueError` or `RecursionError` for what is no JSON.
+        Raises `ValueError` or `RecursionError` for what is no JSON in UTF-8.
         """
+        text = b",".join(items)
+        text.decode()
         if len(self._cleaned) > CLEANED_TEXTS:
             self._cleaned.clear()
         try:
-            usual = _USUAL_LIST.decode(b"[%b]" % b",".join(items))
+            usual = _USUAL_LIST.decode(b"[%b]" % text)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             return [self.read_one(*one) for one in zip(items, positions, hashes, strict=True)]
         return [

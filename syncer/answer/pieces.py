@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
+from syncer.answer.values import refuse_constant
+
 QUICK_TRIES = 4  # at the end of a block; text with many closing braces needs the slower way
 
 Pieces = Sequence[bytes | msgspec.Raw]
@@ -116,11 +118,7 @@ def _scan(block: bytes) -> tuple[Pieces, int]:
     return items, len(text[:after_comma].encode())
 
 
-def _no_constant(constant: str) -> float:
-    raise ValueError(constant)
-
-
-_SCANNER = json.JSONDecoder(parse_constant=_no_constant, parse_int=str, parse_float=str)
+_SCANNER = json.JSONDecoder(parse_constant=refuse_constant, parse_int=str, parse_float=str)
 _SPACES = re.compile(r"[ \t\r\n]*")
 
 

@@ -65,16 +65,15 @@ class Reader:
                 self._may_recognise = False
                 return None
         comparison = self._compare(body, body, seed)
-        if comparison is None:
-            problem = not_a_list(body.whole(), self._decoder.scrub)
-            return Listing(0, body.size, body.sha256(), seed, b"", Spool(), problem=problem)
-        if comparison.twice:
+        if comparison is not None and comparison.twice:
             self._twice |= comparison.twice
             whole = body.whole()
             if whole is None:
                 return None
             comparison = self._compare([whole], body, seed)
-            assert comparison is not None  # noqa: S101 - it was a list a moment ago
+        if comparison is None:
+            problem = not_a_list(body.whole(), self._decoder.scrub)
+            return Listing(0, body.size, body.sha256(), seed, b"", Spool(), problem=problem)
         return comparison.listing(body)
 
     def _compare(self, chunks: Iterable[bytes], body: Body, seed: int) -> "Comparison | None":
@@ -88,6 +87,8 @@ class Reader:
                         known = known._replace(hashes=array("Q", bytes(8 * len(known.ids))))
                     comparison = Comparison(known, self._decoder, seed, self._twice)
                 comparison.add(pieces)
+            if comparison is not None:
+                comparison.settle()
         except NotAList:
             comparison = None
         for _rest in body:

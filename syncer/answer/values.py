@@ -140,10 +140,11 @@ def without_secrets(value: object, scrub: Scrub, levels: int = DEEPEST_NESTING) 
 
 def parse_json(text: str) -> object:
     """A JSON value, also where a string holds a lone surrogate; raises `ValueError` or `RecursionError`."""
-    return json.loads(text, parse_constant=_refuse_constant, parse_int=_integer, parse_float=_float)
+    return json.loads(text, parse_constant=refuse_constant, parse_int=_integer, parse_float=_float)
 
 
-def _refuse_constant(constant: str) -> NoReturn:
+def refuse_constant(constant: str) -> NoReturn:
+    """NaN and Infinity, which the standard library would take."""
     raise ValueError(f"{constant} is not JSON")
 
 

@@ -66,10 +66,9 @@ class Writer:
         self._observed = rows.moment(observed_at) or ""
         self._robbed: set[str] = set()  # accounts that instances were moved away from
 
-    def write(self, decisions: Iterable[Decision]) -> None:
+    def write(self, decisions: Sequence[Decision]) -> None:
         """Write the rows that differ with their history, and the hashes of those that do not."""
         batch = _Batch()
-        decisions = list(decisions)
         touched = [decision for decision in decisions if decision.before is not None and decision.events]
         changes = timeline.changes_by(self._connection, touched)
         for decision in decisions:

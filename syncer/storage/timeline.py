@@ -141,6 +141,8 @@ def changes_by(connection: Connection, decisions: Sequence[Decision]) -> Changes
     anew from the history, and compared with what is kept.
     """
     changes = Changes([], [], [], [], {})
+    if not decisions:  # as of the daily roll
+        return changes
     back: dict[int, Seen] = {}
     going_on = read_current(connection, [decision.id_instance for decision in decisions])
     for decision in decisions:

@@ -1,6 +1,6 @@
 """The promises of the tables (CONTRACT 4) as SQL, checked on the database as it is.
 
-A file of `invariants/` holds one query for a few named checks; it begins with a line for each of them,
+A file of `promises/` holds one query for a few named checks; it begins with a line for each of them,
 `-- name (table): sentence`. The query gives a row per breach: the check's name, and the id of a row of that table.
 """
 

@@ -242,3 +242,16 @@ def test_the_double_in_memory_reads_by_what_it_holds() -> None:
     memory.observe([item(1), item(2)], account().expiry_grace)
 
     assert [2] == differing(memory.read(body([item(1), item(2, name="x")])))
+
+
+@pytest.mark.parametrize("garbled", [b"\xff", b"\xed\xa0\x80", b"\x01"])
+def test_what_is_garbled_in_an_item_that_is_listed_twice_makes_the_answer_no_list(garbled: bytes) -> None:
+    known = known_after(item(1), item(2))
+    twice = body([item(1), item(2), item(1, name="GARBLED")]).replace(b"GARBLED", garbled)
+
+    for kept_bytes in (0, 10**6):
+        reader = Reader(DECODER._replace(kept_bytes=kept_bytes), (), lambda: known, Remembered(SEED, None, 0, ""))
+        listing = reader(in_chunks(twice)) or reader(in_chunks(twice))
+
+        assert listing is not None
+        assert isinstance(listing.problem, AnswerUnusable)
