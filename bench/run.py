@@ -145,7 +145,10 @@ def measure(command: list[str], environment: dict[str, str], database: Database)
 
 def environment_of(tool: str, url: str, database: Database, folder: Path) -> dict[str, str]:
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "BENCH_STATE": str(folder), "LANG": "C.UTF-8"}
-    return environment | syncer_environment(url, database.url) if tool == "syncer" else environment
+    if tool not in {"syncer", "other"}:
+        return environment
+    environment |= syncer_environment(url, database.url)
+    return environment | {"PYTHONPATH": str(folder / "other")} if tool == "other" else environment
 
 
 def syncer_environment(api_url: str, database_url: str) -> dict[str, str]:
@@ -157,11 +160,12 @@ def syncer_environment(api_url: str, database_url: str) -> dict[str, str]:
         "SYNCER_PARTNER_TOKEN": TOKEN,
         "SYNCER_DATABASE_URL": database_url,
         "SYNCER_LOG_LEVEL": "warning",
+        **({"SYNCER_TOKEN_KEY": os.environ["SYNCER_TOKEN_KEY"]} if "SYNCER_TOKEN_KEY" in os.environ else {}),
     }
 
 
 def command_of(case: str, tool: str, url: str, database: Database, pythons: dict[str, Path]) -> list[str]:
-    if tool == "syncer":
+    if tool in {"syncer", "other"}:
         return [sys.executable, "-m", "syncer", *(("db", "upgrade") if case == "schema" else ("sync",))]
     if tool.startswith("floor"):
         return [sys.executable, str(HERE / "floor.py"), url, database.url, tool.partition(" ")[2]]
@@ -211,7 +215,7 @@ def run(
 ) -> Iterator[tuple[str, Cost]]:
     """All cases of one tool, one after the other on one database."""
     environment = environment_of(tool, server.url, database, folder)
-    for case in (*(["schema"] if tool == "syncer" else []), *CASES):
+    for case in (*(["schema"] if tool in {"syncer", "other"} else []), *CASES):
         if case in paths:
             server.show(str(paths[case]))
         cost = measure(command_of(case, tool, server.url, database, pythons), environment, database)
@@ -266,7 +270,7 @@ def table(
                 if cost is None:
                     continue
                 to_floor = f"{cost.seconds / floor.seconds:.2f}" if floor else ""
-                start = starts.get((tool.partition(" ")[0], kind))
+                start = starts.get((tool.partition(" ")[0].replace("other", "syncer"), kind))
                 work = ""
                 if floor and start is not None:
                     work = f"{(cost.seconds - start) / (floor.seconds - starts['floor', kind]):.2f}"
@@ -283,6 +287,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[100_000])
     parser.add_argument("--databases", nargs="+", default=["sqlite", "postgresql"])
     parser.add_argument("--tools", nargs="+", default=["floor hash", "floor rows", "syncer", *PEERS])
+    parser.add_argument("--other", type=Path, help="another checkout of syncer, as the tool `other` beside this one's")
     parser.add_argument("--repeat", type=int, default=3, help="medians of so many")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--pictures", nargs="*", choices=CASES, default=[], help="cases to draw a chart of")
@@ -290,6 +295,7 @@ def main() -> None:
     wanted = parser.parse_args()
     pythons = install_peers([tool for tool in wanted.tools if tool in PEERS])
     tools = [tool for tool in wanted.tools if tool not in PEERS or tool in pythons]
+    tools += ["other"] if wanted.other else []
     machine = f"Python {platform.python_version()}, {os.cpu_count()} cores, seed {wanted.seed}"
     starts = {(tool, kind): seconds_of_start(tool, kind, 5) for tool in STARTS for kind in wanted.databases}
     lines = [f"{machine}, medians of {wanted.repeat}"]
@@ -304,6 +310,8 @@ def main() -> None:
             found: dict[tuple[str, str, str], list[Cost]] = {}
             with tempfile.TemporaryDirectory(prefix="syncer-bench-") as name:
                 folder = Path(name)
+                if wanted.other:
+                    (folder / "other").symlink_to(wanted.other.resolve())
                 paths = bodies(folder, size, wanted.seed)
                 megabytes = paths["first"].stat().st_size / 1e6
                 for _ in range(wanted.repeat):
