@@ -166,7 +166,7 @@ def syncer_environment(api_url: str, database_url: str) -> dict[str, str]:
 
 def command_of(case: str, tool: str, url: str, database: Database, pythons: dict[str, Path]) -> list[str]:
     if tool in {"syncer", "other"}:
-        return [sys.executable, "-m", "syncer", *(("db", "upgrade") if case == "schema" else ("sync",))]
+        return [sys.executable, "-P", "-m", "syncer", *(("db", "upgrade") if case == "schema" else ("sync",))]
     if tool.startswith("floor"):
         return [sys.executable, str(HERE / "floor.py"), url, database.url, tool.partition(" ")[2]]
     return [str(pythons[tool]), str(HERE / "peers" / PEERS[tool][0]), url, database.url]
