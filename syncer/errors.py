@@ -73,6 +73,13 @@ class AnswerHeld(SyncerError):
     kind = "held"
 
 
+class ClockWrong(SyncerError):
+    """This machine's clock is wrong, and what it would write would be history: set it."""
+
+    exit_code = 9
+    kind = "clock"
+
+
 class RunOvertaken(SyncerError):
     """Another run of the account is under way or applied a later answer first: leave quietly."""
 

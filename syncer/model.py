@@ -138,10 +138,15 @@ Read = TypeVar("Read")
 
 
 class Answer(NamedTuple, Generic[Read]):
-    """One complete answer of the upstream: its body, or what was made of it while it arrived."""
+    """One complete answer of the upstream: its body, or what was made of it while it arrived.
+
+    The names of its headers are in lower case; `arrived_at` is when they were there, by this machine's clock.
+    """
 
     body: Read
     http_status: int
+    headers: Mapping[str, str] = {}
+    arrived_at: datetime | None = None
 
 
 class Fetch(Protocol):
@@ -219,6 +224,7 @@ class Decision(NamedTuple):
     `before` is None at first sight; `row is before` when nothing differs.
     `previous_observed_at` is the last accepted answer before this one that showed the row; None at first sight.
     `item` is what was observed; None where the instance is absent.
+    `is_claim`: another account owns the instance, so what this one was shown of it counts for nothing but a claim.
     """
 
     before: MirrorRow | None
@@ -226,6 +232,7 @@ class Decision(NamedTuple):
     events: tuple[Event, ...]
     previous_observed_at: datetime | None
     item: Item | None
+    is_claim: bool = False
 
     @property
     def id_instance(self) -> int:

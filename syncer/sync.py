@@ -1,37 +1,43 @@
-"""The story of one run: fetch → read → one transaction [ transitions → guard → apply ].
+"""The story of one run: fetch → read → one transaction [ transitions → guard → timeline → apply ].
 
 Here, and only here, the fetcher and the store meet. An answer is read while it arrives, and only what differs from the
 mirror is kept of it; what that means is decided by `rules`, and written together or not at all.
 
-It is a page longer than 300 lines so that a run, its plan and its transaction are told in one file.
+It is longer than 300 lines so that a run, its plan and its transaction are told in one file.
 """
 
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from fractions import Fraction
-from functools import partial
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine
 
 from syncer.answer.item import Decoder
-from syncer.answer.known import NOTHING_KNOWN, NOTHING_REMEMBERED, Known, Remembered
+from syncer.answer.known import CLAIMED, FREE, NOTHING_KNOWN, NOTHING_REMEMBERED, Known, Remembered
 from syncer.answer.listing import Listing
 from syncer.answer.reader import Reader
-from syncer.errors import AnswerHeld, AnswerUnusable, DatabaseFailed, FetchStopped, RunOvertaken, SyncerError
+from syncer.answer.stated import Stated, part_problem, read_stated, time_problem
+from syncer.errors import (
+    AnswerHeld,
+    AnswerUnusable,
+    DatabaseFailed,
+    FetchStopped,
+    RunOvertaken,
+    SyncerError,
+    UpstreamUnreachable,
+)
 from syncer.model import Answer, Decision, Fetch, MirrorRow, RunReport, RunStatus, Trigger
-from syncer.rules import guard
+from syncer.rules import guard, zone
 from syncer.rules.transitions import Observation, decide_absent, decide_listed
-from syncer.storage import database, mirror, rows, runs
+from syncer.storage import claims, database, evidence, lease, mirror, rows, runs
 from syncer.storage.runs import StartedRun
 from syncer.storage.tokens import Safe
 
 READINGS = 3  # let go as the recognised answer; ids listed twice; settled
 
 Clock = Callable[[], datetime]
-ReadRows = Callable[[Sequence[int]], Mapping[int, MirrorRow]]
 
 log = logging.getLogger(__name__)
 
@@ -42,13 +48,28 @@ class Account(NamedTuple):
     name: str
     decoder: Decoder
     expiry_grace: timedelta
-    tolerated_vanished: Fraction
+    bounds: guard.Bounds
+    clock_tolerance: timedelta | None = None
     interval_seconds: int | None = None
     safe: Safe | None = None
 
     def rules(self) -> tuple[object, ...]:
         """Settings, besides the decoder's, that an item's meaning depends on."""
         return self.expiry_grace, self.safe and self.safe.key_fingerprint
+
+
+class Rows(NamedTuple):
+    """What the mirror says of instances by their ids: their rows, and who claims which.
+
+    Where the database is `shared`, any instance that is listed may have a row of another account.
+    """
+
+    read: Callable[[Sequence[int]], Mapping[int, MirrorRow]]
+    claimants: Callable[[Sequence[int]], Mapping[int, str]]
+    shared: bool
+
+
+NO_ROWS = Rows(lambda _ids: {}, lambda _ids: {}, shared=False)
 
 
 class Plan(NamedTuple):
@@ -72,11 +93,13 @@ def run_once(engine: Engine, account: Account, fetch: Fetch, clock: Clock, trigg
     columns: dict[str, Any] = {}
     try:
         answer = _read_answer(engine, account, remembered, fetch)
-        columns |= _columns(answer)
-        if answer.body.problem is None:
-            report = _apply(engine, _Answered(account, run, answer.body, clock(), columns), clock)
+        stated = read_stated(answer.headers)
+        columns |= _columns(answer, stated)
+        problem = _problem_of(answer, stated, account, remembered)
+        if problem is None:
+            report = _apply(engine, _Answered(account, run, answer.body, clock(), stated, remembered, columns), clock)
         else:
-            report = _fail(engine, account, run, answer.body.problem, columns, clock)
+            report = _fail(engine, account, run, problem, columns, clock)
     except SyncerError as error:
         report = _fail(engine, account, run, error, columns, clock)
     except (KeyboardInterrupt, SystemExit):
@@ -102,45 +125,50 @@ def plan(engine: Engine | None, account: Account, fetch: Fetch, clock: Clock) ->
     if engine is not None:
         with database.reading(engine, "reading the mirror") as connection:
             remembered = runs.read_remembered(connection, runs.read_base(connection, account.name))
-    listing = _read_answer(engine, account, remembered, fetch).body
-    if listing.problem is not None:
-        raise listing.problem
+    answer = _read_answer(engine, account, remembered, fetch)
+    listing = answer.body
+    problem = _problem_of(answer, read_stated(answer.headers), account, remembered)
+    if problem is not None:
+        raise problem
     if engine is None:
         observation = Observation(account.name, clock(), {}, account.expiry_grace)
-        return _plan(listing, None, decisions_of(listing, observation, lambda _ids: {}, shared=False))
+        return _plan(listing, account, decisions_of(listing, observation, NO_ROWS), {})
     with database.reading(engine, "reading the mirror") as connection:
-        hold = _examine(connection, account, listing)
-        observation, shared = _observe(connection, account, listing, clock())
-        return _plan(
-            listing, hold, decisions_of(listing, observation, partial(rows.read_rows, connection), shared=shared)
-        )
+        observation, known_rows = _observe(connection, account, listing, clock())
+        approved = runs.read_approved(connection, account.name)
+        return _plan(listing, account, decisions_of(listing, observation, known_rows), approved)
 
 
-def decisions_of(
-    listing: Listing, observation: Observation, read_rows: ReadRows, *, shared: bool
-) -> Iterator[list[Decision]]:
+def decisions_of(listing: Listing, observation: Observation, known_rows: Rows) -> Iterator[list[Decision]]:
     """What an answer means for each instance that differs in it or is absent, some at a time; pure but for the rows.
 
-    Where the database is `shared`, any instance that is listed may have a row of another account.
+    Of what the account had but claimed, absence means nothing to the instance: see `dropped_claims`.
     """
     known = listing.known
     for items in listing.differing.batches():
         items.sort(key=lambda item: item.id_instance)
-        ids = [item.id_instance for item in items if shared or known.find(item.id_instance) >= 0]
-        before = read_rows(ids) if ids else {}
+        ids = [item.id_instance for item in items if known_rows.shared or known.find(item.id_instance) >= 0]
+        before = known_rows.read(ids) if ids else {}
         yield [decide_listed(before.get(item.id_instance), item, observation) for item in items]
-    for ids in rows.batches(known.ids[row] for row in listing.absent):
-        before = read_rows(ids)
-        yield [decide_absent(before[id_instance], observation) for id_instance in ids]
+    for ids in rows.batches(known.ids[row] for row in listing.absent if not known.flags[row] & CLAIMED):
+        before, claimants = known_rows.read(ids), known_rows.claimants(ids)
+        yield [decide_absent(before[key], observation, claimants.get(key)) for key in ids]
+
+
+def dropped_claims(listing: Listing) -> list[int]:
+    """What the account claimed, and does not list any more."""
+    return [listing.known.ids[row] for row in listing.absent if listing.known.flags[row] & CLAIMED]
 
 
 class _Answered(NamedTuple):
-    """A run with its answer: what that lists, when it was complete, and what the run's row says of it."""
+    """A run with its answer: what it lists and says of itself, when it was complete, what the run's row says of it."""
 
     account: Account
     run: StartedRun
     listing: Listing
     at: datetime
+    stated: Stated
+    remembered: Remembered
     columns: Mapping[str, Any]
 
 
@@ -157,71 +185,170 @@ def _read_answer(engine: Engine | None, account: Account, remembered: Remembered
     for _reading in range(READINGS):
         answer = fetch(reader)
         if answer.body is not None:
-            return Answer(answer.body, answer.http_status)
+            return Answer(answer.body, *answer[1:])
     raise AnswerUnusable(
         "reading the answer: it lists instances more than once, and other ones each time it is asked for; "
         "nothing is inferred from it, try again later"
     )
 
 
+class _WouldBeHeld(Exception):
+    """What was written of an answer showed that it must not be."""
+
+    def __init__(self, hold: guard.Hold) -> None:
+        super().__init__()
+        self.hold = hold
+
+
 def _apply(engine: Engine, answered: _Answered, clock: Clock) -> RunReport:
-    """The one transaction of an answer. A COMMIT that was not acknowledged is looked up, never repeated."""
-    account, run, listing, *_ = answered
-    report = None
+    """The one transaction of an answer; one that shows itself implausible while it is written is taken back whole."""
+
+    def apply(connection: Connection) -> RunReport:
+        if answered.listing.differs:
+            database.become_sole_writer(connection)
+        if _is_overtaken(connection, answered):
+            return _supersede(connection, answered, clock())
+        if (hold := _look_first(connection, answered)) is not None:
+            return _hold(connection, answered, hold, clock())
+        return _accept(connection, answered, clock)
+
+    try:
+        return _write(engine, answered.run, apply)
+    except _WouldBeHeld as found:
+        hold = found.hold
+
+    def note(connection: Connection) -> RunReport:
+        if _is_overtaken(connection, answered):
+            return _supersede(connection, answered, clock())
+        return _hold(connection, answered, hold, clock())
+
+    return _write(engine, answered.run, note)
+
+
+def _write(engine: Engine, run: StartedRun, what: Callable[[Connection], RunReport]) -> RunReport:
+    """One transaction. A COMMIT that was not acknowledged is looked up, never repeated."""
+    report: RunReport | None = None
     try:
         with database.writing(engine, "applying the answer") as connection:
-            if listing.differs:
-                database.become_sole_writer(connection)
-            if run.base.is_overtaken_by(runs.read_base(connection, account.name, lock=True)):
-                report = _supersede(connection, answered, clock())
-            elif (hold := _examine(connection, account, listing)) is not None:
-                report = _hold(connection, answered, hold, clock())
-            else:
-                report = _accept(connection, answered, clock)
+            report = what(connection)
     except DatabaseFailed:
         if report is None or runs.read_status_after_failure(engine, run.id) is not report.status:
             raise
     return report
 
 
+def _is_overtaken(connection: Connection, answered: _Answered) -> bool:
+    now = runs.read_base(connection, answered.account.name, lock=True)
+    return answered.run.base.is_overtaken_by(now)
+
+
+def _look_first(connection: Connection, answered: _Answered) -> guard.Hold | None:
+    """Judge an answer before anything is written, where it will probably be held: that leaves no dead rows behind."""
+    account, run, listing, at, *_ = answered
+    if not run.follows_hold and not guard.looks_odd(listing, account.bounds):
+        return None
+    observation, known_rows = _observe(connection, account, listing, at)
+    tally = guard.Tally()
+    for decisions in decisions_of(listing, observation, known_rows):
+        tally.count(decisions)
+    return guard.examine(listing, tally, account.bounds, runs.read_approved(connection, account.name))
+
+
 def _accept(connection: Connection, answered: _Answered, clock: Clock) -> RunReport:
-    """Write what differs, with its history and rejects, and make this answer the base of the next one."""
-    account, run, listing, at, columns = answered
-    observation, shared = _observe(connection, account, listing, at)
-    writer = mirror.Writer(connection, account.name, run.id, observation.observed_at)
-    for decisions in decisions_of(listing, observation, partial(rows.read_rows, connection), shared=shared):
+    """Write what differs, with its history and rejects, and make this answer the base of the next one.
+
+    Raises `_WouldBeHeld` where the sum of it is implausible.
+    """
+    account, run, listing, at, *_ = answered
+    observation, known_rows = _observe(connection, account, listing, at)
+    observed_at = observation.observed_at
+    writer = mirror.Writer(connection, account.name, run.id, observed_at)
+    tally = guard.Tally()
+    births = _Births(answered, observed_at)
+    for decisions in decisions_of(listing, observation, known_rows):
+        tally.count(decisions)
+        births.note(decisions)
         writer.write(decisions)
         if account.safe is not None:
-            account.safe.keep(connection, [decision.item for decision in decisions if decision.item is not None])
+            account.safe.keep(connection, [one.item for one in decisions if one.item is not None and not one.is_claim])
+    hold = guard.examine(listing, tally, account.bounds, runs.read_approved(connection, account.name))
+    if hold is not None:
+        raise _WouldBeHeld(hold)
     writer.close()
+    claims.drop_claims(connection, account.name, dropped_claims(listing))
     mirror.keep_rejects(connection, run.id, listing.rejects)
-    digest = listing.digest if writer.is_lasting and not listing.rejects else None
-    runs.move_base(connection, account.name, run, observation.observed_at, listing.seed, digest)
+    is_lasting = writer.is_lasting and not listing.rejects and not listing.repeated
+    runs.move_base(connection, account.name, run, observed_at, listing.seed, listing.digest if is_lasting else None)
     status = RunStatus.OK if writer.created or writer.updated else RunStatus.UNCHANGED
     counts = (listing.listed, writer.created, writer.updated, writer.transitions, len(listing.rejects))
     report = RunReport(run.id, account.name, status, *counts)
-    runs.accept_run(connection, run, report, observation.observed_at, clock(), **columns)
+    warnings = {
+        "blind_gap": runs.is_blind(run.base, observed_at),
+        "overlap": claims.is_contested(connection, account.name),
+        "mass_change": guard.is_mass_change(listing, tally),
+        "zone": births.speak_against_offset(connection),
+    }
+    said = [warning for warning, is_so in warnings.items() if is_so]
+    runs.accept_run(connection, run, report, said, clock(), **answered.columns)
     return report
 
 
-def _examine(connection: Connection, account: Account, listing: Listing) -> guard.Hold | None:
-    approved = runs.read_approved(connection, account.name)
-    return guard.examine(listing, tolerated_share=account.tolerated_vanished, approved=approved)
+class _Births:
+    """Those that an answer shows so soon after the one before it that they tell of the upstream's offset."""
+
+    def __init__(self, answered: _Answered, observed_at: datetime) -> None:
+        last = answered.remembered.answered_at, answered.run.base.accepted_at
+        self._window = zone.window_between(last, (answered.stated.at, observed_at))
+        self._account = answered.account
+        self._ids: list[int] = []
+
+    def note(self, decisions: Sequence[Decision]) -> None:
+        if self._window is None:
+            return
+        for decision in decisions:
+            created = decision.row.instance.time_created
+            if decision.before is None and created is not None and zone.is_birth(created, self._window):
+                self._ids.append(decision.id_instance)
+
+    def speak_against_offset(self, connection: Connection) -> bool:
+        """Keep them, and say whether the last of all speak for another offset than the configured one."""
+        if self._window is not None:
+            evidence.keep_births(connection, self._account.name, self._window, self._ids)
+        return evidence.weigh_births(connection, self._account.name, self._account.decoder.upstream_offset) is not None
 
 
-def _observe(connection: Connection, account: Account, listing: Listing, at: datetime) -> tuple[Observation, bool]:
-    """When the answer was observed, and whether other accounts have instances.
+def _observe(connection: Connection, account: Account, listing: Listing, at: datetime) -> tuple[Observation, Rows]:
+    """When the answer was observed, and the rows that it is compared with.
 
     A clock that was set back must not make anything observed before what these accounts observed earlier.
     """
-    accepted = runs.last_accepted_by_account(connection)
+    standings = runs.read_standings(connection)
     shared = bool(listing.foreign_ids) and mirror.has_other_accounts(connection, account.name)
+    strangers = [*listing.foreign_ids] if shared else []
+    if listing.known.flags.count(CLAIMED | FREE):
+        strangers += [key for key, flag in zip(listing.known.ids, listing.known.flags, strict=True) if flag & FREE]
     owners = {account.name}
-    if shared:
-        for ids in rows.batches(listing.foreign_ids):
-            owners |= mirror.read_owners(connection, ids)
-    observed_at = max([at, *(moment for owner in owners if (moment := accepted.get(owner)) is not None)])
-    return Observation(account.name, observed_at, accepted, account.expiry_grace), shared
+    for ids in rows.batches(strangers):
+        owners |= mirror.read_owners(connection, ids)
+    moments = [at]
+    for owner in owners & standings.keys():
+        moments += [moment for moment in standings[owner][:2] if moment is not None]
+    observation = Observation(
+        account.name,
+        max(moments),
+        {name: standing.accepted_at for name, standing in standings.items()},
+        account.expiry_grace,
+        retired=[name for name, standing in standings.items() if standing.is_retired],
+        may_move=listing.every_id_read,
+    )
+
+    def read(ids: Sequence[int]) -> Mapping[int, MirrorRow]:
+        return rows.read_rows(connection, ids)
+
+    def read_claimants(ids: Sequence[int]) -> Mapping[int, str]:
+        return claims.read_claimants(connection, ids)
+
+    return observation, Rows(read, read_claimants, shared)
 
 
 def _hold(connection: Connection, answered: _Answered, hold: guard.Hold, now: datetime) -> RunReport:
@@ -239,13 +366,29 @@ def _supersede(connection: Connection, answered: _Answered, now: datetime) -> Ru
     return RunReport(run.id, answered.account.name, RunStatus.SUPERSEDED, listed, error=overtaken)
 
 
-def _plan(listing: Listing, hold: guard.Hold | None, batches: Iterable[Sequence[Decision]]) -> Plan:
-    changing = (decision for batch in batches for decision in batch if decision.row is not decision.before)
-    return Plan(listing, hold, tuple(changing))
+def _plan(listing: Listing, account: Account, batches: Iterable[Sequence[Decision]], approved: guard.Approved) -> Plan:
+    tally = guard.Tally()
+    changing: list[Decision] = []
+    for decisions in batches:
+        tally.count(decisions)
+        changing += [decision for decision in decisions if decision.row is not decision.before]
+    return Plan(listing, guard.examine(listing, tally, account.bounds, approved), tuple(changing))
 
 
-def _columns(answer: Answer[Listing]) -> dict[str, Any]:
+def _problem_of(
+    answer: Answer[Listing], stated: Stated, account: Account, remembered: Remembered
+) -> SyncerError | None:
+    """Why the answer is not to be used, by its headers, or by what it lists."""
+    listing = answer.body
+    problem = None
+    if answer.arrived_at is not None:
+        problem = time_problem(stated, answer.arrived_at, remembered.answered_at, account.clock_tolerance)
+    return problem or listing.problem or part_problem(stated, listing.listed + listing.repeated)
+
+
+def _columns(answer: Answer[Listing], stated: Stated) -> dict[str, Any]:
     return {
+        "answered_at": stated.at,
         "http_status": answer.http_status,
         "body_bytes": answer.body.body_bytes,
         "body_sha256": answer.body.body_sha256,
@@ -274,6 +417,8 @@ def _fail(
                 error=account.decoder.scrub(str(error)),
                 **columns,
             )
+            if isinstance(error, UpstreamUnreachable) and error.retry_after_seconds:
+                lease.hold_back(connection, account.name, error.retry_after_seconds)
     except DatabaseFailed as failure:
         log.warning(
             "run not closed", extra={"fields": {"action": "run_not_closed", "run": run.id, "error": str(failure)}}

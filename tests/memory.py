@@ -8,13 +8,13 @@ from typing import Any
 from builders import body
 from mirror import START, account
 
-from syncer.answer.known import DELETED, MISSING, Known, Remembered
+from syncer.answer.known import DELETED, MISSING, RENEWING, Known, Remembered
 from syncer.answer.listing import Listing
 from syncer.answer.reader import Reader
 from syncer.model import MirrorRow
 from syncer.rules import guard
-from syncer.rules.transitions import Observation
-from syncer.sync import decisions_of
+from syncer.rules.transitions import Observation, is_auto_renewing
+from syncer.sync import Rows, decisions_of
 
 ACCOUNT = account()
 
@@ -25,10 +25,13 @@ def known_of(rows: Mapping[int, MirrorRow], name: str = "default", hashes: Mappi
     return Known(
         array("q", ids),
         array("Q", [(hashes or {}).get(key, 0) for key in ids]),
-        bytearray(
-            DELETED * rows[key].instance.deleted | MISSING * (rows[key].missing_since is not None) for key in ids
-        ),
+        bytearray(_flags_of(rows[key]) for key in ids),
     )
+
+
+def _flags_of(row: MirrorRow) -> int:
+    renewing = is_auto_renewing(row.instance.is_partner, row.instance.tariff)
+    return DELETED * row.instance.deleted | MISSING * (row.missing_since is not None) | RENEWING * renewing
 
 
 class Memory:
@@ -55,10 +58,15 @@ class Memory:
         listing = self.read(body(items))
         if listing.problem is not None:
             return "failed"
-        if guard.examine(listing, tolerated_share=ACCOUNT.tolerated_vanished, approved=[]):
-            return "held"
         observation = Observation("default", self.now, self.accepted, ACCOUNT.expiry_grace)
-        for batch in decisions_of(listing, observation, lambda ids: {key: self.rows[key] for key in ids}, shared=False):
+        known_rows = Rows(lambda ids: {key: self.rows[key] for key in ids}, lambda _ids: {}, shared=False)
+        batches = list(decisions_of(listing, observation, known_rows))
+        tally = guard.Tally()
+        for batch in batches:
+            tally.count(batch)
+        if guard.examine(listing, tally, ACCOUNT.bounds, {}):
+            return "held"
+        for batch in batches:
             for decision in batch:
                 self.rows[decision.id_instance] = decision.row
                 if decision.item is not None and decision.item.instance == decision.row.instance:

@@ -1,7 +1,7 @@
 """A mirror under test: a real database that is shown answers at chosen moments, by production's own run."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import Any
@@ -12,6 +12,7 @@ from sqlalchemy import Engine, Table, select
 
 from syncer.answer.item import Decoder
 from syncer.model import Answer, Fetch, Read, RunReport, Trigger
+from syncer.rules.guard import Bounds
 from syncer.scrub import Scrubber
 from syncer.storage import database, runs, schema
 from syncer.storage.tables import instance_history, instances, metadata, sync_runs
@@ -20,23 +21,32 @@ from syncer.sync import Account, run_once
 START = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 
 
-def account(name: str = "default", *, tolerated: str = "5%", **values: Any) -> Account:
+def bounds(vanished: str = "5%", changed: str = "30%") -> Bounds:
+    """The guard's shares, of the live instances."""
+    return Bounds(*(Fraction(share.removesuffix("%")) / 100 for share in (vanished, changed)))
+
+
+def account(name: str = "default", *, tolerated: str = "5%", changed: str = "30%", **values: Any) -> Account:
     """An account with the defaults of production."""
     return Account(
         name=name,
         decoder=values.pop("decoder", Decoder(timedelta(hours=3), Scrubber([PARTNER_TOKEN]))),
         expiry_grace=timedelta(minutes=5),
-        tolerated_vanished=Fraction(tolerated.removesuffix("%")) / 100,
+        bounds=bounds(tolerated, changed),
+        clock_tolerance=timedelta(minutes=5),
         interval_seconds=300,
         **values,
     )
 
 
-def serving(body: bytes, chunk: int = 50) -> Fetch:
-    """A fetch that gets this answer, so many bytes at a time."""
+def serving(
+    body: bytes, chunk: int = 50, headers: Mapping[str, str] | None = None, arrived_at: datetime | None = None
+) -> Fetch:
+    """A fetch that gets this answer, so many bytes at a time; a moment of arrival is one with the headers it had."""
 
     def fetch(read: Callable[[Iterable[bytes]], Read]) -> Answer[Read]:
-        return Answer(read(body[at : at + chunk] for at in range(0, len(body), chunk)), 200)
+        told = read(body[at : at + chunk] for at in range(0, len(body), chunk))
+        return Answer(told, 200, headers or {}, arrived_at)
 
     return fetch
 

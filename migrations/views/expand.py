@@ -37,6 +37,10 @@ WORDS = {
         "(CAST(strftime('%s', {1}) AS INTEGER) - CAST(strftime('%s', {0}) AS INTEGER))",
         "CAST(floor(extract(epoch FROM {1} - {0})) AS bigint)",
     ),
+    "minutes_between": (
+        "CAST(round((CAST(strftime('%s', {1}) AS INTEGER) - CAST(strftime('%s', {0}) AS INTEGER)) / 60.0) AS INTEGER)",
+        "round(extract(epoch FROM {1} - {0}) / 60)",
+    ),
     # the moment at which a day begins, and whether a moment is such a one
     "midnight": (
         "(datetime({0}, '-3 hours') || '.000000')",

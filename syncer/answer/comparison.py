@@ -10,12 +10,14 @@ from xxhash import xxh3_64_intdigest
 
 from syncer.answer.body import Body
 from syncer.answer.item import Decoder, ItemReader, id_of, parse_item
-from syncer.answer.known import MISSING, Known
+from syncer.answer.known import FREE, MISSING, Known
 from syncer.answer.listing import Listing
 from syncer.answer.pieces import NotAList, Pieces
 from syncer.answer.problem import too_many_rejects
 from syncer.answer.spool import Spool
 from syncer.model import LARGEST_ID, Item, Reject
+
+RETURNS = MISSING | FREE  # listed again, or by another account: to be decided anew, though the item be as it was
 
 
 class _Id(msgspec.Struct, rename="camel", gc=False):
@@ -106,7 +108,7 @@ class Comparison:
                 row < rows_of_all
                 and item_hash == known_hashes[row]
                 and not seen[row]
-                and not known_flags[row] & MISSING
+                and not known_flags[row] & RETURNS
             ):
                 seen[row] = 1
             else:
@@ -128,7 +130,7 @@ class Comparison:
             self._listed_twice.add(id_instance)
             return False
         self._seen[row] = 1
-        return item_hash != self._known.hashes[row] or bool(self._known.flags[row] & MISSING)
+        return item_hash != self._known.hashes[row] or bool(self._known.flags[row] & RETURNS)
 
     def _read(self, items: Pieces, positions: Sequence[int], hashes: Sequence[int]) -> list[Item | Reject]:
         try:
@@ -160,6 +162,8 @@ class Comparison:
             self._absent(),
             shares_any=any(self._seen),
             foreign_ids=array("q", (one for one in self._foreign_ids if one not in rejected)),
+            repeated=self._repeated,
+            every_id_read=self._every_id_read,
             problem=too_many_rejects(rejects, listed),
         )
 
@@ -187,7 +191,7 @@ class Comparison:
             reason = f"idInstance is listed {1 + len(differing)} times with differing items"
             for position, item in (items[place] for place in (0, *differing)):
                 self._rejects.append(self._reader.reject(item, position, id_instance, reason))
-        elif row < 0 or hashes[0] != self._known.hashes[row] or self._known.flags[row] & MISSING:
+        elif row < 0 or hashes[0] != self._known.hashes[row] or self._known.flags[row] & RETURNS:
             self._keep(read[0])
         self._repeated += len(items) - 1 - len(differing)
 

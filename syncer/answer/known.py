@@ -3,6 +3,7 @@
 from array import array
 from bisect import bisect_left
 from collections.abc import Sequence
+from datetime import datetime
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -12,10 +13,13 @@ from syncer.model import Instance
 from syncer.scrub import Scrubber
 
 DELETED, MISSING = 1, 2  # flags of a known row
+RENEWING = 4  # it renews itself
+CLAIMED = 8  # it is another account's, whose answers list it too
+FREE = 16  # what is claimed may be taken over: its owner misses it, or is retired
 
 
 class Known(NamedTuple):
-    """What the mirror holds of an account, column by column in ascending order of id; a hash of 0 is none."""
+    """What the mirror holds of an account and its claims, column by column, ascending by id; a hash of 0 is none."""
 
     ids: "array[int]"
     hashes: "array[int]"
@@ -42,12 +46,16 @@ NOTHING_KNOWN = Known(array("q"), array("Q"), bytearray())
 
 
 class Remembered(NamedTuple):
-    """What the last accepted answer left: the seed of its hashes and, if it would change nothing, its own digest."""
+    """What the last accepted answer left: the seed of its hashes and, if it would change nothing, its own digest.
+
+    `answered_at` is its `Date`.
+    """
 
     seed: int | None
     digest: bytes | None
     listed: int
     body_sha256: str
+    answered_at: datetime | None = None
 
 
 NOTHING_REMEMBERED = Remembered(None, None, 0, "")

@@ -15,7 +15,8 @@ class Listing(NamedTuple):
     `differing` holds the items that are not as they were when they were applied; `foreign_ids` are those of them that
     the account has no row of. `absent` are the rows of `known` that are listed in the mirror and not in the answer:
     none where an id could not be read, it may have been any of them. `shares_any` says that an id of the account is
-    listed. `digest` is what the answer is recognised by when it comes again under the same `seed`.
+    listed. `digest` is what the answer is recognised by when it comes again under the same `seed`. `repeated` are
+    items that say what another one says, and are not counted in `listed`.
     Of an answer with a `problem` only its size and SHA-256 mean anything; of one that was recognised, besides these,
     what it lists.
     """
@@ -31,6 +32,8 @@ class Listing(NamedTuple):
     absent: "array[int]" = array("q")
     shares_any: bool = True
     foreign_ids: "array[int]" = array("q")
+    repeated: int = 0
+    every_id_read: bool = True
     problem: SyncerError | None = None
 
     @property

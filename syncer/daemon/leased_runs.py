@@ -13,6 +13,7 @@ from syncer.answer.item import Decoder
 from syncer.daemon.notify import Ping
 from syncer.errors import ConfigurationError, RunOvertaken, SyncerError
 from syncer.model import Answer, Fetch, Read, RunReport, RunStatus, Trigger
+from syncer.rules.guard import Bounds
 from syncer.scrub import Scrubber
 from syncer.settings.config import AccountSettings, Settings
 from syncer.storage import schema
@@ -132,7 +133,8 @@ class Runs:
             name=account.name,
             decoder=Decoder(self.settings.upstream_offset, self._scrub_answer[account.name], keeps_tokens=bool(key)),
             expiry_grace=self.settings.expiry_grace,
-            tolerated_vanished=self.settings.guard_vanished,
+            bounds=Bounds(self.settings.guard_vanished, self.settings.guard_changed),
+            clock_tolerance=self.settings.clock_tolerance,
             interval_seconds=account.schedule.interval_seconds,
             safe=safe(key) if key else None,
         )

@@ -15,6 +15,7 @@ from syncer.demo.fake_api import DEFAULT_TOKEN, UPSTREAM_ZONE, FakeApi
 from syncer.demo.scenarios import SCENARIOS, scenario
 from syncer.errors import ConfigurationError, DatabaseFailed
 from syncer.model import RunReport, Trigger
+from syncer.rules.guard import Bounds
 from syncer.scrub import Scrubber
 from syncer.storage import database, schema
 from syncer.storage.tables import accounts
@@ -58,7 +59,7 @@ def play(path: Path, now: datetime) -> None:
     steps = scenario("demo", _start(now))
     out = render.console()
     with (
-        FakeApi(DEFAULT_TOKEN, steps, advance="manual") as api,
+        FakeApi(DEFAULT_TOKEN, steps, advance="manual", in_script_time=True) as api,
         Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -112,7 +113,8 @@ def _poll(engine: Engine, api: FakeApi, at: datetime) -> RunReport:
         name=ACCOUNT,
         decoder=Decoder(UPSTREAM_ZONE.utcoffset(None), scrub),
         expiry_grace=timedelta(minutes=5),
-        tolerated_vanished=Fraction(5, 100),
+        bounds=Bounds(vanished=Fraction(5, 100), changed=Fraction(30, 100)),
+        clock_tolerance=timedelta(minutes=5),
         interval_seconds=12 * 3600,
     )
     source = client.Upstream(api.url, DEFAULT_TOKEN, timeout_seconds=10, largest_body=2**20, scrub=scrub)

@@ -198,7 +198,8 @@ class FakeApi:
     """Serves `GET /partner/getInstances/{token}` from entering to leaving the context, at `url`.
 
     With `advance="request"` each request with the right token gets the next step, and the last step repeats.
-    With "manual" the first step is answered until `show` sets another.
+    With "manual" the first step is answered until `show` sets another. An answer's `Date` is this machine's time, or
+    with `in_script_time` that of its step, for a reader whose clock follows the script too.
     `requests` counts all requests, refused ones too. `on_request` is called with a title that never holds a path,
     the status and the size of the body as sent, before it is sent and from the server's threads.
     """
@@ -211,6 +212,7 @@ class FakeApi:
         host: str = "127.0.0.1",
         advance: Literal["request", "manual"] = "request",
         *,
+        in_script_time: bool = False,
         on_request: OnRequest = lambda _title, _status, _size: None,
     ) -> None:
         if not steps:
@@ -219,6 +221,7 @@ class FakeApi:
         self._token = token.encode()
         self._steps = tuple(steps)
         self._advance = advance
+        self.in_script_time = in_script_time
         self.on_request = on_request
         self._lock = threading.Lock()
         self._served = 0
@@ -309,7 +312,7 @@ class _Exchange(BaseHTTPRequestHandler):
         step = self.server.api.answer(self.command, self.path)
         body = step.body
         headers = {
-            "date": self.date_time_string(),
+            "date": self.date_time_string(step.at.timestamp() if self.server.api.in_script_time else None),
             "content-type": "application/json; charset=utf-8",
             "etag": _weak_etag(body),
             "vary": "Accept-Encoding",

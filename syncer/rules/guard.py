@@ -1,63 +1,280 @@
-"""Whether an answer is too implausible to be applied (CONTRACT 6). Pure."""
+"""Whether an answer is too implausible to be applied (CONTRACT 6), and what is said of one that is. Pure.
 
-from collections.abc import Iterable
+It judges the listing and what was decided of it, never a clock or a table. Why each bound is what it is stands in
+docs/design.md.
+"""
+
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
 from enum import StrEnum
 from fractions import Fraction
 from typing import NamedTuple
 
-from syncer.answer.known import DELETED
+from syncer.answer.known import CLAIMED, DELETED, MISSING, RENEWING
 from syncer.answer.listing import Listing
+from syncer.model import Decision, Instance, Transition
+from syncer.rules.transitions import is_auto_renewing
 
-TOLERATED_VANISHED = 3  # live instances; a share alone would fire on small estates
+TOLERATED = 3  # instances; a share alone would fire on small estates
+TOLERATED_SHARE = Fraction(5, 100)  # of what only ever moves forward, or never: `older`, `shifted`
+MANY = 10  # instances; likewise of the warning `mass_change`
+MANY_SHARE = Fraction(20, 100)
+NAMED = 5  # of the instances that an answer is held for
+LONGEST_NAME = 40  # characters
+
+STRIPPED_FIELDS = ("tariff", "is_partner", "expiration_date", "time_created")
 
 
 class HoldReason(StrEnum):
     """Why an answer is held."""
 
     EMPTY = "empty"
-    VANISHED = "vanished"
     FOREIGN = "foreign"
+    VANISHED = "vanished"
+    FLIPPED = "flipped"
+    STRIPPED = "stripped"
+    OLDER = "older"
+    SHIFTED = "shifted"
+
+
+class Bounds(NamedTuple):
+    """Shares of the live instances: what may vanish, and what may be declared otherwise by one answer."""
+
+    vanished: Fraction
+    changed: Fraction
+
+
+class Ground(NamedTuple):
+    """One reason with the instances that it holds for, ascending; `what` divides `flipped` by transition.
+
+    `of` is how many instances there are to compare their number with; `told` says of some of them which they are.
+    """
+
+    reason: HoldReason
+    what: str
+    ids: tuple[int, ...]
+    of: int
+    told: str = ""
 
 
 class Hold(NamedTuple):
-    """An answer that waits for approval, which is bound to `missing`: the live instances that it lacks, ascending."""
+    """An answer that waits for approval of every ground."""
 
-    reason: HoldReason
-    missing: tuple[int, ...]
-    live: int
+    grounds: tuple[Ground, ...]
     listed: int
 
 
-def examine(listing: Listing, *, tolerated_share: Fraction, approved: Iterable[frozenset[int]]) -> Hold | None:
-    """Decide whether to hold the answer.
+Approved = Mapping[tuple[str, str], Iterable[frozenset[int]]]
+"""For each reason, and what divides it, the sets that were approved and not used up yet."""
 
-    `approved` are the sets of instances whose loss has been approved and not yet used; an answer that lacks no live
-    instance outside one of them passes. Deleted instances that are purged never count.
+
+class Group:
+    """Instances that have something in common: all their ids, and the names of the first few."""
+
+    def __init__(self) -> None:
+        self.ids = array("q")
+        self._names: list[str | None] = []
+
+    def add(self, instance: Instance) -> None:
+        self.ids.append(instance.id_instance)
+        if len(self._names) < NAMED:
+            self._names.append(instance.name)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def ground(self, reason: HoldReason, of: int, what: str = "", told: str = "") -> Ground:
+        named = zip(self.ids, self._names, strict=False)
+        few = [f"{key} “{_short(name)}”" if name else str(key) for key, name in named]
+        more = f" and {len(self.ids) - len(few)} more" if len(self.ids) > len(few) else ""
+        return Ground(reason, what, tuple(sorted(self.ids)), of, f"{told}{', '.join(few)}{more}")
+
+
+class Tally:
+    """What an answer's decisions come to, counted as they are made."""
+
+    def __init__(self) -> None:
+        self.vanished = Group()
+        self.flipped = {word: Group() for word in (Transition.DELETED, Transition.EXPIRED, Transition.RESTORED)}
+        self.stripped = Group()
+        self.stripped_fields: Counter[str] = Counter()
+        self.moved_back = Group()
+        self.shifted: dict[timedelta, Group] = {}
+        self.gone = self.gone_renewing = 0  # listed ones that are not; live ones that renewed themselves and do not
+        self.moved_live = self.moved = 0  # to another account
+        self.changed: Counter[str] = Counter()  # live instances by the column that changed
+
+    def count(self, decisions: Iterable[Decision]) -> None:
+        """Note what these decisions say; the daily roll, which is no transition, is passed over."""
+        for decision in decisions:
+            if decision.events and decision.before is not None:
+                self._count(decision, decision.before.instance, decision.row.instance)
+
+    def _count(self, decision: Decision, old: Instance, new: Instance) -> None:
+        before = decision.before
+        assert before is not None  # noqa: S101 - see `count`
+        is_ours = decision.item is None or before.account == decision.row.account
+        if not is_ours or before.missing_since is not None:
+            return  # what comes back, or from another account, was not among those that are compared
+        was_live = not old.deleted
+        renewed_itself = was_live and is_auto_renewing(old.is_partner, old.tariff)
+        self.gone_renewing += renewed_itself and (
+            decision.item is None or new.deleted or not is_auto_renewing(new.is_partner, new.tariff)
+        )
+        if was_live:
+            self.changed.update(column for event in decision.events for column in event.changes)
+        if decision.item is None:
+            self.gone += 1
+            if decision.row.account != before.account:
+                self.moved += 1
+                self.moved_live += was_live
+            elif was_live:
+                self.vanished.add(old)
+            return
+        for event in decision.events:
+            group = self.flipped.get(event.transition)
+            if group is not None and not (
+                event.transition is Transition.EXPIRED
+                and (not was_live or new.deleted or _was_due(old, decision.row.changed_at))
+            ):
+                group.add(old)
+        lost = [name for name in STRIPPED_FIELDS if getattr(old, name) is not None and getattr(new, name) is None]
+        if lost:
+            self.stripped.add(old)
+            self.stripped_fields.update(lost)
+        if (
+            renewed_itself
+            and is_auto_renewing(new.is_partner, new.tariff)
+            and old.expiration_date is not None
+            and new.expiration_date is not None
+            and new.expiration_date < old.expiration_date
+        ):
+            self.moved_back.add(old)
+        if old.time_created is not None and new.time_created not in {None, old.time_created}:
+            self.shifted.setdefault(new.time_created - old.time_created, Group()).add(old)
+
+
+def _was_due(old: Instance, observed_at: datetime) -> bool:
+    """Whether an expiry was to come by the last known date: that of what renews itself never is."""
+    return (
+        not is_auto_renewing(old.is_partner, old.tariff)
+        and old.expiration_date is not None
+        and old.expiration_date <= observed_at
+    )
+
+
+def looks_odd(listing: Listing, bounds: Bounds) -> bool:
+    """Whether the listing alone gives reason to look at all that was decided before anything of it is written."""
+    missing = sum(not listing.known.flags[row] & (DELETED | CLAIMED) for row in listing.absent)
+    return not listing.listed or not listing.shares_any or missing > _tolerated(bounds.vanished, _live(listing))
+
+
+def examine(listing: Listing, tally: Tally, bounds: Bounds, approved: Approved) -> Hold | None:
+    """Decide whether to hold the answer: it passes if each of its grounds lies within an approved one.
+
+    Deleted instances that are purged never count, nor do those that move to another account.
     """
-    flags = listing.known.flags
-    live = flags.count(0)
-    missing = tuple(listing.known.ids[row] for row in listing.absent if not flags[row])
-    reason = None
-    if listing.listed == 0:
-        reason = HoldReason.EMPTY if live else None
-    elif (live or flags.count(DELETED)) and not listing.shares_any:
-        reason = HoldReason.FOREIGN
-    elif len(missing) > max(Fraction(TOLERATED_VANISHED), tolerated_share * live):
-        reason = HoldReason.VANISHED
-    if reason is None or any(approval.issuperset(missing) for approval in approved):
+    live = _live(listing) - tally.moved_live
+    own = len(listing.known.flags) - sum(map(listing.known.flags.count, _ELSEWHERE)) - tally.moved
+    grounds = tuple(_grounds(listing, tally, bounds, live, own))
+    if all(_is_approved(ground, approved) for ground in grounds):
         return None
-    return Hold(reason, missing, live, listing.listed)
+    return Hold(grounds, listing.listed)
+
+
+def _grounds(listing: Listing, tally: Tally, bounds: Bounds, live: int, own: int) -> Iterable[Ground]:
+    changed = _tolerated(bounds.changed, live)
+    compared = own - tally.gone + tally.moved
+    if listing.listed == 0 and live:
+        yield _all_live(listing, HoldReason.EMPTY, live)
+    elif listing.listed and not listing.shares_any and own:
+        yield _all_live(listing, HoldReason.FOREIGN, live)
+    elif len(tally.vanished) > _tolerated(bounds.vanished, live):
+        yield tally.vanished.ground(HoldReason.VANISHED, live)
+    for word, group in tally.flipped.items():
+        if len(group) > changed:
+            yield group.ground(HoldReason.FLIPPED, live, str(word))
+    if len(tally.stripped) > _tolerated(bounds.changed, compared):
+        fields = ", ".join(sorted(tally.stripped_fields))
+        yield tally.stripped.ground(HoldReason.STRIPPED, compared, told=f"{fields}: ")
+    renewing = listing.known.flags.count(RENEWING) - tally.gone_renewing
+    if len(tally.moved_back) > _tolerated(TOLERATED_SHARE, renewing):
+        yield tally.moved_back.ground(HoldReason.OLDER, renewing)
+    for shift, group in tally.shifted.items():
+        if len(group) > _tolerated(TOLERATED_SHARE, compared):
+            yield group.ground(HoldReason.SHIFTED, compared, what=_signed(shift))
+
+
+_ELSEWHERE = tuple(flag for flag in range(64) if flag & (MISSING | CLAIMED))  # values of flags of no listed row
+
+
+def _tolerated(share: Fraction, of: int) -> Fraction:
+    return max(Fraction(TOLERATED), share * of)
+
+
+def _live(listing: Listing) -> int:
+    return listing.known.flags.count(0) + listing.known.flags.count(RENEWING)
+
+
+def _all_live(listing: Listing, reason: HoldReason, live: int) -> Ground:
+    """Of an answer that lists nothing known: the live instances that it lacks, and the strangers that it lists."""
+    known = listing.known
+    ids = {key for key, flags in zip(known.ids, known.flags, strict=True) if flags in {0, RENEWING}}
+    ids.update(listing.foreign_ids, (one.id_instance for one in listing.rejects if one.id_instance is not None))
+    return Ground(reason, "", tuple(sorted(ids)), live)
+
+
+def _is_approved(ground: Ground, approved: Approved) -> bool:
+    """What lists nothing known lacks everything: its approval is one of the loss too."""
+    sets = [*approved.get((ground.reason, ground.what), ())]
+    if ground.reason is HoldReason.VANISHED:
+        sets += [*approved.get((HoldReason.EMPTY, ""), ()), *approved.get((HoldReason.FOREIGN, ""), ())]
+    return any(one.issuperset(ground.ids) for one in sets)
+
+
+def is_mass_change(listing: Listing, tally: Tally) -> bool:
+    """Whether so many live instances changed in one and the same column that a person should know."""
+    many = max(Fraction(MANY), MANY_SHARE * _live(listing))
+    return any(n > many for n in tally.changed.values())
 
 
 def describe(hold: Hold, run_id: int | None) -> str:
-    """One line for a person: what is missing, and how to approve it once a run is held for it."""
-    shown = ", ".join(map(str, hold.missing[:5])) + (
-        f" and {len(hold.missing) - 5} more" if len(hold.missing) > 5 else ""
-    )
-    what = {
-        HoldReason.EMPTY: f"the answer is empty while {hold.live} instances are live",
-        HoldReason.VANISHED: f"{len(hold.missing)} of {hold.live} live instances are missing from the answer",
-        HoldReason.FOREIGN: "the answer shares no instance with the mirror, as if the token were another account's",
-    }[hold.reason]
+    """One line for a person: why, which instances, and how to approve it once a run is held for it."""
     remedy = f"if that is right: syncer approve {run_id}" if run_id is not None else "a run would be held for it"
-    return f"{what}{f' ({shown})' if shown else ''}; {remedy}"
+    return "; ".join([*(told_of(ground, hold.listed) for ground in hold.grounds), remedy])
+
+
+def told_of(ground: Ground, listed: int) -> str:
+    """What a ground says, with how many of how many, and some of them by name."""
+    n, of = len(ground.ids), ground.of
+    what = {
+        HoldReason.EMPTY: f"the answer is empty while {of} instances are live",
+        HoldReason.FOREIGN: (
+            "the answer shares no instance with the mirror, as if the token were another account's: "
+            f"it lists {listed}, and none of the {of} that are live"
+        ),
+        HoldReason.VANISHED: f"{n} of {of} live instances are missing from the answer",
+        HoldReason.FLIPPED: f"{n} instances are declared {ground.what} at once, beside {of} live ones",
+        HoldReason.STRIPPED: f"{n} of {of} instances have lost a value that they had",
+        HoldReason.OLDER: (
+            f"the expiration date of {n} of {of} instances that renew themselves moved back, as in an answer from "
+            "before the last one"
+        ),
+        HoldReason.SHIFTED: (
+            f"the creation of {n} of {of} instances moved by {ground.what}, as if the upstream's clock or "
+            "SYNCER_UPSTREAM_OFFSET had changed"
+        ),
+    }[ground.reason]
+    return f"{what} ({ground.told})" if ground.told else what
+
+
+def _signed(shift: timedelta) -> str:
+    """As `+2:00:00`, or `-2:00:00`."""
+    return f"-{-shift}" if shift < timedelta() else f"+{shift}"
+
+
+def _short(name: str) -> str:
+    readable = "".join(one if one.isprintable() else "�" for one in name[: LONGEST_NAME + 1])
+    return readable if len(readable) <= LONGEST_NAME else f"{readable[:LONGEST_NAME]}…"

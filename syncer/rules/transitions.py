@@ -1,6 +1,6 @@
 """What a difference means: the one table of moves of an instance (CONTRACT 4). Pure; time is an argument."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import NamedTuple
@@ -17,12 +17,18 @@ _STORED_ORDER = {transition: place for place, transition in enumerate(Transition
 
 
 class Observation(NamedTuple):
-    """When and for whom an answer was seen; `previous_observed_at` is each account's last accepted answer before it."""
+    """When and for whom an answer was seen; `previous_observed_at` is each account's last accepted answer before it.
+
+    `retired` are accounts that nobody polls any more. An answer that cannot be read whole may not move an instance
+    from one account to another.
+    """
 
     account: str
     observed_at: datetime
     previous_observed_at: Mapping[str, datetime | None]
     expiry_grace: timedelta
+    retired: Collection[str] = ()
+    may_move: bool = True
 
 
 def is_auto_renewing(is_partner: bool | None, tariff: str | None) -> bool:
@@ -51,7 +57,9 @@ def settle(
 
 
 def decide_listed(before: MirrorRow | None, item: Item, observation: Observation) -> Decision:
-    """What a listed item means for its row: first sight, a difference that may be a transition, or nothing."""
+    """What a listed item means for its row: first sight, a difference that may be a transition, a claim, or nothing."""
+    if before is not None and before.account != observation.account and not _is_free(before, observation):
+        return Decision(before, before, (), observation.previous_observed_at.get(before.account), item, is_claim=True)
     was_expired = before is not None and before.instance.is_expired
     instance = settle(item.instance, observation.observed_at, observation.expiry_grace, was_expired=was_expired)
     if before is None:
@@ -63,9 +71,22 @@ def decide_listed(before: MirrorRow | None, item: Item, observation: Observation
     return _decide_differing(before, instance, item, observation)
 
 
-def decide_absent(before: MirrorRow, observation: Observation) -> Decision:
-    """A known instance that is not listed any more: the upstream drops deleted ones, anything else vanished."""
+def _is_free(before: MirrorRow, observation: Observation) -> bool:
+    """Whether an account that lists another one's instance becomes its owner (CONTRACT 4, Whose it is)."""
+    return observation.may_move and (before.missing_since is not None or before.account in observation.retired)
+
+
+def decide_absent(before: MirrorRow, observation: Observation, claimant: str | None = None) -> Decision:
+    """An instance that its owner does not list any more: it is the claimant's now, if there is one.
+
+    Else the upstream drops deleted ones, and anything else vanished.
+    """
     observed_at = observation.observed_at
+    if claimant is not None:
+        moved = {"account": (before.account, claimant)}
+        event = Event(Transition.CHANGED, observed_at, TimeSource.OBSERVED, moved)
+        row = before._replace(account=claimant, changed_at=observed_at)
+        return Decision(before, row, (event,), observation.previous_observed_at.get(before.account), None)
     transition = Transition.PURGED if before.instance.deleted else Transition.VANISHED
     event = Event(transition, observed_at, TimeSource.OBSERVED, {"missing": (False, True)})
     row = before._replace(changed_at=observed_at, missing_since=observed_at)

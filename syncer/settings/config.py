@@ -55,6 +55,8 @@ class Settings:
     upstream_offset: timedelta
     expiry_grace: timedelta
     guard_vanished: Fraction
+    guard_changed: Fraction
+    clock_tolerance: timedelta | None
     timeout: timedelta
     max_body: int
     log_format: LogFormat | None
@@ -147,6 +149,8 @@ def settings_of(context: click.Context) -> Settings:
         upstream_offset=sources.read("upstream_offset", forms.parse_offset),
         expiry_grace=sources.read("expiry_grace", forms.parse_grace),
         guard_vanished=sources.read("guard_vanished", forms.parse_share),
+        guard_changed=sources.read("guard_changed", forms.parse_share),
+        clock_tolerance=sources.read("clock_tolerance", forms.parse_tolerance),
         timeout=sources.read("timeout", parse_duration),
         max_body=sources.read("max_body", forms.parse_size),
         log_format=sources.read("log_format", forms.parse_log_format),

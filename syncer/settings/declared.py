@@ -48,6 +48,8 @@ SETTINGS = {
         Setting("upstream_offset", "+03:00", "The offset of the upstream's times"),
         Setting("expiry_grace", "5m", "How old a new instance must be for isExpired to be believed"),
         Setting("guard_vanished", "5%", "The share of live instances that may vanish at once"),
+        Setting("guard_changed", "30%", "The share that one answer may declare deleted, restored, expired or stripped"),
+        Setting("clock_tolerance", "5m", "How far this machine's clock may be from the upstream's; or off"),
         Setting("account", "default", "The name of the account that the token belongs to", has_flag=False),
         Setting("token_key", None, "A key of 32 bytes; with it tokens are kept, encrypted", has_flag=False),
         Setting("token_key_file", None, "A file with that key", has_flag=False),

@@ -21,6 +21,11 @@ def parse_grace(text: str) -> timedelta:
     return timedelta() if re.fullmatch("0[smhd]?", text.strip()) else parse_duration(text)
 
 
+def parse_tolerance(text: str) -> timedelta | None:
+    """A duration, or `off`: None."""
+    return None if text.strip().lower() == "off" else parse_duration(text)
+
+
 def parse_api_url(text: str) -> str:
     """The base address, without a slash at its end; nothing in it can name another method of the upstream."""
     try:

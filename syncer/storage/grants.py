@@ -9,6 +9,8 @@ from syncer.errors import ConfigurationError, DatabaseFailed
 from syncer.storage.schema import VERSION_TABLE, view_names
 from syncer.storage.tables import (
     accounts,
+    births,
+    claims,
     ended_lives,
     instance_history,
     instances,
@@ -21,6 +23,8 @@ from syncer.storage.tables import (
 
 READABLE_TABLES = (
     accounts,
+    births,
+    claims,
     ended_lives,
     instance_history,
     instances,

@@ -22,6 +22,7 @@ from syncer.storage.tables import UtcDateTime, accounts, leases
 
 LEASE = timedelta(seconds=30)
 BEAT = timedelta(seconds=10)
+LONGEST_HOLD_BACK = timedelta(hours=1)
 
 _SQLITE_NOW = text("SELECT strftime('%Y-%m-%d %H:%M:%f000', 'now') AS now").columns(now=UtcDateTime)
 
@@ -99,6 +100,8 @@ def take(connection: Connection, account: str, holder: str, schedule: Schedule |
         due = schedule.due(row.started_at)
         if now < due - schedule.tolerance:
             return NotDue((due - now).total_seconds())
+    if schedule is not None and (held_back := _seconds_held_back(connection, account, now)) > 0:
+        return NotDue(held_back)
     started_at = now if schedule is not None else row.started_at
     connection.execute(
         update(leases)
@@ -106,6 +109,18 @@ def take(connection: Connection, account: str, holder: str, schedule: Schedule |
         .values(holder=holder, started_at=started_at, beat_at=now, expires_at=now + LEASE)
     )
     return Taken()
+
+
+def hold_back(connection: Connection, account: str, seconds: float) -> None:
+    """The upstream wants to be asked again later: no schedule of any daemon does before, for at most an hour."""
+    until = database_now(connection) + min(timedelta(seconds=seconds), LONGEST_HOLD_BACK)
+    connection.execute(update(accounts).where(accounts.c.account == account).values(held_back_until=until))
+
+
+def _seconds_held_back(connection: Connection, account: str, now: datetime) -> float:
+    """Until the upstream may be asked again; like a row of the future, a word from one binds nobody."""
+    until = connection.execute(select(accounts.c.held_back_until).where(accounts.c.account == account)).scalar_one()
+    return (until - now).total_seconds() if until is not None and until <= now + LONGEST_HOLD_BACK else 0.0
 
 
 def beat(connection: Connection, holder: str) -> None:

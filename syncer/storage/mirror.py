@@ -6,12 +6,13 @@ from datetime import datetime
 from operator import itemgetter
 from typing import Any, cast
 
-from sqlalchemy import Connection, bindparam, exists, insert, select, update
+from sqlalchemy import Connection, bindparam, exists, func, insert, select, update
 
 from syncer.answer.values import canonical_json
 from syncer.model import HISTORY_FIELDS, TYPES, Decision, Event, Instance, MirrorRow, Reject, TimeSource, Transition
 from syncer.storage import rows, timeline
-from syncer.storage.tables import accounts, instance_history, instances, rejected_items
+from syncer.storage.claims import drop_claims
+from syncer.storage.tables import accounts, claims, instance_history, instances, rejected_items
 from syncer.storage.timeline_rows import CURRENT_COLUMNS, Kept, Plain
 
 _ROW_COLUMNS = ("account", *Instance._fields[1:], *MirrorRow._fields[2:], "item_hash", "id_instance")
@@ -64,13 +65,17 @@ class Writer:
         self._run_id = run_id
         self._observed_at = observed_at
         self._observed = rows.moment(observed_at) or ""
-        self._robbed: set[str] = set()  # accounts that instances were moved away from
+        self._moved_with: set[str] = set()  # other accounts that instances were moved to or from
 
     def write(self, decisions: Sequence[Decision]) -> None:
-        """Write the rows that differ with their history, and the hashes of those that do not."""
-        batch = _Batch()
+        """Write the rows that differ with their history, the hashes of those that do not, and claims."""
+        claimed = [decision for decision in decisions if decision.is_claim]
+        if claimed:
+            self._claim(claimed)
+            decisions = [decision for decision in decisions if not decision.is_claim]
         touched = [decision for decision in decisions if decision.before is not None and decision.events]
         changes = timeline.changes_by(self._connection, touched)
+        batch = _Batch()
         for decision in decisions:
             item_hash = _lasting_hash(decision)
             if decision.item is not None and item_hash is None:
@@ -79,6 +84,12 @@ class Writer:
                 self._add(batch, decision, item_hash, changes.current.get(decision.id_instance))
             elif item_hash is not None:
                 batch.marks.append((item_hash, decision.id_instance))
+        self._store(batch, changes)
+        self._move([one for one in touched if one.before is not None and one.before.account != one.row.account])
+        self.created += len(batch.new)
+        self.updated += len(batch.known) + len(batch.touched)
+
+    def _store(self, batch: "_Batch", changes: timeline.Changes) -> None:
         if batch.new:
             rows.insert(self._connection, instances, (*_ROW_COLUMNS, *CURRENT_COLUMNS), batch.new)
             timeline.insert_first(self._connection, batch.first)
@@ -94,8 +105,6 @@ class Writer:
         timeline.write(self._connection, changes)
         if batch.marks:  # it changes nothing that one reads
             rows.update(self._connection, instances, "id_instance", ("item_hash",), batch.marks)
-        self.created += len(batch.new)
-        self.updated += len(batch.known) + len(batch.touched)
 
     def _add(self, batch: "_Batch", decision: Decision, item_hash: int | None, current: Plain | None) -> None:
         before, events = decision.before, decision.events
@@ -108,13 +117,10 @@ class Writer:
             if events[0].time_source is TimeSource.UPSTREAM:
                 batch.dated.append(decision.id_instance)
                 events = events[1:]
+        elif current is None:
+            batch.known.append(row)
         else:
-            if current is None:
-                batch.known.append(row)
-            else:
-                batch.touched.append((*row[:-1], *current, row[-1]))
-            if before.account != self._account:
-                self._robbed.add(before.account)
+            batch.touched.append((*row[:-1], *current, row[-1]))
         if events:
             batch.history.extend(self._history_rows(decision, events, row))
         self.transitions.update(str(event.transition) for event in decision.events)
@@ -148,7 +154,7 @@ class Writer:
         for event in events:
             yield (
                 instance.id_instance,
-                self._account,
+                decision.row.account,
                 self._run_id,
                 str(event.transition),
                 self._moment(event.occurred_at),
@@ -163,14 +169,44 @@ class Writer:
         """As `rows.moment`; most times that are written are those of the observation, whose form is at hand."""
         return self._observed if value == self._observed_at else rows.moment(value)
 
+    def _claim(self, decisions: Sequence[Decision]) -> None:
+        """Note what is another account's, or the new hash of what was noted before."""
+        noted = {
+            decision.id_instance: rows.signed(decision.item.item_hash)
+            for decision in decisions
+            if decision.item is not None
+        }
+        known = select(claims.c.id_instance).where(
+            claims.c.account == self._account, claims.c.id_instance.in_(bindparam("ids", expanding=True))
+        )
+        before = set(self._connection.scalars(known, {"ids": list(noted)}))
+        again = [{"hash": noted[key], "key": key} for key in before]
+        new = [
+            {"id_instance": key, "account": self._account, "since_run_id": self._run_id, "item_hash": item_hash}
+            for key, item_hash in noted.items()
+            if key not in before
+        ]
+        if new:
+            self._connection.execute(insert(claims), new)
+        if again:
+            is_claim = (claims.c.account == self._account) & (claims.c.id_instance == bindparam("key"))
+            self._connection.execute(update(claims).where(is_claim).values(item_hash=bindparam("hash")), again)
+
+    def _move(self, decisions: Sequence[Decision]) -> None:
+        """End the claims of the new owners; the accounts that instances went to or came from are known by nothing."""
+        by_owner: dict[str, list[int]] = {}
+        for decision in decisions:
+            by_owner.setdefault(decision.row.account, []).append(decision.id_instance)
+            assert decision.before is not None  # noqa: S101 - what is new is not moved
+            self._moved_with |= {decision.before.account, decision.row.account} - {self._account}
+        for owner, ids in by_owner.items():
+            drop_claims(self._connection, owner, ids)
+            self.is_lasting = False
+
     def close(self) -> None:
-        """Void what the accounts that instances were moved away from are known by."""
-        if self._robbed:
-            self._connection.execute(
-                update(accounts)
-                .where(accounts.c.account.in_(self._robbed))
-                .values(body_digest=None, taken_by_run_id=self._run_id)
-            )
+        """Void what the accounts that instances were moved to or from are known by."""
+        if self._moved_with:
+            void_bases(self._connection, self._moved_with, self._observed_at)
 
 
 class _Batch:
@@ -188,6 +224,15 @@ class _Batch:
         self.dated: list[int] = []
         self.first: list[Kept] = []
         self.touched: list[tuple[Any, ...]] = []
+
+
+def void_bases(connection: Connection, names: Iterable[str], moved_at: datetime) -> None:
+    """What these accounts own was moved otherwise than by their own runs: a run under way is overtaken by that."""
+    connection.execute(
+        update(accounts)
+        .where(accounts.c.account.in_(sorted(names)))
+        .values(body_digest=None, moves=func.coalesce(accounts.c.moves, 0) + 1, moved_at=moved_at)
+    )
 
 
 def _lasting_hash(decision: Decision) -> int | None:

@@ -16,6 +16,7 @@ from sqlalchemy.types import BigInteger, Boolean, Date
 
 from syncer.answer.known import Known
 from syncer.model import TYPES, Instance, MirrorRow
+from syncer.storage.claims import read_claims
 from syncer.storage.tables import JsonText, UtcDateTime
 
 BATCH_ROWS = 2_000
@@ -129,7 +130,16 @@ def read_known(connection: Connection, account: str) -> Known:
         known.ids.extend(numbers[0::3])
         known.hashes.extend(array("Q", numbers[1::3].tobytes()))
         known.flags.extend(numbers[2::3].tolist())
-    return known
+    return with_claims(known, read_claims(connection, account))
+
+
+def with_claims(known: Known, claims: Sequence[tuple[int, int, int]]) -> Known:
+    """The same with claims, each of id, hash and flags, in their places; most accounts have none."""
+    if not claims:
+        return known
+    own = zip(known.ids, known.hashes, known.flags, strict=True)
+    ids, hashes, flags = zip(*sorted([*own, *claims]), strict=True)
+    return Known(array("q", ids), array("Q", hashes), bytearray(flags))
 
 
 def signed(number: int) -> int | None:
@@ -153,9 +163,10 @@ def _hashes_of_postgresql(connection: Connection, account: str) -> Iterator["arr
     while True:
         (blob,) = connection.exec_driver_sql(
             "SELECT string_agg(int8send(id_instance) || int8send(coalesce(item_hash, 0))"
-            " || int8send((deleted::int + 2 * (missing_since IS NOT NULL)::int)::bigint), ''::bytea"
+            " || int8send((deleted::int + 2 * (missing_since IS NOT NULL)::int"
+            " + 4 * coalesce(is_partner, substr(tariff, 1, 7) = 'PARTNER', false)::int)::bigint), ''::bytea"
             " ORDER BY id_instance) FROM"
-            " (SELECT id_instance, item_hash, deleted, missing_since FROM instances"
+            " (SELECT id_instance, item_hash, deleted, missing_since, is_partner, tariff FROM instances"
             " WHERE account = %s AND id_instance > %s ORDER BY id_instance LIMIT %s) AS next_instances",
             (account, last_id, ROWS_IN_A_VALUE),
         ).one()
@@ -169,7 +180,8 @@ def _hashes_of_postgresql(connection: Connection, account: str) -> Iterator["arr
 
 def _hashes_of_sqlite(connection: Connection, account: str) -> Iterator["array[int]"]:
     found = connection.exec_driver_sql(
-        "SELECT id_instance, coalesce(item_hash, 0), deleted + 2 * (missing_since IS NOT NULL) "
+        "SELECT id_instance, coalesce(item_hash, 0), deleted + 2 * (missing_since IS NOT NULL)"
+        " + 4 * coalesce(is_partner, substr(tariff, 1, 7) = 'PARTNER', 0) "
         "FROM instances WHERE +account = ? ORDER BY id_instance",
         (account,),
     ).cursor

@@ -5,6 +5,7 @@ Everything but the look-up of a COMMIT works over a `Connection`; the caller own
 
 import json
 import time
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -30,30 +31,32 @@ _RUNNING = literal(str(RunStatus.RUNNING), literal_execute=True)
 class Base(NamedTuple):
     """The state of an account that an answer is compared with: its last accepted run, and what that left behind.
 
-    `taken_by_run_id` is the last run of another account that instances were moved to.
+    `moves` counts what came and went otherwise than by its own runs, at `moved_at` last.
     """
 
     run_id: int | None
     accepted_at: datetime | None
-    taken_by_run_id: int | None
+    moves: int | None
+    moved_at: datetime | None
     hash_seed: int | None
     body_digest: bytes | None
 
     def is_overtaken_by(self, other: "Base") -> bool:
         """Whether any answer was applied to the account's rows in between."""
-        return (self.run_id, self.taken_by_run_id) != (other.run_id, other.taken_by_run_id)
+        return (self.run_id, self.moves) != (other.run_id, other.moves)
 
 
-NO_BASE = Base(None, None, None, None, None)
+NO_BASE = Base(None, None, None, None, None, None)
 """Of an account that no answer was accepted of."""
 
 
 class StartedRun(NamedTuple):
-    """A run's id, and the base it was started on."""
+    """A run's id, and the base it was started on; `follows_hold` where the account's run before it was held."""
 
     id: int
     base: Base
     started_at: datetime
+    follows_hold: bool = False
 
 
 def start_run(
@@ -80,12 +83,14 @@ def start_run(
             error="the run was found unfinished by a later one; its process was stopped or killed",
         )
     )
+    last = select(sync_runs.c.status).where(sync_runs.c.account == account).order_by(sync_runs.c.id.desc()).limit(1)
+    follows_hold = connection.execute(last).scalar() == RunStatus.HELD
     run_id = connection.execute(
         insert(sync_runs)
         .values(account=account, trigger=trigger, started_at=now, status=RunStatus.RUNNING)
         .returning(sync_runs.c.id)
     ).scalar_one()
-    return StartedRun(run_id, read_base(connection, account), now)
+    return StartedRun(run_id, read_base(connection, account), now, follows_hold)
 
 
 def read_base(connection: Connection, account: str, *, lock: bool = False) -> Base:
@@ -96,7 +101,8 @@ def read_base(connection: Connection, account: str, *, lock: bool = False) -> Ba
     query = select(
         accounts.c.last_accepted_run_id,
         accounts.c.last_accepted_at,
-        accounts.c.taken_by_run_id,
+        accounts.c.moves,
+        accounts.c.moved_at,
         accounts.c.hash_seed,
         accounts.c.body_digest,
     ).where(accounts.c.account == account)
@@ -106,19 +112,30 @@ def read_base(connection: Connection, account: str, *, lock: bool = False) -> Ba
 
 def read_remembered(connection: Connection, base: Base) -> Remembered:
     """What the account's last accepted answer left to be compared with."""
-    query = select(sync_runs.c.listed, sync_runs.c.body_sha256).where(
-        sync_runs.c.id == base.run_id, sync_runs.c.listed.is_not(None), sync_runs.c.body_sha256.is_not(None)
-    )
-    row = connection.execute(query).one_or_none()
+    columns = (sync_runs.c.listed, sync_runs.c.body_sha256, sync_runs.c.answered_at)
+    row = connection.execute(select(*columns).where(sync_runs.c.id == base.run_id)).one_or_none()
     if row is None:
         return NOTHING_REMEMBERED
-    return Remembered(base.hash_seed, base.body_digest, row.listed, row.body_sha256)
+    if row.listed is None or row.body_sha256 is None:
+        return NOTHING_REMEMBERED._replace(answered_at=row.answered_at)
+    return Remembered(base.hash_seed, base.body_digest, row.listed, row.body_sha256, row.answered_at)
 
 
-def last_accepted_by_account(connection: Connection) -> dict[str, datetime | None]:
-    """When each account's last answer was accepted."""
-    rows = connection.execute(select(accounts.c.account, accounts.c.last_accepted_at))
-    return {row.account: row.last_accepted_at for row in rows}
+class Standing(NamedTuple):
+    """When an account's last answer was accepted, and something was moved to or from it; whether it is retired."""
+
+    accepted_at: datetime | None
+    moved_at: datetime | None
+    is_retired: bool
+
+
+def read_standings(connection: Connection) -> dict[str, Standing]:
+    """Of every account."""
+    columns = accounts.c
+    found = connection.execute(
+        select(columns.account, columns.last_accepted_at, columns.moved_at, columns.retired_at.is_not(None))
+    )
+    return {account: Standing(*rest) for account, *rest in found}
 
 
 def finish_run(connection: Connection, run: StartedRun, status: RunStatus, now: datetime, **values: Any) -> None:
@@ -142,11 +159,15 @@ def finish_run(connection: Connection, run: StartedRun, status: RunStatus, now: 
         raise DatabaseFailed(f"closing run {run.id}: {why}; nothing was written, the next run tries again")
 
 
+def is_blind(base: Base, observed_at: datetime) -> bool:
+    """Whether the upstream may have forgotten deletions that no answer ever showed."""
+    return base.accepted_at is not None and observed_at - base.accepted_at > BLIND_GAP
+
+
 def accept_run(
-    connection: Connection, run: StartedRun, report: RunReport, observed_at: datetime, now: datetime, **answer: Any
+    connection: Connection, run: StartedRun, report: RunReport, warnings: Sequence[str], now: datetime, **answer: Any
 ) -> None:
     """Close the run of an accepted answer by its report."""
-    blind = run.base.accepted_at is not None and observed_at - run.base.accepted_at > BLIND_GAP
     finish_run(
         connection,
         run,
@@ -157,7 +178,7 @@ def accept_run(
         updated=report.updated,
         transitions=sum(report.transitions.values()),
         rejected=report.rejected,
-        warning="blind_gap" if blind else None,
+        warning=",".join(warnings) or None,
         error=None,
         error_kind=None,
         **answer,
@@ -184,32 +205,47 @@ def read_status_after_failure(engine: Engine, run_id: int) -> RunStatus | None:
 def move_base(
     connection: Connection, account: str, run: StartedRun, observed_at: datetime, seed: int, body_digest: bytes | None
 ) -> None:
-    """Make this run the one that the next answer is compared with; approvals were for this answer at the latest."""
+    """Make this run the one that the next answer is compared with; approvals were for this answer at the latest.
+
+    An account that is polled again is not retired any more.
+    """
     connection.execute(
         update(accounts)
         .where(accounts.c.account == account)
-        .values(last_accepted_run_id=run.id, last_accepted_at=observed_at, hash_seed=seed, body_digest=body_digest)
+        .values(
+            last_accepted_run_id=run.id,
+            last_accepted_at=observed_at,
+            hash_seed=seed,
+            body_digest=body_digest,
+            retired_at=None,
+            held_back_until=None,
+        )
     )
     connection.execute(update(approvals).where(_is_open(account)).values(closed_by_run_id=run.id))
 
 
-def read_approved(connection: Connection, account: str) -> list[frozenset[int]]:
-    """The sets of instances whose loss was approved and that no answer has been accepted since."""
+def read_approved(connection: Connection, account: str) -> dict[tuple[str, str], list[frozenset[int]]]:
+    """The sets of instances that were approved, by reason, and that no answer has been accepted since."""
     query = (
-        select(held_sets.c.missing)
-        .join(held_answers, held_answers.c.missing_sha256 == held_sets.c.sha256)
+        select(held_answers.c.reason, held_answers.c.what, held_sets.c.ids)
+        .join(held_sets, held_answers.c.ids_sha256 == held_sets.c.sha256)
         .join(approvals, approvals.c.run_id == held_answers.c.run_id)
         .where(_is_open(account))
     )
-    return [frozenset(json.loads(missing)) for missing in connection.scalars(query)]
+    approved: dict[tuple[str, str], list[frozenset[int]]] = {}
+    for reason, what, ids in connection.execute(query):
+        approved.setdefault((reason, what), []).append(frozenset(json.loads(ids)))
+    return approved
 
 
 def hold(connection: Connection, run: StartedRun, held: Hold, error: str, now: datetime, **answer: Any) -> None:
-    """Note that the answer is held, and what it lacked; nothing else of it is written."""
-    missing = canonical_json(list(held.missing))
-    digest = sha256(missing.encode()).hexdigest()
-    insert_if_new(connection, held_sets, {"sha256": digest, "missing": missing})
-    connection.execute(insert(held_answers).values(run_id=run.id, reason=held.reason, missing_sha256=digest))
+    """Note that the answer is held, and for which instances; nothing else of it is written."""
+    for ground in held.grounds:
+        ids = canonical_json(list(ground.ids))
+        digest = sha256(ids.encode()).hexdigest()
+        insert_if_new(connection, held_sets, {"sha256": digest, "ids": ids})
+        row = {"run_id": run.id, "reason": ground.reason, "what": ground.what, "ids_sha256": digest}
+        connection.execute(insert(held_answers).values(row))
     finish_run(connection, run, RunStatus.HELD, now, error_kind="held", error=error, listed=held.listed, **answer)
 
 
@@ -223,8 +259,12 @@ def approve(connection: Connection, run_id: int, now: datetime) -> bool:
             f"approving run {run_id}: it is not held but {run.status}; held runs are shown by: syncer status"
         )
     approval = connection.execute(
-        select(approvals.c.closed_by_run_id).where(approvals.c.run_id == run_id)
+        select(approvals.c.closed_by_run_id, approvals.c.lapsed_at).where(approvals.c.run_id == run_id)
     ).one_or_none()
+    if approval is not None and approval.lapsed_at is not None:
+        raise ConfigurationError(
+            f"approving run {run_id}: its approval lapsed when the database was upgraded; approve a later held run"
+        )
     if approval is not None and approval.closed_by_run_id is not None:
         raise ConfigurationError(
             f"approving run {run_id}: run {approval.closed_by_run_id} used its approval up; approve a later held run"
@@ -238,7 +278,7 @@ def approve(connection: Connection, run_id: int, now: datetime) -> bool:
 def _is_open(account: str) -> ColumnElement[bool]:
     """Of the few approvals; their runs are looked up one by one, so that the many of the account are not read."""
     is_of_account = exists().where(sync_runs.c.id == approvals.c.run_id, sync_runs.c.account == account)
-    return approvals.c.closed_by_run_id.is_(None) & is_of_account
+    return approvals.c.closed_by_run_id.is_(None) & approvals.c.lapsed_at.is_(None) & is_of_account
 
 
 def _not_before(column: Column[datetime], moment: datetime) -> ColumnElement[datetime]:

@@ -6,6 +6,7 @@ One module over 300 lines: the tables refer to one another, and are read as one 
 """
 
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
@@ -35,6 +36,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.types import TypeDecorator
 
 from syncer.model import FIELDS, HISTORY_FIELDS, TYPES, RunStatus, TimeSource, Transition, Trigger
+from syncer.rules.guard import HoldReason
 
 metadata = MetaData(
     naming_convention={
@@ -90,7 +92,7 @@ class JsonText(TypeDecorator[str]):
 Identifier = BigInteger().with_variant(Integer, "sqlite")
 
 
-def _one_of(column: str, words: type[TimeSource] | type[RunStatus] | type[Trigger]) -> str:
+def _one_of(column: str, words: type[StrEnum]) -> str:
     return f"{column} IN ({', '.join(repr(str(word)) for word in words)})"
 
 
@@ -126,7 +128,12 @@ accounts = Table(
     Column("last_accepted_at", UtcDateTime),
     Column("hash_seed", BigInteger),
     Column("body_digest", LargeBinary),
-    Column("taken_by_run_id", Identifier),
+    Column("moves", Identifier),
+    Column("moved_at", UtcDateTime),
+    Column("retired_at", UtcDateTime),
+    Column("held_back_until", UtcDateTime),
+    Column("upstream_offset", String(6)),
+    Column("suggested_offset", String(6)),
     CheckConstraint("account <> ''", name="account_named"),
     CheckConstraint("interval_seconds > 0", name="interval_positive"),
     CheckConstraint("(last_accepted_run_id IS NULL) = (last_accepted_at IS NULL)", name="accepted_whole"),
@@ -135,7 +142,9 @@ accounts = Table(
 
 `body_digest` is what the last accepted answer is recognised by when it comes again and would change nothing.
 
-`taken_by_run_id` is the last run of another account that took instances away from this one.
+`moves` counts how often instances, or the account itself, were moved otherwise than by its own runs, `moved_at` is when
+that was observed last. `held_back_until` is when the upstream wants to be asked again at the earliest. The offsets are
+those of the upstream's times, as `+03:00`: the configured one, and the one that births between polls speak for.
 """
 
 sync_runs = Table(
@@ -149,10 +158,11 @@ sync_runs = Table(
     Column("status", String(16), nullable=False),
     Column("error_kind", String(32)),
     Column("error", Text),
-    Column("warning", String(32)),
+    Column("warning", Text),
     Column("http_status", Integer),
     Column("body_bytes", BigInteger),
     Column("body_sha256", String(64)),
+    Column("answered_at", UtcDateTime),
     Column("listed", Integer),
     Column("created", Integer),
     Column("updated", Integer),
@@ -335,29 +345,61 @@ tariff_rates = Table(
     CheckConstraint("length(currency) = 3", name="currency_is_iso_code"),
 )
 
+claims = Table(
+    "claims",
+    metadata,
+    Column("id_instance", Identifier, ForeignKey("instances.id_instance"), nullable=False),
+    Column("account", Text, ForeignKey("accounts.account"), nullable=False),
+    Column("since_run_id", Identifier, ForeignKey("sync_runs.id"), nullable=False),
+    Column("item_hash", BigInteger),
+    PrimaryKeyConstraint("id_instance", "account"),
+    Index("ix_claims_account", "account"),
+)
+"""Instances of one account that the last accepted answer of another lists too; `item_hash` is as in `instances`."""
+
+births = Table(
+    "births",
+    metadata,
+    Column("id_instance", Identifier, ForeignKey("instances.id_instance"), primary_key=True, autoincrement=False),
+    Column("account", Text, ForeignKey("accounts.account"), nullable=False),
+    Column("born_after", UtcDateTime, nullable=False),
+    Column("born_before", UtcDateTime, nullable=False),
+    CheckConstraint("born_before >= born_after", name="born_in_between"),
+    Index("ix_births_account", "account", "born_before"),
+)
+"""Instances that were born between two polls that lay close together: what speaks for the upstream's offset."""
+
 held_sets = Table(
     "held_sets",
     metadata,
     Column("sha256", String(64), primary_key=True),
-    Column("missing", JsonText, nullable=False),
+    Column("ids", JsonText, nullable=False),
 )
-"""What held answers lacked: ascending ids as a JSON array, once per distinct set, however often it is held."""
+"""Instances that answers were held for: ascending ids as a JSON array, once per distinct set, however often held."""
 
 held_answers = Table(
     "held_answers",
     metadata,
-    Column("run_id", Identifier, ForeignKey("sync_runs.id"), primary_key=True, autoincrement=False),
+    Column("run_id", Identifier, ForeignKey("sync_runs.id"), nullable=False),
     Column("reason", String(16), nullable=False),
-    Column("missing_sha256", String(64), ForeignKey("held_sets.sha256"), nullable=False),
-    CheckConstraint("reason IN ('empty', 'vanished', 'foreign')", name="reason_known"),
+    Column("what", String(32), nullable=False),
+    Column("ids_sha256", String(64), ForeignKey("held_sets.sha256"), nullable=False),
+    PrimaryKeyConstraint("run_id", "reason", "what"),
+    CheckConstraint(_one_of("reason", HoldReason), name="reason_known"),
 )
+"""Why an answer was held: one row per reason, and per kind where a reason is divided."""
 
 approvals = Table(
     "approvals",
     metadata,
-    Column("run_id", Identifier, ForeignKey("held_answers.run_id"), primary_key=True, autoincrement=False),
+    Column("run_id", Identifier, ForeignKey("sync_runs.id"), primary_key=True, autoincrement=False),
     Column("approved_at", UtcDateTime, nullable=False),
     Column("closed_by_run_id", Identifier, ForeignKey("sync_runs.id")),
+    Column("lapsed_at", UtcDateTime),
     CheckConstraint("closed_by_run_id > run_id", name="closed_by_later_run"),
+    CheckConstraint("closed_by_run_id IS NULL OR lapsed_at IS NULL", name="closed_or_lapsed"),
 )
-"""One row per approval, kept for ever; the next accepted answer closes it, whether or not it made use of it."""
+"""One row per approval, kept for ever; the next accepted answer closes it, whether or not it made use of it.
+
+Those of an older schema, which knew fewer reasons, lapsed when it was upgraded.
+"""

@@ -96,6 +96,7 @@ def fetch_into(
         f"{failure} ({attempt} of {TRIES} tries); the next run tries again",
         kind=failure.kind,
         http_status=failure.http_status,
+        retry_after_seconds=failure.retry_after_seconds,
     )
 
 
@@ -117,6 +118,7 @@ def _fetch_once(
                     headers={
                         "Accept": "application/json",
                         "Accept-Encoding": "gzip",
+                        "Cache-Control": "no-cache",
                         "User-Agent": f"syncer/{__version__}",
                     },
                     timeout=httpx.Timeout(
@@ -125,12 +127,14 @@ def _fetch_once(
                     extensions={"trace": watch.trace},
                 ) as response,
             ):
-                on_headers(dict(response.headers))
+                arrived_at, headers = clock(), dict(response.headers)
+                on_headers(headers)
                 if response.status_code != 200:
-                    raise _refusal(response, upstream, clock())
-                body = read(_bounded(_inflated(response, upstream.scrub), upstream.largest_body))
+                    raise _refusal(response, upstream, arrived_at)
+                chunks = watch.timed(_inflated(response, upstream.scrub))
+                body = read(_bounded(chunks, upstream.largest_body))
                 watch.check()
-                return Answer(body, response.status_code)
+                return Answer(body, response.status_code, headers, arrived_at)
         except SyncerError as error:
             problem = error
         except httpx.TimeoutException as error:
@@ -152,11 +156,13 @@ def _fetch_once(
 class _Watch:
     """Ends an exchange at its deadline, or when syncer is told to stop, by shutting its socket from beside.
 
-    httpx limits each read but not their sum: a server that drips bytes would hold the run for ever.
+    httpx limits each read but not their sum: a server that drips bytes would hold the run for ever. The deadline counts
+    the time in which syncer waits for the upstream; what it does with a piece meanwhile is its own.
     """
 
     def __init__(self, seconds: float, stop: threading.Event) -> None:
-        self._deadline = time.monotonic() + seconds
+        self._waiting_since: float | None = time.monotonic()
+        self._waited = 0.0
         self._seconds = seconds
         self._stop = stop
         self._over = threading.Event()
@@ -179,6 +185,18 @@ class _Watch:
         if event.endswith((".connect_tcp.complete", ".start_tls.complete")):
             self._stream = details["return_value"]
 
+    def timed(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """The same chunks; while one is being read by whom they are given to, no time of the upstream passes."""
+        for chunk in chunks:
+            self._waited, self._waiting_since = self._waited_so_far(), None
+            yield chunk
+            self._waiting_since = time.monotonic()
+        self._waited, self._waiting_since = self._waited_so_far(), None
+
+    def _waited_so_far(self) -> float:
+        since = self._waiting_since
+        return self._waited if since is None else self._waited + time.monotonic() - since
+
     def check(self) -> None:
         """Raise why the exchange was ended, if it was: what was read until then is no whole answer."""
         if self._problem is not None:
@@ -188,7 +206,7 @@ class _Watch:
         while not self._over.wait(WATCH_SECONDS):
             if self._stop.is_set():
                 self._problem = FetchStopped("the run was given up while fetching: syncer was told to stop")
-            elif time.monotonic() > self._deadline:
+            elif self._waited_so_far() > self._seconds:
                 self._problem = _unreachable(f"the answer was not complete after {self._seconds:g} s", "timeout")
             if self._problem is not None and self._stream is not None:
                 with suppress(OSError):

@@ -20,7 +20,7 @@ _TYPES: dict[type[TypeEngine[Any]] | type[UtcDateTime], str] = {
     Integer: (
         "days_to_expiration age_days billable_days days_left created began ended live billable instance_days "
         "unpriced_days opening returned moved vanished closing lost age_months size alive n severity age_seconds "
-        "consecutive_failures listed expired"
+        "consecutive_failures listed expired births outside least_lag_minutes most_lag_minutes"
     ),
 }
 _TYPE_OF = {name: kind for kind, names in _TYPES.items() for name in names.split()}
@@ -66,6 +66,10 @@ sync_status = _view(
     "expired warning",
     deleted=Integer,
 )
+upstream_evidence = _view(
+    "upstream_evidence",
+    "account births outside least_lag_minutes most_lag_minutes offset_configured offset_suggested",
+)
 
 rate_periods = table("rate_periods", *map(column, ("tariff", "currency", "millionths", "valid_from", "valid_to")))
 """For queries of our own; people read `tariff_rates`."""
@@ -84,6 +88,7 @@ VIEWS: dict[str, TableClause] = {
         bi_transitions_daily,
         bi_attention,
         sync_status,
+        upstream_evidence,
     )
 }
 

@@ -1,0 +1,42 @@
+"""Births between two polls that lay close together, and what they say of the upstream's offset (`rules.zone`)."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from sqlalchemy import Connection, insert, select, update
+
+from syncer.rules.zone import DECISIVE_BIRTHS, Birth, Window, suggested_offset
+from syncer.storage.tables import accounts, births, instances
+
+
+def keep_births(connection: Connection, account: str, window: Window, ids: Sequence[int]) -> None:
+    """Keep that these instances were born in the window."""
+    row = {"account": account, "born_after": window.after, "born_before": window.before}
+    if ids:
+        connection.execute(insert(births), [{"id_instance": id_instance, **row} for id_instance in ids])
+
+
+def weigh_births(connection: Connection, account: str, configured: timedelta) -> str | None:
+    """The offset that the account's last births speak for instead of the configured one; kept beside the account."""
+    query = (
+        select(instances.c.time_created, births.c.born_after, births.c.born_before)
+        .join(instances, instances.c.id_instance == births.c.id_instance)
+        .where(births.c.account == account, instances.c.time_created.is_not(None))
+        .order_by(births.c.born_before.desc(), births.c.id_instance.desc())
+        .limit(DECISIVE_BIRTHS)
+    )
+    last = [Birth(row.time_created, Window(row.born_after, row.born_before)) for row in connection.execute(query)]
+    suggested = suggested_offset(configured, last)
+    told = {
+        "upstream_offset": offset_text(configured),
+        "suggested_offset": None if suggested is None else offset_text(suggested),
+    }
+    differs = [accounts.c[name].is_distinct_from(value) for name, value in told.items()]
+    connection.execute(update(accounts).where(accounts.c.account == account, differs[0] | differs[1]).values(told))
+    return told["suggested_offset"]
+
+
+def offset_text(offset: timedelta) -> str:
+    """As `+03:00`."""
+    minutes = abs(offset) // timedelta(minutes=1)
+    return f"{'-' if offset < timedelta() else '+'}{minutes // 60:02}:{minutes % 60:02}"
