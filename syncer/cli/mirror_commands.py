@@ -1,4 +1,4 @@
-"""The commands that keep the mirror: runs, plans, the daemon, approvals."""
+"""The commands that keep the mirror: runs, plans, the daemon."""
 
 import logging
 import os
@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from syncer.cli.command import RUN_ID, Context, account_filter, chosen, json_flag, now, runs_of, scrub, with_settings
+from syncer.cli.command import Context, account_filter, chosen, json_flag, now, runs_of, scrub, with_settings
 from syncer.errors import SyncerError
 
 
@@ -82,20 +82,3 @@ def run(context: Context) -> None:
         # A thread that cannot be interrupted must not keep the process; its transaction is rolled back.
         logging.shutdown()
         os._exit(0)
-
-
-@click.command()
-@with_settings
-@click.argument("run_id", metavar="RUN", type=RUN_ID)
-def approve(context: Context, run_id: int) -> None:
-    """Let through what run RUN was held for, and nothing larger."""
-    from syncer.storage import database, runs, schema
-
-    schema.require_current(context.engine)
-    with database.writing(context.engine, "approving the run") as connection:
-        is_new = runs.approve(connection, run_id, now())
-    click.echo(
-        f"run {run_id} is approved: the next answer passes if it lacks nothing more"
-        if is_new
-        else f"run {run_id} was approved before; the next answer passes if it lacks nothing more"
-    )

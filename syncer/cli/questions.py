@@ -160,7 +160,7 @@ def bill(
     else:
         render.print_bill(document)
         for status in statuses:
-            if not status.is_fresh:
+            if not status.is_fresh and not status.is_retired:
                 printing.line(f"careful: the data of {status.account} is {status.state}; later days assume no change")
     return 1 if invoice is not None and not comparison.agrees else 0
 

@@ -34,7 +34,7 @@ def status(context: Context, as_of: str | None, as_json: bool) -> int:
     """Show freshness, counts and the last runs. Exit code 0 only when every account is fresh."""
     from syncer.storage import database, schema
     from syncer.terminal import printing, render
-    from syncer.views import estate, past
+    from syncer.views import approvals, estate, past
 
     moment = moment_of("--as-of", as_of)
     if moment is not None and moment > now():
@@ -53,15 +53,16 @@ def status(context: Context, as_of: str | None, as_json: bool) -> int:
         runs = estate.read_runs(connection)
         held = estate.read_held(connection)
         leases = estate.read_leases(connection)
+        waiting = approvals.read_waiting(connection)
     schedules = {account.name: account.schedule for account in context.settings.accounts}
     for lease in leases:
         schedule = schedules.get(lease["account"])
         lease["next_run_at"] = schedule.due(lease["started_at"]) if schedule and lease["started_at"] else None
     if as_json:
-        printing.print_json(render.status_document(accounts, runs, held, leases))
+        printing.print_json(render.status_document(accounts, runs, leases, held=held, approved=waiting))
     else:
-        render.print_status(accounts, runs, held, leases)
-    return 0 if accounts and all(account.is_fresh for account in accounts) else 3
+        render.print_status(accounts, runs, leases, held=held, approved=waiting)
+    return 0 if accounts and all(account.is_fresh or account.is_retired for account in accounts) else 3
 
 
 @click.command()

@@ -13,9 +13,10 @@ from syncer.views.estate import AccountStatus
 
 SECONDS_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 180, 600)
 FAILURES = (
-    "network", "timeout", "rate_limited", "server_error", "refused", "redirected", "not_a_list", "too_large",
-    "too_many_rejects", "configuration", "database", "defect",
+    "network", "timeout", "rate_limited", "server_error", "refused", "redirected", "not_a_list", "partial", "stale",
+    "clock", "too_large", "too_many_rejects", "configuration", "database", "defect",
 )  # fmt: skip
+WARNINGS = ("blind_gap", "overlap", "mass_change", "zone")
 OTHER_FAILURE = "other"  # a word that is not known here must not make a series of its own
 
 
@@ -74,6 +75,12 @@ class Metrics:
             gauge = Gauge(f"syncer_{name}", f"Instances {name} in the mirror.", ["account"], registry=gauges)
             for status in statuses:
                 gauge.labels(status.account).set(getattr(status, name))
+        warning = Gauge(
+            "syncer_warning", "What the last accepted answer is not sure of.", ["account", "warning"], registry=gauges
+        )
+        for status in statuses:
+            for word in WARNINGS:
+                warning.labels(status.account, word).set(word in (status.warning or "").split(","))
         for name, meaning, value in (
             ("wal_bytes", "Size of SQLite's write-ahead log; it grows while somebody reads.", log_bytes),
             (

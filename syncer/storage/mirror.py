@@ -226,13 +226,15 @@ class _Batch:
         self.touched: list[tuple[Any, ...]] = []
 
 
-def void_bases(connection: Connection, names: Iterable[str], moved_at: datetime) -> None:
-    """What these accounts own was moved otherwise than by their own runs: a run under way is overtaken by that."""
-    connection.execute(
-        update(accounts)
-        .where(accounts.c.account.in_(sorted(names)))
-        .values(body_digest=None, moves=func.coalesce(accounts.c.moves, 0) + 1, moved_at=moved_at)
-    )
+def void_bases(connection: Connection, names: Iterable[str], moved_at: datetime | None = None) -> None:
+    """What these accounts own was moved otherwise than by their own runs: a run under way is overtaken by that.
+
+    `moved_at` is when the moves of instances were observed.
+    """
+    values: dict[str, Any] = {"body_digest": None, "moves": func.coalesce(accounts.c.moves, 0) + 1}
+    if moved_at is not None:
+        values["moved_at"] = moved_at
+    connection.execute(update(accounts).where(accounts.c.account.in_(sorted(names))).values(values))
 
 
 def _lasting_hash(decision: Decision) -> int | None:

@@ -249,8 +249,8 @@ def hold(connection: Connection, run: StartedRun, held: Hold, error: str, now: d
     finish_run(connection, run, RunStatus.HELD, now, error_kind="held", error=error, listed=held.listed, **answer)
 
 
-def approve(connection: Connection, run_id: int, now: datetime) -> bool:
-    """Record an approval; False when it was there already. Raises `ConfigurationError` if the run is not held."""
+def require_held(connection: Connection, run_id: int) -> None:
+    """Raise `ConfigurationError` if the run is not held."""
     run = connection.execute(select(sync_runs.c.status).where(sync_runs.c.id == run_id)).one_or_none()
     if run is None:
         raise ConfigurationError(f"approving run {run_id}: there is no such run; held runs are shown by: syncer status")
@@ -258,6 +258,11 @@ def approve(connection: Connection, run_id: int, now: datetime) -> bool:
         raise ConfigurationError(
             f"approving run {run_id}: it is not held but {run.status}; held runs are shown by: syncer status"
         )
+
+
+def approve(connection: Connection, run_id: int, now: datetime) -> bool:
+    """Record an approval; False when it was there already. Raises `ConfigurationError` if the run is not held."""
+    require_held(connection, run_id)
     approval = connection.execute(
         select(approvals.c.closed_by_run_id, approvals.c.lapsed_at).where(approvals.c.run_id == run_id)
     ).one_or_none()

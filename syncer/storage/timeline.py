@@ -232,7 +232,7 @@ def build(engine: Engine, told: Callable[[int, int], None] | None = None) -> Non
             become_sole_writer(connection)
             query = select(instances.c.id_instance).where(_TO_DO).order_by(instances.c.id_instance)
             ids = list(connection.scalars(query.limit(BUILD_BATCH)))
-            _build(connection, ids)
+            renew(connection, ids)
         done += len(ids)
         if not ids:
             return
@@ -240,7 +240,8 @@ def build(engine: Engine, told: Callable[[int, int], None] | None = None) -> Non
             told(done, total)
 
 
-def _build(connection: Connection, ids: Sequence[int]) -> None:
+def renew(connection: Connection, ids: Sequence[int]) -> None:
+    """Work the timelines of these instances out from their history, and mend what differs."""
     found, changes = read_kept(connection, ids), Changes([], [], [], [], {})
     for key, wanted in _wanted(connection, ids).items():
         add_difference(changes, key, found[key], wanted)
