@@ -56,7 +56,10 @@ CHECKS: dict[str, Check] = {
     "upstream.clock": Check(
         "Does this machine's clock agree with the upstream's?",
         "set the clock, and keep it by NTP: timedatectl set-ntp true",
-        3,
+        9,
+    ),
+    "upstream.offset": Check(
+        "Do births lie between the polls that saw them?", "set SYNCER_UPSTREAM_OFFSET as it is told", 2
     ),
     "database.file": Check(
         "Is the SQLite file its owner's alone, and may it be written?", "correct SYNCER_DATABASE_URL, or its modes", 8
@@ -83,6 +86,11 @@ CHECKS: dict[str, Check] = {
     "database.readers": Check("Is no transaction open for long?", "end it", 8),
     "database.rights": Check(
         "Has the role the rights that a run needs?", "run the GRANT that is told, as the owner", 8
+    ),
+    "database.future": Check(
+        "Does no account have data of the future?",
+        "set the clock, keep it by NTP, and restore the backup from before that answer, or wait until that moment",
+        9,
     ),
     "database.schema": Check("Is the schema what this syncer works on?", "run: syncer db upgrade", 8),
     "database.runs": Check("Is no run noted as running longer than it can take?", "syncer sync closes it", 8),

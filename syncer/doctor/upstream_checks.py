@@ -3,13 +3,13 @@
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from syncer.answer.item import Decoder
 from syncer.answer.reader import read_body
+from syncer.answer.stated import part_problem, read_stated, time_problem
 from syncer.doctor.finding import Clock, Finding, Level, compared, error, failure, ok, warning
 from syncer.doctor.table import CHECKS
 from syncer.errors import ConfigurationError, SyncerError, UpstreamRefused, UpstreamUnreachable
@@ -50,7 +50,7 @@ def upstream_findings(
         scrub.learn(token)
         source = client.Upstream(account.api_url, token, settings.timeout.total_seconds(), settings.max_body, scrub)
         decoder = Decoder(settings.upstream_offset, scrub)
-        yield from _call(account, source, decoder, stop, clock, on_try)
+        yield from _call(account, source, decoder, settings.clock_tolerance, stop, clock, on_try)
 
 
 def _route(api_url: str) -> Iterator[Finding]:
@@ -95,6 +95,7 @@ def _call(
     account: AccountSettings,
     source: client.Upstream,
     decoder: Decoder,
+    tolerance: timedelta | None,
     stop: threading.Event,
     clock: Clock,
     on_try: Callable[[str], None],
@@ -108,6 +109,7 @@ def _call(
             source, stop=stop, clock=clock, on_try=on_try, on_headers=lambda told: headers.append((told, clock()))
         )
         listing = read_body(answer.body, decoder)
+        problem = part_problem(read_stated(answer.headers), listing.listed + listing.repeated)
     except SyncerError as failed:
         problem = failed
     if headers and source.api_url.startswith("https:"):
@@ -128,7 +130,7 @@ def _call(
         else:
             yield ok("upstream.answer", f"{told}, all of which can be taken")
     if headers:
-        yield _clock_skew("upstream.clock", *headers[-1])
+        yield _clock_skew(*headers[-1], tolerance)
 
 
 _REMEDIES = {
@@ -154,11 +156,11 @@ def _failed_call(problem: SyncerError, *, arrived: bool) -> Finding:
     return failure(check, problem, _REMEDIES.get(problem.kind) or CHECKS[check].remedy)
 
 
-def _clock_skew(check: str, headers: Mapping[str, str], now: datetime) -> Finding:
-    try:
-        date = parsedate_to_datetime(headers["date"])
-    except (KeyError, ValueError):
+def _clock_skew(headers: Mapping[str, str], now: datetime, tolerance: timedelta | None) -> Finding:
+    check, stated = "upstream.clock", read_stated(headers)
+    if stated.at is None:
         return warning(
             check, "the answer has no readable Date header, so the clock was not compared", "run: timedatectl"
         )
-    return compared(check, date.replace(tzinfo=date.tzinfo or UTC), now, "the upstream's")
+    wrong = time_problem(stated._replace(age=timedelta()), now, None, tolerance)
+    return failure(check, wrong, CHECKS[check].remedy) if wrong else compared(check, stated.at, now, "the upstream's")
