@@ -83,7 +83,7 @@ class Runs:
 
     def _run(self, account: AccountSettings, trigger: Trigger) -> RunReport | HeldBy | NotDue:
         self._prepare()
-        outcome = self._keeper.take(account.name, account.schedule if trigger is Trigger.SCHEDULE else None)
+        outcome = self._keeper.acquire(account.name, account.schedule if trigger is Trigger.SCHEDULE else None)
         if isinstance(outcome, HeldBy | NotDue):
             return outcome
         began = time.monotonic()
