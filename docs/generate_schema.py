@@ -31,7 +31,7 @@ TABLES = {
     "instance_history": "What happened, append-only: one row per transition. "
     "Ids only grow and become visible in order, so a reader can go on from the last one that it saw.",
     "sync_runs": "One row per run, failed ones too.",
-    "rejected_items": "Items of an accepted answer that could not be taken; such an item keeps whatever row it had.",
+    "rejected_items": "Items of an accepted answer that were rejected; such an item keeps whatever row it had.",
     "accounts": "One row per account: the answer that the next one is compared with.",
     "tariff_rates": "The price table, filled by `syncer rates set`: the upstream tells no prices.",
     "leases": "Which process runs an account now. All times are those of the database's clock.",
@@ -87,7 +87,7 @@ COLUMNS = {
     "hash_seed": "of the hashes in `instances`; under other settings they mean nothing",
     "body_digest": "what the last accepted answer is recognised by when it comes again; NULL where it might say "
     "something else then",
-    "taken_by_run_id": "the last run of another account that took instances from this one",
+    "taken_by_run_id": "the last run of another account that instances of this one were moved to",
     "currency": "three letters, ISO 4217",
     "daily_rate": "price of an instance-day",
     "valid_from": "from which moment or day on it holds",

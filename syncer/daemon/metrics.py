@@ -29,7 +29,7 @@ class Metrics:
         self._runs = self._counter("runs", "Runs by how they ended.", "account", "status", "error_kind")
         self._transitions = self._counter("transitions", "Transitions recorded.", "account", "transition")
         self._holds = self._counter("guard_holds", "Answers held by the guard.", "account")
-        self._rejects = self._counter("rejected_items", "Items that could not be taken.", "account")
+        self._rejects = self._counter("rejected_items", "Items that were rejected.", "account")
         self._bytes = self._counter("body_bytes", "Bytes of answers, decompressed.", "account")
         self._seconds = Histogram(
             "syncer_run_seconds", "How long runs took.", ["account"], registry=self._registry, buckets=SECONDS_BUCKETS

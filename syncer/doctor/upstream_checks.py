@@ -122,11 +122,11 @@ def _call(
         if rejected:
             yield warning(
                 "upstream.answer",
-                f"{told}, {rejected} of which cannot be taken, the first because {listing.rejects[0].reason}",
+                f"{told}, {rejected} of which are rejected, the first because {listing.rejects[0].reason}",
                 "run: syncer probe; after a run, the items are in rejected_items",
             )
         else:
-            yield ok("upstream.answer", f"{told}, all of which can be taken")
+            yield ok("upstream.answer", f"{told}, none of which is rejected")
     if headers:
         yield _clock_skew("upstream.clock", *headers[-1])
 

@@ -205,7 +205,7 @@ def _changes(event: Event) -> str:
 
 
 def keep_rejects(connection: Connection, run_id: int, rejects: Iterable[Reject]) -> None:
-    """Store the items of an accepted answer that could not be taken."""
+    """Store the items of an accepted answer that were rejected."""
     for batch in rows.batches(rejects):
         connection.execute(insert(rejected_items), [{"run_id": run_id, **reject._asdict()} for reject in batch])
 

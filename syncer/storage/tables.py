@@ -135,7 +135,7 @@ accounts = Table(
 
 `body_digest` is what the last accepted answer is recognised by when it comes again and would change nothing.
 
-`taken_by_run_id` is the last run of another account that took instances away from this one.
+`taken_by_run_id` is the last run of another account that instances of this one were moved to.
 """
 
 sync_runs = Table(

@@ -53,7 +53,7 @@ def print_run(report: RunReport) -> None:
         line(f"{report.account}: {report.status}: {report.error}")
         return
     happened = ", ".join(f"{n} {word}" for word, n in report.transitions.items()) or "no transitions"
-    rejected = f", {report.rejected} items could not be taken (see rejected_items)" if report.rejected else ""
+    rejected = f", {report.rejected} items rejected (see rejected_items)" if report.rejected else ""
     line(
         f"{report.account}: {report.status}: {report.listed} listed, {report.created} new, "
         f"{report.updated} updated; {happened}{rejected}"

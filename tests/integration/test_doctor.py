@@ -414,14 +414,14 @@ def self_signed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLConte
     return context
 
 
-def test_items_that_cannot_be_taken_are_a_warning(consult: Consult, sqlite_url: str) -> None:
+def test_rejected_items_are_a_warning(consult: Consult, sqlite_url: str) -> None:
     with FaultServer(
         [fault.json_list([item(1), item(2, deleted=None)], Date=format_datetime(NOW, usegmt=True))]
     ) as server:
         findings = consult(server.url, sqlite_url)
 
     assert (
-        "2 items, 1 of which cannot be taken, the first because deleted is missing"
+        "2 items, 1 of which are rejected, the first because deleted is missing"
         in the(findings, "upstream.answer", Level.WARNING).message
     )
 
