@@ -124,29 +124,23 @@ def history(
 def doctor(context: Context, account_name: str | None, as_json: bool) -> int:
     """Check settings, upstream, database, schema and clock. Each finding has its remedy."""
     from syncer.daemon.leased_runs import log_try
-    from syncer.doctor import checks as examination
+    from syncer.doctor import checks
+    from syncer.doctor.consultation import Consultation
     from syncer.settings import config
     from syncer.terminal import printing
 
+    accounts = chosen(context, account_name)
+    consultation = Consultation(context.settings, accounts, context.scrub, now, threading.Event(), log_try)
+    files = checks.secret_files(context.flags, os.environ, context.config_file, Path.cwd())
     found = []
-    for finding in examination.examine(
-        context.settings,
-        context.engine,
-        scrub=context.scrub,
-        secret_files=examination.secret_files(context.flags, os.environ, context.config_file, Path.cwd()),
-        accounts=chosen(context, account_name),
-        unknown_variables=config.unknown_variables(os.environ),
-        stop=threading.Event(),
-        clock=now,
-        on_try=log_try,
-    ):
+    for finding in checks.findings_of(consultation, context.engine, files, config.unknown_variables(os.environ)):
         found.append(finding)
         if not as_json:
-            for text in examination.lines(finding):
+            for text in checks.lines(finding):
                 printing.line(text)
     if as_json:
-        printing.print_json(examination.document(found))
-    return examination.exit_code(found)
+        printing.print_json(checks.document(found))
+    return checks.exit_code(found)
 
 
 @click.command()
@@ -156,7 +150,7 @@ def doctor(context: Context, account_name: str | None, as_json: bool) -> int:
 def probe(context: Context, account_name: str | None, as_json: bool) -> int:
     """Show the shape of an answer, never a name or a secret. Calls the upstream once."""
     from syncer.answer.reader import read_body
-    from syncer.doctor import probe as shape
+    from syncer.doctor import probe as probing
     from syncer.terminal import printing
 
     accounts = chosen(context, account_name)
@@ -177,18 +171,12 @@ def probe(context: Context, account_name: str | None, as_json: bool) -> int:
             exit_codes.append(complain(f"{account.name}: {error}", error.exit_code))
             documents.append({"account": account.name, "error_kind": error.kind, "error": context.scrub(str(error))})
             continue
-        document = shape.examine(
-            answer.body,
-            headers,
-            time.monotonic() - began,
-            now(),
-            upstream_offset=context.settings.upstream_offset,
-            scrub=context.scrub,
-        )
+        sample = probing.Sample(answer.body, headers, time.monotonic() - began, now())
+        document = probing.shape_of(sample, context.settings.upstream_offset, context.scrub)
         documents.append({"account": account.name, **document})
         if not as_json:
             printing.line(f"account {account.name}")
-            for text in shape.lines(document):
+            for text in probing.lines(document):
                 printing.line(text)
         try:
             read_body(answer.body, runs.account(account).decoder)

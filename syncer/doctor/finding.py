@@ -1,7 +1,8 @@
 """What a check of `syncer doctor` found, and the words in which findings are made."""
 
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -60,3 +61,12 @@ def compared(check: str, theirs: datetime, now: datetime, whose: str) -> Finding
         side = "ahead of" if skew > timedelta() else "behind"
         return warning(check, f"this machine's clock is {abs(skew).total_seconds():.0f} s {side} {whose}")
     return ok(check, f"this machine's clock agrees with {whose} within {TOLERATED_SKEW.total_seconds():.0f} s")
+
+
+def date_of(headers: Mapping[str, str]) -> datetime | None:
+    """The `Date` of an answer in UTC, by headers whose names are in lower case; None where it cannot be read."""
+    try:
+        moment = parsedate_to_datetime(headers["date"])
+    except (KeyError, ValueError):
+        return None
+    return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)

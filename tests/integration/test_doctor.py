@@ -27,6 +27,7 @@ from psycopg import sql
 from sqlalchemy import insert, text, update
 
 from syncer.doctor import checks, server_checks, sqlite_checks
+from syncer.doctor.consultation import Consultation
 from syncer.doctor.finding import Finding, Level
 from syncer.scrub import Scrubber
 from syncer.storage import database, database_errors, schema
@@ -76,14 +77,16 @@ def consult(tmp_path: Path) -> Consult:
         engine = database.open_engine(settings.database_url)
         try:
             findings = list(
-                checks.examine(
-                    settings,
+                checks.findings_of(
+                    Consultation(
+                        settings,
+                        settings.accounts,
+                        Scrubber(settings.secrets()),
+                        clock=lambda: now or datetime.now(UTC),  # noqa: TID251 - PostgreSQL has its own clock
+                        stop=threading.Event(),
+                    ),
                     engine,
-                    scrub=Scrubber(settings.secrets()),
-                    secret_files=checks.secret_files({}, variables, None, tmp_path),
-                    accounts=settings.accounts,
-                    stop=threading.Event(),
-                    clock=lambda: now or datetime.now(UTC),  # noqa: TID251 - PostgreSQL has its own clock
+                    checks.secret_files({}, variables, None, tmp_path),
                 )
             )
         finally:
