@@ -252,7 +252,7 @@ def _columns(answer: Answer[Listing]) -> dict[str, Any]:
     }
 
 
-def _fail(
+def _fail(  # noqa: PLR0913
     engine: Engine,
     account: Account,
     run: StartedRun,

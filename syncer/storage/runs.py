@@ -181,7 +181,7 @@ def read_status_after_failure(engine: Engine, run_id: int) -> RunStatus | None:
     return None
 
 
-def move_base(
+def move_base(  # noqa: PLR0913
     connection: Connection, account: str, run: StartedRun, observed_at: datetime, seed: int, body_digest: bytes | None
 ) -> None:
     """Make this run the one that the next answer is compared with; approvals were for this answer at the latest."""
