@@ -44,7 +44,7 @@ def current(context: Context) -> None:
     """Show the schema's version."""
     from syncer.storage import database, schema
 
-    if schema.examine(context.engine) is schema.SchemaState.EMPTY:
+    if schema.read_state(context.engine) is schema.SchemaState.EMPTY:
         click.echo(f"none (this syncer works on {schema.head()})")
         return
     with database.reading(context.engine, "reading the schema's version") as connection:

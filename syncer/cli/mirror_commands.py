@@ -44,7 +44,7 @@ def plan(context: Context, account_name: str | None, as_json: bool) -> int:
 
     accounts = chosen(context, account_name)
     runs = runs_of(context)
-    state = schema.examine(context.engine)
+    state = schema.read_state(context.engine)
     if state is not schema.SchemaState.EMPTY:
         schema.require_current(context.engine)
     engine = None if state is schema.SchemaState.EMPTY else context.engine

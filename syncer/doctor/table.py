@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Check(NamedTuple):
-    """A question, the usual remedy where its answer is bad, and the exit code where that keeps syncer from working."""
+    """A question, the usual remedy where it is not so, and the exit code where that keeps syncer from working."""
 
     question: str
     remedy: str
