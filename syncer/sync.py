@@ -21,7 +21,7 @@ from syncer.answer.known import NOTHING_KNOWN, NOTHING_REMEMBERED, Known, Rememb
 from syncer.answer.listing import Listing
 from syncer.answer.reader import Reader
 from syncer.errors import AnswerHeld, AnswerUnusable, DatabaseFailed, FetchStopped, RunOvertaken, SyncerError
-from syncer.model import Answer, Decision, Fetch, MirrorRow, RunReport, RunStatus, Trigger
+from syncer.model import Answer, Decision, Fetch, MirrorRow, RunResult, RunStatus, Trigger
 from syncer.rules import guard
 from syncer.rules.transitions import Observation, decide_absent, decide_listed
 from syncer.storage import database, mirror, rows, runs
@@ -59,7 +59,7 @@ class Plan(NamedTuple):
     decisions: tuple[Decision, ...]
 
 
-def run_once(engine: Engine, account: Account, fetch: Fetch, clock: Clock, trigger: Trigger) -> RunReport:
+def run_once(engine: Engine, account: Account, fetch: Fetch, clock: Clock, trigger: Trigger) -> RunResult:
     """Fetch one answer and apply it onto the state that it was fetched against.
 
     Every failure of the upstream, the answer or the database that ends the run is in the report and, where the
@@ -164,7 +164,7 @@ def _read_answer(engine: Engine | None, account: Account, remembered: Remembered
     )
 
 
-def _apply(engine: Engine, answered: _Answered, clock: Clock) -> RunReport:
+def _apply(engine: Engine, answered: _Answered, clock: Clock) -> RunResult:
     """The one transaction of an answer. A COMMIT that was not acknowledged is looked up, never repeated."""
     account, run, listing, *_ = answered
     report = None
@@ -184,7 +184,7 @@ def _apply(engine: Engine, answered: _Answered, clock: Clock) -> RunReport:
     return report
 
 
-def _accept(connection: Connection, answered: _Answered, clock: Clock) -> RunReport:
+def _accept(connection: Connection, answered: _Answered, clock: Clock) -> RunResult:
     """Write what differs, with its history and rejects, and make this answer the base of the next one."""
     account, run, listing, at, columns = answered
     observation, shared = _observe(connection, account, listing, at)
@@ -199,7 +199,7 @@ def _accept(connection: Connection, answered: _Answered, clock: Clock) -> RunRep
     runs.move_base(connection, account.name, run, observation.observed_at, listing.seed, digest)
     status = RunStatus.OK if writer.created or writer.updated else RunStatus.UNCHANGED
     counts = (listing.listed, writer.created, writer.updated, writer.transitions, len(listing.rejects))
-    report = RunReport(run.id, account.name, status, *counts)
+    report = RunResult(run.id, account.name, status, *counts)
     runs.accept_run(connection, run, report, observation.observed_at, clock(), **columns)
     return report
 
@@ -224,19 +224,19 @@ def _observe(connection: Connection, account: Account, listing: Listing, at: dat
     return Observation(account.name, observed_at, accepted, account.expiry_grace), shared
 
 
-def _hold(connection: Connection, answered: _Answered, hold: guard.Hold, now: datetime) -> RunReport:
+def _hold(connection: Connection, answered: _Answered, hold: guard.Hold, now: datetime) -> RunResult:
     run = answered.run
     held = AnswerHeld(guard.describe(hold, run.id))
     runs.hold(connection, run, hold, str(held), now, **answered.columns)
-    return RunReport(run.id, answered.account.name, RunStatus.HELD, hold.listed, error=held)
+    return RunResult(run.id, answered.account.name, RunStatus.HELD, hold.listed, error=held)
 
 
-def _supersede(connection: Connection, answered: _Answered, now: datetime) -> RunReport:
+def _supersede(connection: Connection, answered: _Answered, now: datetime) -> RunResult:
     run, listed = answered.run, answered.listing.listed
     overtaken = RunOvertaken("applying the answer: another run applied a later one first; nothing was written")
     told = {"error_kind": overtaken.kind, "error": str(overtaken), "listed": listed, **answered.columns}
     runs.finish_run(connection, run, RunStatus.SUPERSEDED, now, **told)
-    return RunReport(run.id, answered.account.name, RunStatus.SUPERSEDED, listed, error=overtaken)
+    return RunResult(run.id, answered.account.name, RunStatus.SUPERSEDED, listed, error=overtaken)
 
 
 def _plan(listing: Listing, hold: guard.Hold | None, batches: Iterable[Sequence[Decision]]) -> Plan:
@@ -259,7 +259,7 @@ def _fail(  # noqa: PLR0913
     error: SyncerError,
     columns: Mapping[str, Any],
     clock: Clock,
-) -> RunReport:
+) -> RunResult:
     """Note why the run was not accepted; a database that cannot take even that leaves the row to a later run."""
     status = RunStatus.ABANDONED if isinstance(error, FetchStopped) else RunStatus.FAILED
     columns = columns or ({"http_status": error.http_status} if error.http_status else {})
@@ -280,10 +280,10 @@ def _fail(  # noqa: PLR0913
         )
     # The frames that it came through hold the answer, and would live as long as the report.
     error.__traceback__ = error.__context__ = error.__cause__ = None
-    return RunReport(run.id, account.name, status, error=error)
+    return RunResult(run.id, account.name, status, error=error)
 
 
-def _log_summary(report: RunReport, seconds: float) -> None:
+def _log_summary(report: RunResult, seconds: float) -> None:
     fields = {
         "action": "run_finished",
         "run": report.id,

@@ -11,7 +11,7 @@ from canary import PARTNER_TOKEN
 from sqlalchemy import Engine, Table, select
 
 from syncer.answer.item import Decoder
-from syncer.model import Answer, Fetch, Read, RunReport, Trigger
+from syncer.model import Answer, Fetch, Read, RunResult, Trigger
 from syncer.scrub import Scrubber
 from syncer.storage import database, runs, schema
 from syncer.storage.tables import instance_history, instances, metadata, sync_runs
@@ -58,7 +58,7 @@ class Mirror:
         after: timedelta = timedelta(minutes=5),
         of: Account | None = None,
         fetch: Fetch | None = None,
-    ) -> RunReport:
+    ) -> RunResult:
         """One run that gets this answer, some time after the one before."""
         self.now += after
         fetch = fetch or serving(items if isinstance(items, bytes) else body(items), self.chunk)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL
 
     from syncer.daemon.leased_runs import Runs
-    from syncer.model import RunReport
+    from syncer.model import RunResult
     from syncer.settings.config import AccountSettings, Settings
 
 
@@ -187,7 +187,7 @@ def known_accounts(statuses: list[Any], account_name: str | None) -> list[Any]:
     return found
 
 
-def runs_of(context: Context, on_end: Callable[["RunReport", float], None] = lambda _report, _seconds: None) -> "Runs":
+def runs_of(context: Context, on_end: Callable[["RunResult", float], None] = lambda _result, _seconds: None) -> "Runs":
     """What runs accounts by these settings; every token is checked before anything starts."""
     from syncer.daemon.leased_runs import Runs
     from syncer.settings.config import check_tokens

@@ -20,14 +20,14 @@ def sync(context: Context, account_name: str | None, as_json: bool) -> int:
 
     accounts = chosen(context, account_name)
     runs = runs_of(context)
-    reports = []
+    results = []
     for account in accounts:
-        reports.append(runs.run_now(account))
+        results.append(runs.run_now(account))
         if not as_json:
-            printing.print_run(reports[-1])
+            printing.print_run(results[-1])
     if as_json:
-        printing.print_json({"runs": [printing.run_document(report) for report in reports]})
-    return next((report.exit_code for report in reports if report.exit_code), 0)
+        printing.print_json({"runs": [printing.run_document(result) for result in results]})
+    return next((result.exit_code for result in results if result.exit_code), 0)
 
 
 @click.command()

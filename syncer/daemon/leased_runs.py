@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from syncer.answer.item import Decoder
 from syncer.daemon.notify import Ping
 from syncer.errors import ConfigurationError, RunOvertaken, SyncerError
-from syncer.model import Answer, Fetch, Read, RunReport, RunStatus, Trigger
+from syncer.model import Answer, Fetch, Read, RunResult, RunStatus, Trigger
 from syncer.scrub import Scrubber
 from syncer.settings.config import AccountSettings, Settings
 from syncer.storage import schema
@@ -33,7 +33,7 @@ class Runs:
         engine: Engine,
         scrub: Scrubber,
         clock: Callable[[], datetime],
-        on_end: Callable[[RunReport, float], None] = lambda _report, _seconds: None,
+        on_end: Callable[[RunResult, float], None] = lambda _result, _seconds: None,
     ) -> None:
         self.settings = settings
         self.engine = engine
@@ -48,8 +48,8 @@ class Runs:
         self._keeper = Keeper(engine)
         self._ping = Ping(settings.ping_url)
 
-    def run_now(self, account: AccountSettings) -> RunReport:
-        """A manual run; a report in every case, also where not even its start could be noted."""
+    def run_now(self, account: AccountSettings) -> RunResult:
+        """A manual run; a result in every case, also where not even its start could be noted."""
         try:
             outcome = self._run(account, Trigger.MANUAL)
         except SyncerError as error:
@@ -70,18 +70,18 @@ class Runs:
         except SyncerError as error:
             self._not_started(account, error)
             return None
-        if isinstance(outcome, RunReport):
+        if isinstance(outcome, RunResult):
             return None
         log.debug("not run", extra={"fields": {"action": "run_skipped", "account": account.name}})
         return outcome.seconds
 
-    def _not_started(self, account: AccountSettings, error: SyncerError) -> RunReport:
+    def _not_started(self, account: AccountSettings, error: SyncerError) -> RunResult:
         error.args = (self._scrub(str(error)),)
         fields = {"action": "run_not_started", "account": account.name, "error_kind": error.kind, "error": str(error)}
         log.error("run not started", extra={"fields": fields})
-        return RunReport(None, account.name, RunStatus.FAILED, error=error)
+        return RunResult(None, account.name, RunStatus.FAILED, error=error)
 
-    def _run(self, account: AccountSettings, trigger: Trigger) -> RunReport | HeldBy | NotDue:
+    def _run(self, account: AccountSettings, trigger: Trigger) -> RunResult | HeldBy | NotDue:
         self._prepare()
         outcome = self._keeper.acquire(account.name, account.schedule if trigger is Trigger.SCHEDULE else None)
         if isinstance(outcome, HeldBy | NotDue):
@@ -89,19 +89,19 @@ class Runs:
         began = time.monotonic()
         try:
             self._ping.start()
-            report = run_once(self.engine, self.account(account), self.fetcher(account), self.clock, trigger)
+            result = run_once(self.engine, self.account(account), self.fetcher(account), self.clock, trigger)
         finally:
             self._keeper.release(account.name)
-        if report.error is None:
+        if result.error is None:
             self._ping.success()  # only now: the answer is committed
         else:
-            report.error.args = (self._scrub(str(report.error)),)
-            self._ping.failure(report.error.kind)
+            result.error.args = (self._scrub(str(result.error)),)
+            self._ping.failure(result.error.kind)
             # A failed exchange leaves frames that refer to one another: few objects, so that the collector, which
             # counts objects, would let them be for hours, but each may hold an answer.
             gc.collect()
-        self._on_end(report, time.monotonic() - began)
-        return report
+        self._on_end(result, time.monotonic() - began)
+        return result
 
     def reread(self) -> None:
         """Use every secret as it is now: of tokens that is so at each run, of the database at each new connection."""

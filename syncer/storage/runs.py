@@ -14,7 +14,7 @@ from sqlalchemy import Column, ColumnElement, Connection, Engine, case, exists, 
 from syncer.answer.known import NOTHING_REMEMBERED, Remembered
 from syncer.answer.values import canonical_json
 from syncer.errors import ConfigurationError, DatabaseFailed
-from syncer.model import RunReport, RunStatus, Trigger
+from syncer.model import RunResult, RunStatus, Trigger
 from syncer.rules.guard import Hold
 from syncer.storage.database import insert_if_new, writing
 from syncer.storage.tables import accounts, approvals, held_answers, held_sets, sync_runs
@@ -143,7 +143,7 @@ def finish_run(connection: Connection, run: StartedRun, status: RunStatus, now: 
 
 
 def accept_run(
-    connection: Connection, run: StartedRun, report: RunReport, observed_at: datetime, now: datetime, **answer: Any
+    connection: Connection, run: StartedRun, report: RunResult, observed_at: datetime, now: datetime, **answer: Any
 ) -> None:
     """Close the run of an accepted answer by its report."""
     blind = run.base.accepted_at is not None and observed_at - run.base.accepted_at > BLIND_GAP
