@@ -36,7 +36,7 @@ ReadRows = Callable[[Sequence[int]], Mapping[int, MirrorRow]]
 log = logging.getLogger(__name__)
 
 
-class Account(NamedTuple):
+class Terms(NamedTuple):
     """Whose instances are mirrored, and what is believed of an answer about them; `safe` keeps their tokens."""
 
     name: str
@@ -59,7 +59,7 @@ class Plan(NamedTuple):
     decisions: tuple[Decision, ...]
 
 
-def run_once(engine: Engine, account: Account, fetch: Fetch, clock: Clock, trigger: Trigger) -> RunResult:
+def run_once(engine: Engine, account: Terms, fetch: Fetch, clock: Clock, trigger: Trigger) -> RunResult:
     """Fetch one answer and apply it onto the state that it was fetched against.
 
     Every failure of the upstream, the answer or the database that ends the run is in the report and, where the
@@ -93,7 +93,7 @@ def run_once(engine: Engine, account: Account, fetch: Fetch, clock: Clock, trigg
     return report
 
 
-def plan(engine: Engine | None, account: Account, fetch: Fetch, clock: Clock) -> Plan:
+def plan(engine: Engine | None, account: Terms, fetch: Fetch, clock: Clock) -> Plan:
     """What `run_once` would do now; nothing is written. Without an engine nothing is known yet.
 
     Raises what ends a run: `SyncerError`s of the upstream, the answer or the database.
@@ -137,14 +137,14 @@ def decisions_of(
 class _Answered(NamedTuple):
     """A run with its answer: what that lists, when it was complete, and what the run's row says of it."""
 
-    account: Account
+    account: Terms
     run: StartedRun
     listing: Listing
     at: datetime
     columns: Mapping[str, Any]
 
 
-def _read_answer(engine: Engine | None, account: Account, remembered: Remembered, fetch: Fetch) -> Answer[Listing]:
+def _read_answer(engine: Engine | None, account: Terms, remembered: Remembered, fetch: Fetch) -> Answer[Listing]:
     """Fetch an answer and read it by what is known; one that was too large to be kept may be fetched once more."""
 
     def load() -> Known:
@@ -204,12 +204,12 @@ def _accept(connection: Connection, answered: _Answered, clock: Clock) -> RunRes
     return report
 
 
-def _examine(connection: Connection, account: Account, listing: Listing) -> guard.Hold | None:
+def _examine(connection: Connection, account: Terms, listing: Listing) -> guard.Hold | None:
     approved = runs.read_approved(connection, account.name)
     return guard.examine(listing, tolerated_share=account.tolerated_vanished, approved=approved)
 
 
-def _observe(connection: Connection, account: Account, listing: Listing, at: datetime) -> tuple[Observation, bool]:
+def _observe(connection: Connection, account: Terms, listing: Listing, at: datetime) -> tuple[Observation, bool]:
     """When the answer was observed, and whether other accounts have instances.
 
     A clock that was set back must not make anything observed before what these accounts observed earlier.
@@ -254,7 +254,7 @@ def _columns(answer: Answer[Listing]) -> dict[str, Any]:
 
 def _fail(  # noqa: PLR0913
     engine: Engine,
-    account: Account,
+    account: Terms,
     run: StartedRun,
     error: SyncerError,
     columns: Mapping[str, Any],

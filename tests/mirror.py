@@ -15,14 +15,14 @@ from syncer.model import Answer, Fetch, Read, RunResult, Trigger
 from syncer.scrub import Scrubber
 from syncer.storage import database, runs, schema
 from syncer.storage.tables import instance_history, instances, metadata, sync_runs
-from syncer.sync import Account, run_once
+from syncer.sync import Terms, run_once
 
 START = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 
 
-def account(name: str = "default", *, tolerated: str = "5%", **values: Any) -> Account:
+def account(name: str = "default", *, tolerated: str = "5%", **values: Any) -> Terms:
     """An account with the defaults of production."""
-    return Account(
+    return Terms(
         name=name,
         decoder=values.pop("decoder", Decoder(timedelta(hours=3), Scrubber([PARTNER_TOKEN]))),
         expiry_grace=timedelta(minutes=5),
@@ -56,7 +56,7 @@ class Mirror:
         items: Iterable[Any] | bytes,
         *,
         after: timedelta = timedelta(minutes=5),
-        of: Account | None = None,
+        of: Terms | None = None,
         fetch: Fetch | None = None,
     ) -> RunResult:
         """One run that gets this answer, some time after the one before."""

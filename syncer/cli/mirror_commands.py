@@ -52,7 +52,7 @@ def plan(context: Context, account_name: str | None, as_json: bool) -> int:
     exit_codes: list[int] = []
     for account in accounts:
         try:
-            planned = plan_run(engine, runs.account(account), runs.fetcher(account), now)
+            planned = plan_run(engine, runs.terms(account), runs.fetcher(account), now)
             made = printing.plan_document(account.name, planned)
             held: SyncerError | None = (
                 AnswerHeld(guard.describe(planned.hold, None)) if planned.hold is not None else None

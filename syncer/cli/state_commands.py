@@ -183,7 +183,7 @@ def probe(context: Context, account_name: str | None, as_json: bool) -> int:
             for text in probing.lines(document):
                 printing.line(text)
         try:
-            read_body(answer.body, runs.account(account).decoder)
+            read_body(answer.body, runs.terms(account).decoder)
         except SyncerError as error:
             exit_codes.append(complain(f"{account.name}: {error}", error.exit_code))
     if as_json:

@@ -18,7 +18,7 @@ from syncer.settings.config import AccountSettings, Settings
 from syncer.storage import schema
 from syncer.storage.lease import HeldBy, Keeper, NotDue
 from syncer.storage.tokens import safe
-from syncer.sync import Account, run_once
+from syncer.sync import Terms, run_once
 from syncer.upstream.client import Upstream, fetch_into
 
 log = logging.getLogger(__name__)
@@ -89,7 +89,7 @@ class Runs:
         began = time.monotonic()
         try:
             self._ping.start()
-            result = run_once(self.engine, self.account(account), self.fetcher(account), self.clock, trigger)
+            result = run_once(self.engine, self.terms(account), self.fetcher(account), self.clock, trigger)
         finally:
             self._keeper.release(account.name)
         if result.error is None:
@@ -125,10 +125,10 @@ class Runs:
                 schema.ensure_current(self.engine, may_migrate=self.settings.auto_migrate)
                 self._is_prepared = True
 
-    def account(self, account: AccountSettings) -> Account:
-        """The account as a run needs it."""
+    def terms(self, account: AccountSettings) -> Terms:
+        """What a run of the account goes by."""
         key = self.settings.token_key
-        return Account(
+        return Terms(
             name=account.name,
             decoder=Decoder(self.settings.upstream_offset, self._scrub_answer[account.name], keeps_tokens=bool(key)),
             expiry_grace=self.settings.expiry_grace,

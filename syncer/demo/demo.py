@@ -18,7 +18,7 @@ from syncer.model import RunResult, Trigger
 from syncer.scrub import Scrubber
 from syncer.storage import database, schema
 from syncer.storage.tables import accounts
-from syncer.sync import Account, run_once
+from syncer.sync import Terms, run_once
 from syncer.terminal import printing, render
 from syncer.upstream import client
 from syncer.views import estate, figures
@@ -108,7 +108,7 @@ def _start(now: datetime) -> datetime:
 
 def _poll(engine: Engine, api: FakeApi, at: datetime) -> RunResult:
     scrub = Scrubber([DEFAULT_TOKEN])
-    account = Account(
+    account = Terms(
         name=ACCOUNT,
         decoder=Decoder(UPSTREAM_ZONE.utcoffset(None), scrub),
         expiry_grace=timedelta(minutes=5),
