@@ -1,7 +1,7 @@
 """Who may run an account now: a row with an end, on the database's clock, so that replicas take turns (CONTRACT 4).
 
 A lease keeps replicas from doing the same work. It is not what keeps answers in order: a holder that stalls past its
-end is stopped by the comparison inside the transaction, in `apply`.
+end is stopped by the comparison inside the transaction that applies its answer, in `sync`.
 """
 
 import os
