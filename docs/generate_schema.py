@@ -9,7 +9,7 @@ from sqlalchemy import CheckConstraint, Column, Constraint, Table, UniqueConstra
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import NullType
 
-from syncer.model import FIELDS
+from syncer.model import FIELDS, Transition
 from syncer.storage import schema
 from syncer.storage.tables import metadata
 from syncer.views.catalogue import VIEWS
@@ -55,8 +55,7 @@ COLUMNS = {
     "last_seen_at": "the last accepted answer that listed it",
     "id": "grows, never reused",
     "run_id": "the run that saw it",
-    "transition": "`created`, `reappeared`, `restored`, `renewed`, `extended`, `changed`, `token_rotated`, `expired`, "
-    "`deleted`, `vanished`, `purged`",
+    "transition": ", ".join(f"`{word}`" for word in Transition),
     "occurred_at": "when it happened: the upstream's word, else when it was seen",
     "time_source": "`upstream` or `observed`: whose word `occurred_at` is",
     "observed_at": "when the answer that showed it was complete",
