@@ -8,7 +8,7 @@ from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 
-from syncer.model import RunReport, RunStatus, Transition
+from syncer.model import RunResult, RunStatus, Transition
 from syncer.views.estate import AccountStatus
 
 SECONDS_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 180, 600)
@@ -30,7 +30,7 @@ class Metrics:
         self._runs = self._counter("runs", "Runs by how they ended.", "account", "status", "error_kind")
         self._transitions = self._counter("transitions", "Transitions recorded.", "account", "transition")
         self._holds = self._counter("guard_holds", "Answers held by the guard.", "account")
-        self._rejects = self._counter("rejected_items", "Items that could not be taken.", "account")
+        self._rejects = self._counter("rejected_items", "Items that were rejected.", "account")
         self._bytes = self._counter("body_bytes", "Bytes of answers, decompressed.", "account")
         self._seconds = Histogram(
             "syncer_run_seconds", "How long runs took.", ["account"], registry=self._registry, buckets=SECONDS_BUCKETS
@@ -47,19 +47,19 @@ class Metrics:
             for counter in (self._holds, self._rejects, self._bytes, self._seconds):
                 counter.labels(account)
 
-    def record(self, report: RunReport, seconds: float) -> None:
+    def record(self, result: RunResult, seconds: float) -> None:
         """Count a run that has ended."""
-        account = report.account
+        account = result.account
         kind = ""
-        if report.status is RunStatus.FAILED:
-            kind = report.error.kind if report.error and report.error.kind in FAILURES else OTHER_FAILURE
-        self._runs.labels(account, report.status, kind).inc()
+        if result.status is RunStatus.FAILED:
+            kind = result.error.kind if result.error and result.error.kind in FAILURES else OTHER_FAILURE
+        self._runs.labels(account, result.status, kind).inc()
         self._seconds.labels(account).observe(seconds)
-        self._bytes.labels(account).inc(report.body_bytes or 0)
-        self._rejects.labels(account).inc(report.rejected)
-        if report.status is RunStatus.HELD:
+        self._bytes.labels(account).inc(result.body_bytes or 0)
+        self._rejects.labels(account).inc(result.rejected)
+        if result.status is RunStatus.HELD:
             self._holds.labels(account).inc()
-        for word, n in report.transitions.items():
+        for word, n in result.transitions.items():
             self._transitions.labels(account, word).inc(n)
 
     def text(

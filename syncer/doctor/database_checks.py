@@ -83,7 +83,7 @@ def _postgresql(connection: Connection, settings: Settings, clock: Clock) -> Ite
             f'run: ALTER ROLE "{row.role}" SET default_transaction_read_only = off, or ask who set it for the database',
         )
     else:
-        yield ok("database.writable", "the server takes writes")
+        yield ok("database.writable", "the server can be written to")
     yield compared("database.clock", database_now(connection), clock(), "the database's")
     yield from server_findings(connection, len(settings.accounts))
     if row.schema is None:

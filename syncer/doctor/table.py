@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Check(NamedTuple):
-    """A question, the usual remedy where its answer is bad, and the exit code where that keeps syncer from working."""
+    """A question, the usual remedy where it is not so, and the exit code where that keeps syncer from working."""
 
     question: str
     remedy: str
@@ -49,7 +49,7 @@ CHECKS: dict[str, Check] = {
         "Is it the right host?", "set SYNCER_API_URL to the host that the console names partnerApiUrl", 4
     ),
     "upstream.answer": Check(
-        "Is the answer a list of items that can be taken?",
+        "Is the answer a list of which no item is rejected?",
         "run: syncer probe; check SYNCER_API_URL and any proxy between",
         5,
     ),
@@ -71,7 +71,7 @@ CHECKS: dict[str, Check] = {
         "end the oldest reader: the next run sets the mode",
         8,
     ),
-    "database.writable": Check("Does it take writes?", "point SYNCER_DATABASE_URL at the primary", 8),
+    "database.writable": Check("Can it be written to?", "point SYNCER_DATABASE_URL at the primary", 8),
     "database.clock": Check(
         "Does this machine's clock agree with the database's?",
         "set the clock, and keep it by NTP: timedatectl set-ntp true",

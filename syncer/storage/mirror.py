@@ -31,10 +31,10 @@ _HISTORY_COLUMNS = (*_EVENT_COLUMNS, *HISTORY_FIELDS, "missing")
 _TIMES = [place for place, name in enumerate(Instance._fields[1:]) if TYPES.get(name) == datetime | None]
 _TIME_CREATED = _ROW_COLUMNS.index("time_created")
 _state_of = itemgetter(*map(_ROW_COLUMNS.index, HISTORY_FIELDS))
-_AS_NEW_ROW_SAYS = {
-    **{column: column for column in ("id_instance", "account", *HISTORY_FIELDS)},
-    "occurred_at": "time_created",
-}
+_AS_NEW_ROW_SAYS = rows.Copied(
+    instances,
+    {column: column for column in ("id_instance", "account", *HISTORY_FIELDS)} | {"occurred_at": "time_created"},
+)
 
 
 def has_other_accounts(connection: Connection, account: str) -> bool:
@@ -135,7 +135,7 @@ class Writer:
             "changes": "{}",
             "missing": 0,
         }
-        rows.insert_from(self._connection, instance_history, values, instances, _AS_NEW_ROW_SAYS, ids)
+        rows.insert_from(self._connection, instance_history, values, _AS_NEW_ROW_SAYS, ids)
 
     def _row_values(self, row: MirrorRow, item_hash: int | None) -> tuple[Any, ...]:
         """In the order of `_ROW_COLUMNS`."""
@@ -252,7 +252,7 @@ def _changes(event: Event) -> str:
 
 
 def keep_rejects(connection: Connection, run_id: int, rejects: Iterable[Reject]) -> None:
-    """Store the items of an accepted answer that could not be taken."""
+    """Store the items of an accepted answer that were rejected."""
     for batch in rows.batches(rejects):
         connection.execute(insert(rejected_items), [{"run_id": run_id, **reject._asdict()} for reject in batch])
 

@@ -1,7 +1,7 @@
 """The timeline of CONTRACT 7 as it is kept: `past_versions`, `ended_lives`, and what goes on in `instances`.
 
 An answer writes it in its own transaction: `first_of` what it first sees, `changes_by` what it knew before. `build`
-makes it for a database that has none yet, `examine` says where it is not what the history says. What it is,
+makes it for a database that has none yet, `stray_ids` says where it is not what the history says. What it is,
 `rules.timeline` decides.
 """
 
@@ -251,7 +251,7 @@ def renew(connection: Connection, ids: Sequence[int]) -> None:
         rows.update(connection, instances, "id_instance", CURRENT_COLUMNS, current)
 
 
-def examine(connection: Connection) -> Iterator[int]:
+def stray_ids(connection: Connection) -> Iterator[int]:
     """The ids of those instances whose timeline is not the one of their history."""
     last_id = 0
     while True:

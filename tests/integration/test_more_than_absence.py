@@ -9,7 +9,7 @@ import pytest
 from builders import ABSENT, body, item
 from mirror import START, Mirror, account, serving
 
-from syncer.model import RunReport, RunStatus
+from syncer.model import RunResult, RunStatus
 from syncer.storage import database
 from syncer.storage.tables import approvals, held_answers, instance_history, instances
 from syncer.views.approvals import read_held_for, read_waiting
@@ -37,7 +37,7 @@ def answered(
     dated: datetime | None = None,
     clock_ahead: timedelta = timedelta(),
     headers: Mapping[str, str] | None = None,
-) -> RunReport:
+) -> RunResult:
     """A run whose answer has a `Date`: the true time, unless another is given."""
     true = mirror.now + after
     told = {"date": format_datetime(dated or true, usegmt=True), **(headers or {})}

@@ -9,7 +9,7 @@ from canary import api_token
 from mirror import Mirror, account
 
 from syncer.errors import ConfigurationError
-from syncer.model import RunReport, RunStatus
+from syncer.model import RunResult, RunStatus
 from syncer.storage import accounts as names
 from syncer.storage import database, lease
 from syncer.storage.tables import accounts, claims, sync_runs
@@ -251,7 +251,7 @@ def test_a_name_that_cannot_be_given_is_refused(mirror: Mirror, old: str, new: s
 def test_an_account_that_runs_is_not_renamed(mirror: Mirror, leased: str) -> None:
     mirror.observe(estate(1), of=A)
     keeper = lease.Keeper(mirror.engine)
-    keeper.take(leased)
+    keeper.acquire(leased)
 
     with pytest.raises(ConfigurationError, match="under way"):
         rename(mirror, "a", "new")
@@ -280,7 +280,7 @@ def test_a_retired_account_claims_nothing_and_an_accepted_answer_brings_it_back(
     retire(mirror, "b")
     assert claimed(mirror) == []
 
-    report: RunReport = mirror.observe(estate(1, 2), of=B)
+    report: RunResult = mirror.observe(estate(1, 2), of=B)
 
     assert report.status is RunStatus.UNCHANGED
     assert claimed(mirror) == [(1, "b", 3)]

@@ -210,9 +210,9 @@ class Estate:
                 self.known.ids.append(decision.id_instance)
                 self.known.hashes.append(0)
                 self.known.flags.append(0)
-                if window is not None and instance.time_created is not None:
-                    if zone.is_birth(instance.time_created, window):
-                        self.births.insert(0, zone.Birth(instance.time_created, window))
+                created = instance.time_created
+                if window is not None and created is not None and zone.is_birth(created, window):
+                    self.births.insert(0, zone.Birth(created, window))
             self.mirror[decision.id_instance] = row
             self.known.flags[decision.id_instance - 1] = (
                 DELETED * instance.deleted
@@ -288,7 +288,9 @@ def main() -> None:
         size = round(10 ** budget.chance.uniform(4, 5))
         play(Estate(size, random.Random(budget.chance.random())), 200, found)
     large = found.pop("polls")
-    budget.report(polls=f"{polls:,}", large_polls=f"{large:,}", **{word.replace(" ", "_"): n for word, n in sorted(found.items())})
+    budget.report(
+        polls=f"{polls:,}", large_polls=f"{large:,}", **{word.replace(" ", "_"): n for word, n in sorted(found.items())}
+    )
 
 
 if __name__ == "__main__":

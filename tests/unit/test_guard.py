@@ -14,9 +14,9 @@ from syncer.answer.listing import Listing
 from syncer.answer.reader import Reader
 from syncer.model import Item, MirrorRow
 from syncer.rules import guard
+from syncer.rules.decisions import Rows, decisions_of
 from syncer.rules.guard import Ground, Hold, HoldReason
 from syncer.rules.transitions import Observation, decide_listed
-from syncer.sync import Rows, decisions_of
 
 ACCOUNT = account()
 NOW = START + timedelta(hours=1)
