@@ -199,7 +199,7 @@ class ContractModel:
             old[name] != new[name]
             for name in ("name", "type_instance", "tariff", "is_partner", "time_created", "account")
         )
-        if old["deleted"] == new["deleted"] and old["time_deleted"] != new["time_deleted"]:
+        if old["deleted"] and new["deleted"] and old["time_deleted"] != new["time_deleted"]:
             other = True
         before, after = old["expiration_date"], new["expiration_date"]
         if before != after and old["is_expired"] == new["is_expired"]:
