@@ -170,7 +170,7 @@ def downgrade() -> None:
     create_approvals("held_answers.run_id")
     op.execute("INSERT INTO approvals SELECT run_id, approved_at, closed_by_run_id FROM new_approvals")
     op.execute("DROP TABLE new_approvals")
-    op.execute("UPDATE sync_runs SET warning = CASE WHEN warning LIKE 'blind_gap%' THEN 'blind_gap' END")
+    op.execute("UPDATE sync_runs SET warning = substr(warning, 1, 32)")
     retype_warning("TEXT", "VARCHAR(32)")
     for table_name, name, _kind in reversed(NEW_COLUMNS):
         op.drop_column(table_name, name)

@@ -136,6 +136,26 @@ def test_a_failing_upstream_does_not_end_the_daemon(start_daemon: StartDaemon, s
     assert statuses(sqlite_url)[:3] == ["failed", "failed", "ok"]
 
 
+def test_an_upstream_that_asks_to_wait_is_asked_by_no_daemon_before(
+    start_daemon: StartDaemon, run_syncer: RunSyncer, database_url: str
+) -> None:
+    """`Retry-After` binds the schedule, of a daemon that starts anew too; a person may ask at once."""
+    with FaultServer([fault.respond(429, headers={"Retry-After": "3600"})]) as server:
+        settings = {"API_URL": server.url, "DATABASE_URL": database_url, "SCHEDULE": "1s"}
+        for _ in range(2):
+            process = start_daemon(**settings)
+            read_until(process, "daemon_started")
+            wait_for(lambda: "failed" in statuses(database_url))
+            time.sleep(3)
+            process.send_signal(signal.SIGTERM)
+            assert ended(process)[0] == 0
+        assert (len(server.requests), statuses(database_url)) == (1, ["failed"])
+
+        asked = run_syncer("sync", env={f"SYNCER_{name}": value for name, value in settings.items()})
+
+    assert (asked.returncode, len(server.requests)) == (3, 2)
+
+
 def test_a_dead_holder_is_replaced_within_the_time_of_its_lease(start_daemon: StartDaemon, database_url: str) -> None:
     with FaultServer([fault.silence, fault.json_list([item(1)])]) as server:
         killed = start_daemon(API_URL=server.url, DATABASE_URL=database_url, SCHEDULE="1s")

@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+from builders import item
 from mirror import Mirror
 from sqlalchemy import update
 
 from syncer.rules.schedule import Interval
 from syncer.storage import database, lease
 from syncer.storage.lease import LEASE, Acquired, HeldBy, Keeper, NotDue
-from syncer.storage.tables import leases
+from syncer.storage.tables import accounts, leases
 
 HOURLY = Interval(timedelta(hours=1))
 
@@ -48,6 +49,48 @@ def test_one_process_at_a_time_holds_an_account(one: Keeper, two: Keeper) -> Non
     assert isinstance(outcome, HeldBy)
     assert one.holder == outcome.holder
     assert 0 < outcome.seconds <= LEASE.total_seconds()
+
+
+def held_back(mirror: Mirror, seconds: float) -> None:
+    with database.writing(mirror.engine, "noting when to ask again") as connection:
+        lease.hold_back(connection, "default", seconds)
+
+
+def test_a_schedule_waits_until_the_upstream_may_be_asked_again(mirror: Mirror, one: Keeper) -> None:
+    one.acquire("default")
+    one.release("default")
+    held_back(mirror, 30)
+
+    outcome = one.acquire("default", HOURLY)
+
+    assert isinstance(outcome, NotDue)
+    assert 25 < outcome.seconds <= 30
+    assert Acquired() == one.acquire("default")
+
+
+@pytest.mark.parametrize("seconds", [7200, 10**9])
+def test_it_waits_for_an_hour_at_most(mirror: Mirror, one: Keeper, seconds: float) -> None:
+    one.acquire("default")
+    one.release("default")
+    held_back(mirror, seconds)
+
+    outcome = one.acquire("default", HOURLY)
+
+    assert isinstance(outcome, NotDue)
+    assert 3590 < outcome.seconds <= 3600
+
+
+def test_a_word_from_the_future_binds_nobody_and_an_accepted_answer_ends_it(mirror: Mirror, one: Keeper) -> None:
+    mirror.observe([item()])
+    with database.writing(mirror.engine, "a clock that was wrong") as connection:
+        ahead = lease.database_now(connection) + timedelta(hours=2)
+        connection.execute(update(accounts).values(held_back_until=ahead))
+    assert Acquired() == one.acquire("default", HOURLY)
+    one.release("default")
+
+    held_back(mirror, 30)
+    mirror.observe([item()])
+    assert [row["held_back_until"] for row in mirror.rows(accounts)] == [None]
 
 
 def test_accounts_do_not_stand_in_each_others_way(one: Keeper, two: Keeper) -> None:

@@ -395,17 +395,6 @@ def test_a_clock_that_was_set_back_does_not_turn_history_round(mirror: Mirror) -
     assert [event["observed_at"] for event in mirror.history()] == [FIRST, FIRST]
 
 
-def test_an_instance_that_another_account_lists_changes_hands(mirror: Mirror) -> None:
-    mirror.observe([item(number) for number in range(1, 11)], of=account("one"))
-    mirror.observe([item(number) for number in range(1, 6)], of=account("two"))
-
-    report = mirror.observe([item(number) for number in range(6, 11)], of=account("one"))
-
-    assert RunStatus.UNCHANGED is report.status
-    assert mirror.words(1) == ["created", "changed"]
-    assert mirror.history(1)[-1]["changes"] == {"account": ["one", "two"]}
-
-
 def test_a_run_that_was_never_finished_is_closed_by_the_next(mirror: Mirror) -> None:
     with database.writing(mirror.engine, "starting a run that dies") as connection:
         runs.start_run(connection, "default", Trigger.SCHEDULE, mirror.now, 300)

@@ -12,12 +12,12 @@ from alembic import command
 from alembic.config import Config
 from builders import item, paid
 from mirror import Mirror, account
-from sqlalchemy import Engine, MetaData, Table, insert, inspect, select, text
+from sqlalchemy import Column, Engine, MetaData, Table, column, insert, inspect, select, text
 
 from syncer.errors import ConfigurationError, DatabaseFailed
 from syncer.storage import database, schema, timeline
 from syncer.storage.schema import SchemaState
-from syncer.storage.tables import BASE_IS_A_RUN, metadata, tariff_rates
+from syncer.storage.tables import BASE_IS_A_RUN, approvals, metadata, tariff_rates
 from syncer.storage.tokens import safe
 from syncer.views import verify
 
@@ -25,6 +25,13 @@ Rows = dict[str, list[dict[str, Any]]]
 EARLIER = schema.revisions()[:-1]
 OF_RECOGNITION = {"hash_seed", "item_hash", "content_hash", "quiet_answer", "body_digest"}
 """Columns that spare a second look at what is as it was; a revision may drop or void them."""
+GONE = {"taken_by_run_id"}
+"""What a revision has dropped for good."""
+RENAMED = {("held_sets", "missing"): "ids", ("held_answers", "missing_sha256"): "ids_sha256"}
+"""What older revisions called otherwise, by its present name."""
+
+
+BORN = "2026-11-01T15:17:00"  # between two polls
 
 
 def fill(mirror: Mirror) -> None:
@@ -33,6 +40,9 @@ def fill(mirror: Mirror) -> None:
     sealing = sealing._replace(decoder=sealing.decoder._replace(keeps_tokens=True))
     mirror.observe([item(1), paid(2, isExpired=True), item(3), item(4), item(5), {"name": "no id"}], of=sealing)
     mirror.observe([item(1, name="Ёж"), paid(2), item(3, deleted=True), item(4), item(5)], of=sealing)
+    mirror.observe([item(4), item(7)], of=sealing._replace(name="other"))  # claims one, owns the other
+    born = item(6, timeCreated=BORN)
+    mirror.observe([item(1, name="Ёж"), paid(2), item(3, deleted=True), item(4), item(5), born], of=sealing)
     held = mirror.observe([])
     mirror.approve(held.id)
     with database.writing(mirror.engine, "setting a rate") as connection:
@@ -78,47 +88,56 @@ def old_tables(engine: Engine) -> list[Table]:
     found = MetaData()
     found.reflect(engine)
     for table in found.tables.values():
-        for column in table.columns:
+        for one in table.columns:
             present = metadata.tables.get(table.name)
-            if present is not None and column.name in present.columns:
-                column.type = present.columns[column.name].type
+            if present is not None and present_name(one) in present.columns:
+                one.type = present.columns[present_name(one)].type
     for table in found.tables.values():  # the base refers to a run, and a run to its account; it is checked at COMMIT
         for constraint in table.foreign_key_constraints:
             constraint.use_alter = constraint.name == BASE_IS_A_RUN
     return [table for table in found.sorted_tables if table.name not in {"syncer_version", "alembic_version"}]
 
 
+def present_name(found: Column[Any]) -> str:
+    """What the column is called now."""
+    return RENAMED.get((found.table.name, found.name), found.name)
+
+
+def kept(table: Table) -> list[Column[Any]]:
+    return [one for one in table.columns if one.name not in OF_RECOGNITION | GONE]
+
+
 def read(engine: Engine, tables: list[Table]) -> Rows:
-    """Every row of these tables, each in the order of its text."""
+    """Every row of these tables by the present names of their columns, each in the order of its text."""
+    rows: Rows = {}
     with engine.connect() as connection:
-        return {
-            table.name: sorted(
-                (
-                    dict(row._mapping)
-                    for row in connection.execute(
-                        select(*(column for column in table.columns if column.name not in OF_RECOGNITION))
-                    )
-                ),
-                key=repr,
-            )
-            for table in tables
-        }
+        for table in tables:
+            there = {one["name"] for one in inspect(connection).get_columns(table.name)}
+            columns = [
+                column(one.name if one.name in there else present_name(one), one.type).label(present_name(one))
+                for one in kept(table)
+            ]
+            found = connection.execute(select(*columns).select_from(text(table.name)))
+            rows[table.name] = sorted((dict(row._mapping) for row in found), key=repr)
+    return rows
 
 
 def copy(source: Engine, engine: Engine, tables: list[Table]) -> None:
     """The source's rows, with those columns that the older tables have, and the ids that they had."""
-    counted = [(table.name, column.name) for table in tables for column in table.columns if column.identity is not None]
+    counted = [(table.name, one.name) for table in tables for one in table.columns if one.identity is not None]
     with source.connect() as old, database.writing(engine, "filling the test's database") as connection:
-        for table, column in counted:
-            connection.execute(text(f"ALTER TABLE {table} ALTER COLUMN {column} SET GENERATED BY DEFAULT"))
+        for counting, number in counted:
+            connection.execute(text(f"ALTER TABLE {counting} ALTER COLUMN {number} SET GENERATED BY DEFAULT"))
         for table in tables:
             rows = [dict(row._mapping) for row in old.execute(select(metadata.tables[table.name]))]
-            known = [{name: value for name, value in row.items() if name in table.columns} for row in rows]
+            known = [
+                {one.name: row[present_name(one)] for one in table.columns if present_name(one) in row} for row in rows
+            ]
             connection.execute(insert(table), known)
-        for table, column in counted:
-            connection.execute(text(f"ALTER TABLE {table} ALTER COLUMN {column} SET GENERATED ALWAYS"))
-            last = connection.execute(text(f"SELECT max({column}) FROM {table}")).scalar_one()
-            connection.execute(text(f"SELECT setval(pg_get_serial_sequence('{table}', '{column}'), {last})"))
+        for counting, number in counted:
+            connection.execute(text(f"ALTER TABLE {counting} ALTER COLUMN {number} SET GENERATED ALWAYS"))
+            last = connection.execute(text(f"SELECT max({number}) FROM {counting}")).scalar_one()
+            connection.execute(text(f"SELECT setval(pg_get_serial_sequence('{counting}', '{number}'), {last})"))
 
 
 def test_every_table_has_a_row_to_lose(source: Mirror) -> None:
@@ -140,6 +159,26 @@ def test_an_earlier_database_is_upgraded_and_keeps_every_row(source: Mirror, eng
     schema.compare(engine)
 
 
+BEFORE_REASONS = "0009"
+
+
+def test_approvals_of_an_older_schema_lapse(source: Mirror, database_url: str) -> None:
+    """They were given when fewer reasons were known; what they were given for is held anew."""
+    engine = database.open_engine(database.parse_database_url(database_url))
+    create(engine, BEFORE_REASONS)
+    copy(source.engine, engine, old_tables(engine))
+    engine.dispose()
+    mirror = Mirror(database_url)
+    mirror.now = source.now
+
+    (approval,) = mirror.rows(approvals)
+    assert (approval["closed_by_run_id"], approval["lapsed_at"] is None) == (None, False)
+    assert mirror.observe([]).exit_code == 6
+    with pytest.raises(ConfigurationError, match="lapsed"):
+        mirror.approve(approval["run_id"])
+    mirror.engine.dispose()
+
+
 BEFORE_TIMELINE = "0007"
 
 
@@ -159,7 +198,7 @@ def test_an_upgrade_that_is_broken_off_goes_on_where_it_was(
 
     def told(done: int, total: int) -> None:
         heard.append((done, total))
-        if (done, total) == (2, 5):
+        if (done, total) == (2, 7):
             raise Interrupted
 
     with pytest.raises(Interrupted):
@@ -169,7 +208,7 @@ def test_an_upgrade_that_is_broken_off_goes_on_where_it_was(
     assert [2] == [sum(row["valid_from"] is not None for row in rows_of(engine, "instances"))]
     schema.upgrade(engine, told)
 
-    assert [(2, 5), (2, 3), (3, 3)] == heard
+    assert [(2, 7), (2, 5), (4, 5), (5, 5)] == heard
     for name, rows in kept.items():
         assert rows == rows_of(engine, name)
     assert [[row[name] for name in current] for row in source.rows(metadata.tables["instances"])] == [
@@ -213,7 +252,8 @@ def test_an_upgraded_database_takes_the_next_answer(source: Mirror, database_url
     mirror.now = source.now
     words = mirror.words()
 
-    report = mirror.observe([item(1, name="Ёж"), paid(2), item(3, deleted=True), item(4)], after=timedelta(hours=1))
+    listed = [item(1, name="Ёж"), paid(2), item(3, deleted=True), item(4), item(6, timeCreated=BORN)]
+    report = mirror.observe(listed, after=timedelta(hours=1))
 
     assert report.error is None
     assert [*words, "vanished"] == mirror.words()
@@ -232,7 +272,7 @@ def test_the_way_back_keeps_the_rows_of_the_older_tables(mirror: Mirror, revisio
     older = {
         table.name: sorted(
             (
-                {column.name: row[column.name] for column in table.columns if column.name not in OF_RECOGNITION}
+                {present_name(one): row[present_name(one)] for one in kept(table)}
                 for row in present[table.name]
             ),
             key=repr,

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from urllib.parse import unquote
@@ -60,7 +61,7 @@ def failure(server: FaultServer | str, kind: type[SyncerError], **values: object
 )
 def test_a_whole_list_arrives(behaviour: Behaviour) -> None:
     with FaultServer([behaviour]) as server:
-        assert Answer(LIST, 200) == fetch(server)
+        assert (LIST, 200) == fetch(server)[:2]
 
 
 @pytest.mark.parametrize("token", [PARTNER_TOKEN, WEIRD_PARTNER_TOKEN, "../../deleteInstanceAccount/x"])
@@ -106,7 +107,7 @@ def test_a_transient_failure_is_tried_four_times(behaviour: Behaviour, kind: str
 @pytest.mark.parametrize("behaviour", [behaviour for behaviour, _ in TRANSIENT.values()], ids=TRANSIENT)
 def test_a_transient_failure_is_overcome(behaviour: Behaviour) -> None:
     with FaultServer([behaviour, behaviour, fault.respond(200, LIST)]) as server:
-        assert Answer(LIST, 200) == fetch(server)
+        assert (LIST, 200) == fetch(server)[:2]
 
 
 FINAL: dict[str, tuple[Behaviour, type[SyncerError], str]] = {
@@ -156,6 +157,29 @@ def test_the_deadline_bounds_the_whole_exchange(behaviour: Behaviour, monkeypatc
     assert time.monotonic() - began < SOON_SECONDS
 
 
+def test_what_is_done_with_an_answer_is_no_time_of_the_upstream() -> None:
+    """The deadline is over long before it is read; the upstream had sent all of it at once."""
+
+    def read_slowly(chunks: Iterable[bytes]) -> bytes:
+        first = next(iter(chunks))
+        time.sleep(0.6)
+        return first + b"".join(chunks)
+
+    with FaultServer([fault.chunked(LIST)]) as server:
+        source = client.Upstream(server.url, PARTNER_TOKEN, 0.4, 2**20, Scrubber([PARTNER_TOKEN]))
+        answer = client.fetch_into(source, read_slowly, stop=threading.Event(), clock=lambda: NOW)
+
+    assert (answer.body, len(server.requests)) == (LIST, 1)
+
+
+def test_an_answer_comes_with_its_headers_and_its_arrival_and_none_is_asked_of_a_cache() -> None:
+    with FaultServer([fault.respond(200, LIST, {"X-Total-Count": "1"})]) as server:
+        answer = fetch(server)
+
+    assert (answer.headers["x-total-count"], answer.arrived_at) == ("1", NOW)
+    assert {name.lower(): value for name, value in server.requests[0].headers.items()}["cache-control"] == "no-cache"
+
+
 @pytest.mark.parametrize("header", ["1", format_datetime(NOW + timedelta(seconds=1), usegmt=True)])
 def test_retry_after_is_honoured_in_both_its_forms(header: str) -> None:
     with FaultServer([fault.respond(429, headers={"Retry-After": header}), fault.respond(200, LIST)]) as server:
@@ -168,7 +192,11 @@ def test_retry_after_is_honoured_in_both_its_forms(header: str) -> None:
 @pytest.mark.parametrize("header", ["1000000000", "9" * 400, "Fri, 31 Dec 9999 23:59:59 GMT"])
 def test_a_retry_after_that_is_too_long_ends_the_tries(header: str) -> None:
     with FaultServer([fault.respond(503, headers={"Retry-After": header})]) as server:
-        failure(server, UpstreamUnreachable)
+        error = failure(server, UpstreamUnreachable)
+
+    assert isinstance(error, UpstreamUnreachable)
+    assert error.retry_after_seconds is not None
+    assert error.retry_after_seconds > 3600
 
     assert len(server.requests) == 1
 
