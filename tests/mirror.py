@@ -80,6 +80,20 @@ class Mirror:
         with database.writing(self.engine, "approving the run") as connection:
             runs.approve(connection, run_id, self.now)
 
+    def rename(self, old: str, new: str) -> None:
+        """What `syncer accounts rename` does."""
+        from syncer.storage import accounts
+
+        with database.writing(self.engine, "renaming the account") as connection:
+            accounts.rename(connection, old, new)
+
+    def retire(self, name: str) -> None:
+        """What `syncer accounts retire` does."""
+        from syncer.storage import accounts
+
+        with database.writing(self.engine, "retiring the account") as connection:
+            accounts.retire(connection, name, self.now)
+
     def rows(self, table: Table) -> list[dict[str, Any]]:
         """Every row of a table in the order of its key."""
         with database.reading(self.engine, "reading the test's rows") as connection:

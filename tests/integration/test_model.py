@@ -9,6 +9,8 @@ from contract_model import ContractModel
 from histories import histories
 from hypothesis import HealthCheck, given, settings
 from mirror import Mirror, emptied
+from playing import Players
+from shared_histories import Step, shared_histories
 from sqlalchemy import text
 
 from syncer.storage.tables import instance_history, instances
@@ -18,6 +20,7 @@ ROW_COLUMNS = (
     "token_fingerprint", "account",
 )  # fmt: skip
 EXAMPLES = int(os.environ.get("SYNCER_MODEL_EXAMPLES", "60"))
+SHARED_EXAMPLES = int(os.environ.get("SYNCER_MODEL_EXAMPLES", "30"))
 OUTCOMES = {"ok": "accepted", "unchanged": "accepted", "held": "held", "failed": "failed"}
 
 
@@ -51,6 +54,17 @@ def test_every_history_ends_in_the_rows_of_the_model(
     if report.status in {"ok", "unchanged"}:
         mirror.observe(answers[-1][1], after=timedelta())
         assert before == (mirror.rows(instances), mirror.rows(instance_history))
+
+
+@settings(
+    max_examples=SHARED_EXAMPLES,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(history=shared_histories())
+def test_accounts_that_share_instances_are_held_move_and_pass_as_the_model_says(
+    mirror: Mirror, history: list[Step]
+) -> None:
+    Players(emptied(mirror)).play(history)
 
 
 def by_instance(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
