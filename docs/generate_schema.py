@@ -9,7 +9,7 @@ from sqlalchemy import CheckConstraint, Column, Constraint, Table, UniqueConstra
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import NullType
 
-from syncer.model import FIELDS
+from syncer.model import FIELDS, Transition
 from syncer.storage import schema
 from syncer.storage.tables import metadata
 from syncer.views.catalogue import VIEWS
@@ -31,13 +31,15 @@ TABLES = {
     "instance_history": "What happened, append-only: one row per transition. "
     "Ids only grow and become visible in order, so a reader can go on from the last one that it saw.",
     "sync_runs": "One row per run, failed ones too.",
-    "rejected_items": "Items of an accepted answer that could not be taken; such an item keeps whatever row it had.",
+    "rejected_items": "Items of an accepted answer that were rejected; such an item keeps whatever row it had.",
     "accounts": "One row per account: the answer that the next one is compared with.",
     "tariff_rates": "The price table, filled by `syncer rates set`: the upstream tells no prices.",
     "leases": "Which process runs an account now. All times are those of the database's clock.",
     "instance_tokens": "Instance tokens, encrypted; filled only with `SYNCER_TOKEN_KEY`. No reader gets this table.",
-    "held_answers": "Answers that the guard held.",
-    "held_sets": "What held answers lacked, once per distinct set.",
+    "claims": "Instances of one account that another account's last accepted answer lists too.",
+    "births": "Instances that were born between two polls that lay close together: what speaks for the offset.",
+    "held_answers": "Why answers were held: one row per reason, and per kind where a reason is divided.",
+    "held_sets": "Instances that answers were held for, once per distinct set.",
     "approvals": "One row per `syncer approve`, kept for ever; the next accepted answer closes it.",
 }
 
@@ -55,8 +57,7 @@ COLUMNS = {
     "last_seen_at": "the last accepted answer that listed it",
     "id": "grows, never reused",
     "run_id": "the run that saw it",
-    "transition": "`created`, `reappeared`, `restored`, `renewed`, `extended`, `changed`, `token_rotated`, `expired`, "
-    "`deleted`, `vanished`, `purged`",
+    "transition": ", ".join(f"`{word}`" for word in Transition),
     "occurred_at": "when it happened: the upstream's word, else when it was seen",
     "time_source": "`upstream` or `observed`: whose word `occurred_at` is",
     "observed_at": "when the answer that showed it was complete",
@@ -69,7 +70,7 @@ COLUMNS = {
     "status": "of a run: `running`, `ok`, `unchanged`, `held`, `failed`, `superseded`, `abandoned`",
     "error_kind": "one word for why it was not accepted",
     "error": "one line for a person, secrets removed",
-    "warning": "`blind_gap`: more than 80 days since the last accepted answer, deletions may never be known",
+    "warning": "words separated by commas: `blind_gap`, `overlap`, `mass_change`, `zone`",
     "http_status": "of the last answer",
     "body_bytes": "of the answer, decompressed",
     "body_sha256": "of the answer",
@@ -87,7 +88,24 @@ COLUMNS = {
     "hash_seed": "of the hashes in `instances`; under other settings they mean nothing",
     "body_digest": "what the last accepted answer is recognised by when it comes again; NULL where it might say "
     "something else then",
-    "taken_by_run_id": "the last run of another account that took instances from this one",
+    "moves": "how often instances, or the account itself, were moved otherwise than by its own runs",
+    "moved_at": "when instances were last seen to move to or from it",
+    "retired_at": "since when no answer of it is expected; NULL while one is",
+    "held_back_until": "when the upstream wants to be asked again at the earliest, by its `Retry-After`",
+    "upstream_offset": "the configured offset of the upstream's times",
+    "suggested_offset": "the offset that the last births between polls speak for",
+    "answered_at": "the answer's own `Date`; NULL without one",
+    "since_run_id": "the run that listed it first",
+    "born_after": "when the answer was complete that did not list it yet",
+    "born_before": "when the first answer was complete that lists it",
+    "what": "what divides a reason: of `flipped` the transition, of `shifted` by how much",
+    "lapsed_at": "when it ended without an answer: an upgrade, or another name of the account",
+    "births": "instances that were born between two polls less than 15 minutes apart",
+    "outside": "those whose creation does not lie between these polls",
+    "least_lag_minutes": "from an instance's creation to its first sight, at least",
+    "most_lag_minutes": "and at most",
+    "offset_configured": "the offset by which creations are read",
+    "offset_suggested": "the offset that the last three births agree on; NULL: nothing speaks against the configured one",
     "currency": "three letters, ISO 4217",
     "daily_rate": "price of an instance-day",
     "valid_from": "from which moment or day on it holds",
@@ -97,7 +115,7 @@ COLUMNS = {
     "ciphertext": "nonce and AES-256-GCM ciphertext, bound to the id",
     "key_fingerprint": "tells which key it was encrypted with",
     "sha256": "of the set",
-    "missing_sha256": "the set that the answer lacked",
+    "ids_sha256": "the set of instances that it was held for",
     "approved_at": "when",
     "closed_by_run_id": "the accepted answer that ended it, whether or not it made use of it",
     "days_to_expiration": "calendar days; negative once expired",
@@ -155,10 +173,12 @@ OF_ONE = {
     ("bi_instances", "status"): "`active`, `expired`, `deleted`, `vanished`, `purged`",
     ("bi_attention", "reason"): "`expired_not_deleted`, `not_renewed`, `expiring_soon` (7 days), `vanished`, "
     "`lived_under_a_day`",
-    ("held_answers", "reason"): "`empty`, `vanished`, `foreign`",
+    ("held_answers", "reason"): "`empty`, `foreign`, `vanished`, `flipped`, `stripped`, `older`, `shifted`",
     ("held_answers", "run_id"): "the run that was held",
     ("approvals", "run_id"): "the held run that was approved",
-    ("held_sets", "missing"): "ascending ids as a JSON array",
+    ("held_sets", "ids"): "ascending ids as a JSON array",
+    ("claims", "account"): "the account that lists it, and does not own it",
+    ("births", "account"): "the account that listed it",
     ("leases", "started_at"): "when the account's last scheduled run began",
     ("bi_daily", "created"): "instances created that day",
     ("bi_daily", "deleted"): "instances deleted that day",

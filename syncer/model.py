@@ -239,7 +239,7 @@ class Decision(NamedTuple):
         return self.row.instance.id_instance
 
 
-class RunReport(NamedTuple):
+class RunResult(NamedTuple):
     """What a run came to; `error` is set exactly when the run was not accepted."""
 
     id: int | None

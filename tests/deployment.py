@@ -10,7 +10,7 @@ from loading import load
 from mirror import Mirror
 
 from syncer.daemon.leased_runs import Runs
-from syncer.model import RunReport
+from syncer.model import RunResult
 from syncer.storage.tables import instance_history, instance_tokens, instances, rejected_items
 from syncer.views import verify
 
@@ -23,7 +23,7 @@ class Deployment:
     def __init__(self, mirror: Mirror) -> None:
         self.mirror = mirror
 
-    def sync(self, api_url: str, *, after: timedelta = timedelta(minutes=5), **settings: Any) -> RunReport:
+    def sync(self, api_url: str, *, after: timedelta = timedelta(minutes=5), **settings: Any) -> RunResult:
         """One run some time after the one before; what it says and writes is searched for secrets.
 
         `settings` are fields of `Settings`, which may have values that no user could write.

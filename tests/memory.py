@@ -13,8 +13,8 @@ from syncer.answer.listing import Listing
 from syncer.answer.reader import Reader
 from syncer.model import MirrorRow
 from syncer.rules import guard
+from syncer.rules.decisions import Rows, decisions_of
 from syncer.rules.transitions import Observation, is_auto_renewing
-from syncer.sync import Rows, decisions_of
 
 ACCOUNT = account()
 

@@ -11,12 +11,12 @@ from canary import PARTNER_TOKEN
 from sqlalchemy import Engine, Table, select
 
 from syncer.answer.item import Decoder
-from syncer.model import Answer, Fetch, Read, RunReport, Trigger
+from syncer.model import Answer, Fetch, Read, RunResult, Trigger
 from syncer.rules.guard import Bounds
 from syncer.scrub import Scrubber
 from syncer.storage import database, runs, schema
 from syncer.storage.tables import instance_history, instances, metadata, sync_runs
-from syncer.sync import Account, run_once
+from syncer.sync import Terms, run_once
 
 START = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 
@@ -26,9 +26,9 @@ def bounds(vanished: str = "5%", changed: str = "30%") -> Bounds:
     return Bounds(*(Fraction(share.removesuffix("%")) / 100 for share in (vanished, changed)))
 
 
-def account(name: str = "default", *, tolerated: str = "5%", changed: str = "30%", **values: Any) -> Account:
+def account(name: str = "default", *, tolerated: str = "5%", changed: str = "30%", **values: Any) -> Terms:
     """An account with the defaults of production."""
-    return Account(
+    return Terms(
         name=name,
         decoder=values.pop("decoder", Decoder(timedelta(hours=3), Scrubber([PARTNER_TOKEN]))),
         expiry_grace=timedelta(minutes=5),
@@ -66,9 +66,9 @@ class Mirror:
         items: Iterable[Any] | bytes,
         *,
         after: timedelta = timedelta(minutes=5),
-        of: Account | None = None,
+        of: Terms | None = None,
         fetch: Fetch | None = None,
-    ) -> RunReport:
+    ) -> RunResult:
         """One run that gets this answer, some time after the one before."""
         self.now += after
         fetch = fetch or serving(items if isinstance(items, bytes) else body(items), self.chunk)

@@ -18,7 +18,7 @@ def too_many_rejects(rejects: Sequence[Reject], listed: int) -> AnswerUnusable |
         return None
     first = rejects[0]
     return AnswerUnusable(
-        f"reading the answer: {rejected} of {listed} items cannot be taken, the first at position "
+        f"reading the answer: {rejected} of {listed} items are rejected, the first at position "
         f"{first.position} because {first.reason}; nothing was applied, `syncer probe` shows the answer's shape",
         kind="too_many_rejects",
     )

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL
 
     from syncer.daemon.leased_runs import Runs
-    from syncer.model import RunReport
+    from syncer.model import RunResult
     from syncer.settings.config import AccountSettings, Settings
 
 
@@ -150,6 +151,20 @@ json_flag = click.option("--json", "as_json", is_flag=True, help="Print one JSON
 account_filter = click.option("--account", "account_name", metavar="NAME", help="Only this account.")
 
 
+def gathered(name: str, kind: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Hand options that belong together to a command as one named tuple: those that bear the names of its fields."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(command)
+        def run(context: Context, **arguments: Any) -> Any:
+            values = {field: arguments.pop(field) for field in kind._fields}
+            return command(context, **arguments, **{name: kind(**values)})
+
+        return run
+
+    return decorate
+
+
 def chosen(context: Context, account_name: str | None) -> list["AccountSettings"]:
     accounts = context.settings.accounts
     chosen = [account for account in accounts if account_name in {None, account.name}]
@@ -161,7 +176,18 @@ def chosen(context: Context, account_name: str | None) -> list["AccountSettings"
     return chosen
 
 
-def runs_of(context: Context, on_end: Callable[["RunReport", float], None] = lambda _report, _seconds: None) -> "Runs":
+def known_accounts(statuses: list[Any], account_name: str | None) -> list[Any]:
+    """The statuses of one account or all; raises `ConfigurationError` for one that the database does not know."""
+    found = [status for status in statuses if account_name in {None, status.account}]
+    if account_name is not None and not found:
+        names = [status.account for status in statuses]
+        raise ConfigurationError(
+            f"--account: the database knows no account {account_name!r}; {did_you_mean(account_name, names)}"
+        )
+    return found
+
+
+def runs_of(context: Context, on_end: Callable[["RunResult", float], None] = lambda _result, _seconds: None) -> "Runs":
     """What runs accounts by these settings; every token is checked before anything starts."""
     from syncer.daemon.leased_runs import Runs
     from syncer.settings.config import check_tokens

@@ -4,7 +4,6 @@ import click
 
 from syncer.cli.command import Context, Group, with_settings
 from syncer.cli.copy_command import copy_database
-from syncer.cli.questions import grant_reader
 
 
 @click.group(cls=Group)
@@ -45,7 +44,7 @@ def current(context: Context) -> None:
     """Show the schema's version."""
     from syncer.storage import database, schema
 
-    if schema.examine(context.engine) is schema.SchemaState.EMPTY:
+    if schema.read_state(context.engine) is schema.SchemaState.EMPTY:
         click.echo(f"none (this syncer works on {schema.head()})")
         return
     with database.reading(context.engine, "reading the schema's version") as connection:
@@ -82,5 +81,22 @@ def repair(context: Context) -> None:
     click.echo(f"{len(ids)} rows were set back ({shown}); the next answer is compared in full")
 
 
+@db.command("grant-reader")
+@with_settings
+@click.argument("role")
+def grant_reader(context: Context, role: str) -> None:
+    """Let a PostgreSQL ROLE read what holds no secret. That is the views and most tables; run it after each upgrade."""
+    from syncer.storage import database, grants, schema
+    from syncer.terminal import printing
+
+    if context.engine.dialect.name == "postgresql":
+        schema.require_current(context.engine)
+    with database.writing(context.engine, "granting rights") as connection:
+        granted = grants.grant_reader(connection, role)
+    printing.line(f"{role} may read: {', '.join(granted.readable)}")
+    printing.line(f"hidden are the columns {', '.join(sorted(grants.HIDDEN_COLUMNS))}: name the others, not *")
+    for right in granted.by_default:
+        printing.line(f"careful: like everybody, {role} may {right}")
+
+
 db.add_command(copy_database)
-db.add_command(grant_reader)

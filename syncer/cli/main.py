@@ -11,10 +11,12 @@ from typing import NoReturn
 import click
 
 from syncer import __version__
+from syncer.cli.account_commands import accounts, approve
 from syncer.cli.command import Group, complain, scrub
 from syncer.cli.database_commands import db
-from syncer.cli.mirror_commands import approve, plan, run, sync
-from syncer.cli.questions import COMMANDS
+from syncer.cli.mirror_commands import plan, run, sync
+from syncer.cli.money_commands import bill, rates
+from syncer.cli.questions import diff, explain, export, report
 from syncer.cli.state_commands import doctor, history, probe, status, verify
 from syncer.cli.trial_commands import demo_command, fake_api
 from syncer.errors import SyncerError
@@ -44,7 +46,8 @@ def cli() -> None:
 
 
 for command in (
-    sync, plan, run, approve, status, history, doctor, probe, verify, db, *COMMANDS, fake_api, demo_command,
+    sync, plan, run, approve, accounts, status, history, doctor, probe, verify, db,
+    explain, rates, bill, diff, export, report, fake_api, demo_command,
 ):  # fmt: skip
     cli.add_command(command)
 

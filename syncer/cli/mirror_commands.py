@@ -1,4 +1,4 @@
-"""The commands that keep the mirror: runs, plans, the daemon, approvals."""
+"""The commands that keep the mirror: runs, plans, the daemon."""
 
 import logging
 import os
@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from syncer.cli.command import RUN_ID, Context, account_filter, chosen, json_flag, now, runs_of, scrub, with_settings
+from syncer.cli.command import Context, account_filter, chosen, json_flag, now, runs_of, scrub, with_settings
 from syncer.errors import SyncerError
 
 
@@ -20,14 +20,14 @@ def sync(context: Context, account_name: str | None, as_json: bool) -> int:
 
     accounts = chosen(context, account_name)
     runs = runs_of(context)
-    reports = []
+    results = []
     for account in accounts:
-        reports.append(runs.run_now(account))
+        results.append(runs.run_now(account))
         if not as_json:
-            printing.print_run(reports[-1])
+            printing.print_run(results[-1])
     if as_json:
-        printing.print_json({"runs": [printing.run_document(report) for report in reports]})
-    return next((report.exit_code for report in reports if report.exit_code), 0)
+        printing.print_json({"runs": [printing.run_document(result) for result in results]})
+    return next((result.exit_code for result in results if result.exit_code), 0)
 
 
 @click.command()
@@ -44,7 +44,7 @@ def plan(context: Context, account_name: str | None, as_json: bool) -> int:
 
     accounts = chosen(context, account_name)
     runs = runs_of(context)
-    state = schema.examine(context.engine)
+    state = schema.read_state(context.engine)
     if state is not schema.SchemaState.EMPTY:
         schema.require_current(context.engine)
     engine = None if state is schema.SchemaState.EMPTY else context.engine
@@ -52,7 +52,7 @@ def plan(context: Context, account_name: str | None, as_json: bool) -> int:
     exit_codes: list[int] = []
     for account in accounts:
         try:
-            planned = plan_run(engine, runs.account(account), runs.fetcher(account), now)
+            planned = plan_run(engine, runs.terms(account), runs.fetcher(account), now)
             made = printing.plan_document(account.name, planned)
             held: SyncerError | None = (
                 AnswerHeld(guard.describe(planned.hold, None)) if planned.hold is not None else None
@@ -82,20 +82,3 @@ def run(context: Context) -> None:
         # A thread that cannot be interrupted must not keep the process; its transaction is rolled back.
         logging.shutdown()
         os._exit(0)
-
-
-@click.command()
-@with_settings
-@click.argument("run_id", metavar="RUN", type=RUN_ID)
-def approve(context: Context, run_id: int) -> None:
-    """Let through what run RUN was held for, and nothing larger."""
-    from syncer.storage import database, runs, schema
-
-    schema.require_current(context.engine)
-    with database.writing(context.engine, "approving the run") as connection:
-        is_new = runs.approve(connection, run_id, now())
-    click.echo(
-        f"run {run_id} is approved: the next answer passes if it lacks nothing more"
-        if is_new
-        else f"run {run_id} was approved before; the next answer passes if it lacks nothing more"
-    )

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 
@@ -15,13 +16,14 @@ from syncer.cli.command import (
     account_filter,
     chosen,
     complain,
+    gathered,
     json_flag,
+    known_accounts,
     moment_of,
     now,
     runs_of,
     with_settings,
 )
-from syncer.cli.questions import known_accounts
 from syncer.errors import ConfigurationError, SyncerError
 from syncer.model import Transition
 
@@ -34,7 +36,7 @@ def status(context: Context, as_of: str | None, as_json: bool) -> int:
     """Show freshness, counts and the last runs. Exit code 0 only when every account is fresh."""
     from syncer.storage import database, schema
     from syncer.terminal import printing, render
-    from syncer.views import estate, past
+    from syncer.views import approvals, estate, past
 
     moment = moment_of("--as-of", as_of)
     if moment is not None and moment > now():
@@ -53,22 +55,34 @@ def status(context: Context, as_of: str | None, as_json: bool) -> int:
         runs = estate.read_runs(connection)
         held = estate.read_held(connection)
         leases = estate.read_leases(connection)
+        waiting = approvals.read_waiting(connection)
     schedules = {account.name: account.schedule for account in context.settings.accounts}
     for lease in leases:
         schedule = schedules.get(lease["account"])
         lease["next_run_at"] = schedule.due(lease["started_at"]) if schedule and lease["started_at"] else None
     if as_json:
-        printing.print_json(render.status_document(accounts, runs, held, leases))
+        printing.print_json(render.status_document(accounts, runs, leases, held=held, approved=waiting))
     else:
-        render.print_status(accounts, runs, held, leases)
-    return 0 if accounts and all(account.is_fresh for account in accounts) else 3
+        render.print_status(accounts, runs, leases, held=held, approved=waiting)
+    return 0 if accounts and all(account.is_fresh or account.is_retired for account in accounts) else 3
+
+
+class _HistoryOptions(NamedTuple):
+    """What `syncer history` was asked for, as it was typed."""
+
+    id_instance: int | None
+    account_name: str | None
+    transitions: tuple[str, ...]
+    since: str | None
+    until: str | None
+    limit: int | None
 
 
 @click.command()
 @with_settings
 @click.argument("id_instance", metavar="[ID]", type=INSTANCE_ID, required=False)
 @account_filter
-@click.option("--transition", "words", multiple=True, type=click.Choice([str(word) for word in Transition]))
+@click.option("--transition", "transitions", multiple=True, type=click.Choice([str(word) for word in Transition]))
 @click.option(
     "--since",
     metavar="TIME",
@@ -77,38 +91,29 @@ def status(context: Context, as_of: str | None, as_json: bool) -> int:
 @click.option("--until", metavar="TIME", help="Observed before this time.")
 @click.option("--limit", type=click.IntRange(min=1), help="At most the newest so many; 1000 on a terminal.")
 @json_flag
-def history(
-    context: Context,
-    id_instance: int | None,
-    account_name: str | None,
-    words: tuple[str, ...],
-    since: str | None,
-    until: str | None,
-    limit: int | None,
-    as_json: bool,
-) -> None:
+@gathered("asked", _HistoryOptions)
+def history(context: Context, asked: _HistoryOptions, as_json: bool) -> None:
     """Show transitions, newest last."""
     from syncer.storage import database, schema
     from syncer.terminal import printing, render
     from syncer.views import estate, explain
 
     wanted = estate.HistoryFilter(
-        id_instance=id_instance,
-        account=account_name,
-        transitions=[Transition(word) for word in words],
-        since=moment_of("--since", since),
-        until=moment_of("--until", until),
-        limit=limit or (1000 if sys.stdout.isatty() else None),
+        id_instance=asked.id_instance,
+        account=asked.account_name,
+        transitions=[Transition(word) for word in asked.transitions],
+        since=moment_of("--since", asked.since),
+        until=moment_of("--until", asked.until),
+        limit=asked.limit or (1000 if sys.stdout.isatty() else None),
     )
     schema.require_current(context.engine)
     with database.reading(context.engine, "reading the history") as connection:
         events = estate.read_history(connection, wanted)
         if not events:
-            known_accounts(estate.read_accounts(connection, now()), account_name)
-        if not events and id_instance is not None and explain.read_life(connection, id_instance) is None:
-            raise ConfigurationError(
-                f"history: {explain.unknown(id_instance, explain.near_ids(connection, id_instance))}"
-            )
+            known_accounts(estate.read_accounts(connection, now()), wanted.account)
+        key = wanted.id_instance
+        if not events and key is not None and explain.read_life(connection, key) is None:
+            raise ConfigurationError(f"history: {explain.unknown(key, explain.near_ids(connection, key))}")
     if as_json:
         printing.print_json({"history": events})
     elif events:
@@ -124,29 +129,23 @@ def history(
 def doctor(context: Context, account_name: str | None, as_json: bool) -> int:
     """Check settings, upstream, database, schema and clock. Each finding has its remedy."""
     from syncer.daemon.leased_runs import log_try
-    from syncer.doctor import checks as examination
+    from syncer.doctor import checks
+    from syncer.doctor.consultation import Consultation
     from syncer.settings import config
     from syncer.terminal import printing
 
+    accounts = chosen(context, account_name)
+    consultation = Consultation(context.settings, accounts, context.scrub, now, threading.Event(), log_try)
+    files = checks.secret_files(context.flags, os.environ, context.config_file, Path.cwd())
     found = []
-    for finding in examination.examine(
-        context.settings,
-        context.engine,
-        scrub=context.scrub,
-        secret_files=examination.secret_files(context.flags, os.environ, context.config_file, Path.cwd()),
-        accounts=chosen(context, account_name),
-        unknown_variables=config.unknown_variables(os.environ),
-        stop=threading.Event(),
-        clock=now,
-        on_try=log_try,
-    ):
+    for finding in checks.findings_of(consultation, context.engine, files, config.unknown_variables(os.environ)):
         found.append(finding)
         if not as_json:
-            for text in examination.lines(finding):
+            for text in checks.lines(finding):
                 printing.line(text)
     if as_json:
-        printing.print_json(examination.document(found))
-    return examination.exit_code(found)
+        printing.print_json(checks.document(found))
+    return checks.exit_code(found)
 
 
 @click.command()
@@ -156,7 +155,7 @@ def doctor(context: Context, account_name: str | None, as_json: bool) -> int:
 def probe(context: Context, account_name: str | None, as_json: bool) -> int:
     """Show the shape of an answer, never a name or a secret. Calls the upstream once."""
     from syncer.answer.reader import read_body
-    from syncer.doctor import probe as shape
+    from syncer.doctor import probe as probing
     from syncer.terminal import printing
 
     accounts = chosen(context, account_name)
@@ -177,21 +176,15 @@ def probe(context: Context, account_name: str | None, as_json: bool) -> int:
             exit_codes.append(complain(f"{account.name}: {error}", error.exit_code))
             documents.append({"account": account.name, "error_kind": error.kind, "error": context.scrub(str(error))})
             continue
-        document = shape.examine(
-            answer.body,
-            headers,
-            time.monotonic() - began,
-            now(),
-            upstream_offset=context.settings.upstream_offset,
-            scrub=context.scrub,
-        )
+        sample = probing.Sample(answer.body, headers, time.monotonic() - began, now())
+        document = probing.shape_of(sample, context.settings.upstream_offset, context.scrub)
         documents.append({"account": account.name, **document})
         if not as_json:
             printing.line(f"account {account.name}")
-            for text in shape.lines(document):
+            for text in probing.lines(document):
                 printing.line(text)
         try:
-            read_body(answer.body, runs.account(account).decoder)
+            read_body(answer.body, runs.terms(account).decoder)
         except SyncerError as error:
             exit_codes.append(complain(f"{account.name}: {error}", error.exit_code))
     if as_json:

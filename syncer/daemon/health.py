@@ -19,7 +19,7 @@ from syncer.errors import ConfigurationError
 
 log = logging.getLogger(__name__)
 
-REQUEST_SECONDS = 5.0  # how long a client may take over its whole request, and again over the answer
+REQUEST_SECONDS = 5.0  # how long a client may take over its whole request, and again over the reply
 LONGEST_REQUEST = 8192  # bytes
 MOST_CLIENTS = 512  # at once; further ones wait to be accepted
 WORKERS = 4
@@ -31,7 +31,7 @@ TEXT_TYPE = "text/plain; charset=utf-8"
 
 
 class Reply(NamedTuple):
-    """What is answered."""
+    """What a request is replied with."""
 
     status: int
     body: bytes
@@ -51,7 +51,7 @@ class _Client:
         self.waiting: Future[None] | None = None
 
     def send(self, reply: Reply) -> None:
-        """Answer and hang up; a client that has gone is no event."""
+        """Reply and hang up; a client that has gone is no event."""
         lines = [
             f"HTTP/1.1 {reply.status} {HTTPStatus(reply.status).phrase}",
             "Connection: close",
@@ -135,12 +135,12 @@ class _Server:
             return
         self._selector.unregister(client.connection)
         if is_whole:
-            self._answer(client)
+            self._reply(client)
         else:
             self._clients.discard(client)
             client.connection.close()
 
-    def _answer(self, client: _Client) -> None:
+    def _reply(self, client: _Client) -> None:
         method, _, target = client.request.partition(b"\r\n")[0].decode("latin-1").partition(" ")
         path = target.partition(" ")[0].partition("?")[0]
         if method in {"GET", "HEAD"} and path in self._asks:
@@ -166,7 +166,7 @@ class _Server:
         client.send(reply)
 
     def _end_late(self) -> None:
-        """Let go of those who were answered, cut those who drip, and tell those whom no worker could take."""
+        """Let go of those who have their reply, cut those who drip, and tell those whom no worker could take."""
         now = time.monotonic()
         for client in list(self._clients):
             if client.waiting is not None and client.waiting.done():

@@ -12,14 +12,14 @@ from sqlalchemy import Engine
 from syncer.answer.item import Decoder
 from syncer.daemon.notify import Ping
 from syncer.errors import ConfigurationError, RunOvertaken, SyncerError
-from syncer.model import Answer, Fetch, Read, RunReport, RunStatus, Trigger
+from syncer.model import Answer, Fetch, Read, RunResult, RunStatus, Trigger
 from syncer.rules.guard import Bounds
 from syncer.scrub import Scrubber
 from syncer.settings.config import AccountSettings, Settings
 from syncer.storage import schema
 from syncer.storage.lease import HeldBy, Keeper, NotDue
 from syncer.storage.tokens import safe
-from syncer.sync import Account, run_once
+from syncer.sync import Terms, run_once
 from syncer.upstream.client import Upstream, fetch_into
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ class Runs:
         engine: Engine,
         scrub: Scrubber,
         clock: Callable[[], datetime],
-        on_end: Callable[[RunReport, float], None] = lambda _report, _seconds: None,
+        on_end: Callable[[RunResult, float], None] = lambda _result, _seconds: None,
     ) -> None:
         self.settings = settings
         self.engine = engine
@@ -49,8 +49,8 @@ class Runs:
         self._keeper = Keeper(engine)
         self._ping = Ping(settings.ping_url)
 
-    def run_now(self, account: AccountSettings) -> RunReport:
-        """A manual run; a report in every case, also where not even its start could be noted."""
+    def run_now(self, account: AccountSettings) -> RunResult:
+        """A manual run; a result in every case, also where not even its start could be noted."""
         try:
             outcome = self._run(account, Trigger.MANUAL)
         except SyncerError as error:
@@ -71,38 +71,38 @@ class Runs:
         except SyncerError as error:
             self._not_started(account, error)
             return None
-        if isinstance(outcome, RunReport):
+        if isinstance(outcome, RunResult):
             return None
         log.debug("not run", extra={"fields": {"action": "run_skipped", "account": account.name}})
         return outcome.seconds
 
-    def _not_started(self, account: AccountSettings, error: SyncerError) -> RunReport:
+    def _not_started(self, account: AccountSettings, error: SyncerError) -> RunResult:
         error.args = (self._scrub(str(error)),)
         fields = {"action": "run_not_started", "account": account.name, "error_kind": error.kind, "error": str(error)}
         log.error("run not started", extra={"fields": fields})
-        return RunReport(None, account.name, RunStatus.FAILED, error=error)
+        return RunResult(None, account.name, RunStatus.FAILED, error=error)
 
-    def _run(self, account: AccountSettings, trigger: Trigger) -> RunReport | HeldBy | NotDue:
+    def _run(self, account: AccountSettings, trigger: Trigger) -> RunResult | HeldBy | NotDue:
         self._prepare()
-        outcome = self._keeper.take(account.name, account.schedule if trigger is Trigger.SCHEDULE else None)
+        outcome = self._keeper.acquire(account.name, account.schedule if trigger is Trigger.SCHEDULE else None)
         if isinstance(outcome, HeldBy | NotDue):
             return outcome
         began = time.monotonic()
         try:
             self._ping.start()
-            report = run_once(self.engine, self.account(account), self.fetcher(account), self.clock, trigger)
+            result = run_once(self.engine, self.terms(account), self.fetcher(account), self.clock, trigger)
         finally:
             self._keeper.release(account.name)
-        if report.error is None:
+        if result.error is None:
             self._ping.success()  # only now: the answer is committed
         else:
-            report.error.args = (self._scrub(str(report.error)),)
-            self._ping.failure(report.error.kind)
+            result.error.args = (self._scrub(str(result.error)),)
+            self._ping.failure(result.error.kind)
             # A failed exchange leaves frames that refer to one another: few objects, so that the collector, which
             # counts objects, would let them be for hours, but each may hold an answer.
             gc.collect()
-        self._on_end(report, time.monotonic() - began)
-        return report
+        self._on_end(result, time.monotonic() - began)
+        return result
 
     def reread(self) -> None:
         """Use every secret as it is now: of tokens that is so at each run, of the database at each new connection."""
@@ -126,10 +126,10 @@ class Runs:
                 schema.ensure_current(self.engine, may_migrate=self.settings.auto_migrate)
                 self._is_prepared = True
 
-    def account(self, account: AccountSettings) -> Account:
-        """The account as a run needs it."""
+    def terms(self, account: AccountSettings) -> Terms:
+        """What a run of the account goes by."""
         key = self.settings.token_key
-        return Account(
+        return Terms(
             name=account.name,
             decoder=Decoder(self.settings.upstream_offset, self._scrub_answer[account.name], keeps_tokens=bool(key)),
             expiry_grace=self.settings.expiry_grace,

@@ -8,14 +8,15 @@ from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 
-from syncer.model import RunReport, RunStatus, Transition
+from syncer.model import RunResult, RunStatus, Transition
 from syncer.views.estate import AccountStatus
 
 SECONDS_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 180, 600)
 FAILURES = (
-    "network", "timeout", "rate_limited", "server_error", "refused", "redirected", "not_a_list", "too_large",
-    "too_many_rejects", "configuration", "database", "defect",
+    "network", "timeout", "rate_limited", "server_error", "refused", "redirected", "not_a_list", "partial", "stale",
+    "clock", "too_large", "too_many_rejects", "configuration", "database", "defect",
 )  # fmt: skip
+WARNINGS = ("blind_gap", "overlap", "mass_change", "zone")
 OTHER_FAILURE = "other"  # a word that is not known here must not make a series of its own
 
 
@@ -29,7 +30,7 @@ class Metrics:
         self._runs = self._counter("runs", "Runs by how they ended.", "account", "status", "error_kind")
         self._transitions = self._counter("transitions", "Transitions recorded.", "account", "transition")
         self._holds = self._counter("guard_holds", "Answers held by the guard.", "account")
-        self._rejects = self._counter("rejected_items", "Items that could not be taken.", "account")
+        self._rejects = self._counter("rejected_items", "Items that were rejected.", "account")
         self._bytes = self._counter("body_bytes", "Bytes of answers, decompressed.", "account")
         self._seconds = Histogram(
             "syncer_run_seconds", "How long runs took.", ["account"], registry=self._registry, buckets=SECONDS_BUCKETS
@@ -46,19 +47,19 @@ class Metrics:
             for counter in (self._holds, self._rejects, self._bytes, self._seconds):
                 counter.labels(account)
 
-    def record(self, report: RunReport, seconds: float) -> None:
+    def record(self, result: RunResult, seconds: float) -> None:
         """Count a run that has ended."""
-        account = report.account
+        account = result.account
         kind = ""
-        if report.status is RunStatus.FAILED:
-            kind = report.error.kind if report.error and report.error.kind in FAILURES else OTHER_FAILURE
-        self._runs.labels(account, report.status, kind).inc()
+        if result.status is RunStatus.FAILED:
+            kind = result.error.kind if result.error and result.error.kind in FAILURES else OTHER_FAILURE
+        self._runs.labels(account, result.status, kind).inc()
         self._seconds.labels(account).observe(seconds)
-        self._bytes.labels(account).inc(report.body_bytes or 0)
-        self._rejects.labels(account).inc(report.rejected)
-        if report.status is RunStatus.HELD:
+        self._bytes.labels(account).inc(result.body_bytes or 0)
+        self._rejects.labels(account).inc(result.rejected)
+        if result.status is RunStatus.HELD:
             self._holds.labels(account).inc()
-        for word, n in report.transitions.items():
+        for word, n in result.transitions.items():
             self._transitions.labels(account, word).inc(n)
 
     def text(
@@ -74,6 +75,12 @@ class Metrics:
             gauge = Gauge(f"syncer_{name}", f"Instances {name} in the mirror.", ["account"], registry=gauges)
             for status in statuses:
                 gauge.labels(status.account).set(getattr(status, name))
+        warning = Gauge(
+            "syncer_warning", "What the last accepted answer is not sure of.", ["account", "warning"], registry=gauges
+        )
+        for status in statuses:
+            for word in WARNINGS:
+                warning.labels(status.account, word).set(word in (status.warning or "").split(","))
         for name, meaning, value in (
             ("wal_bytes", "Size of SQLite's write-ahead log; it grows while somebody reads.", log_bytes),
             (

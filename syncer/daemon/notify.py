@@ -12,7 +12,7 @@ from queue import Empty, SimpleQueue
 
 log = logging.getLogger(__name__)
 
-PING_SECONDS = 5.0  # from the name's look-up to the answer's last byte
+PING_SECONDS = 5.0  # from the name's look-up to the reply's last byte
 MOST_UNANSWERED = 256  # pings at once, those given up but not ended included; more than runs at once
 NOTIFY_SECONDS = 1.0
 
@@ -53,7 +53,7 @@ class Ping:
             log.warning("the dead-man's switch was not reached", extra={"fields": fields})
 
     def _request_in_time(self, url: str, body: bytes) -> str | None:
-        """The problem in one word, if any. In a thread: neither a name's look-up nor a dripped answer has a timeout."""
+        """The problem in one word, if any. In a thread: neither a name's look-up nor a dripped reply has a timeout."""
         outcome: SimpleQueue[str | None] = SimpleQueue()
         if not self._unanswered.acquire(blocking=False):
             return "too many unanswered"

@@ -63,7 +63,7 @@ def unready(runs: Runs) -> list[str]:
 def _why_not_fresh(account: AccountSettings, status: estate.AccountStatus | None) -> str | None:
     if status is None or status.data_as_of is None:
         return f"account {account.name}: no answer was accepted yet"
-    if not status.is_fresh:
+    if not status.is_fresh and not status.is_retired:
         return f"account {account.name}: {status.state}, its data is {status.age_seconds} s old"
     return None
 
@@ -79,7 +79,8 @@ def _exposition(runs: Runs, metrics: Metrics) -> bytes:
     try:
         with database.reading(runs.engine, "reading what grows") as connection:
             oldest = growth.oldest_transaction_seconds(connection)
-        return metrics.text(_statuses(runs, now).values(), now, growth.log_bytes(runs.engine), oldest)
+        expected = [status for status in _statuses(runs, now).values() if not status.is_retired]
+        return metrics.text(expected, now, growth.log_bytes(runs.engine), oldest)
     except DatabaseFailed:
         return metrics.text([], now)
 

@@ -14,12 +14,12 @@ from syncer.answer.item import Decoder
 from syncer.demo.fake_api import DEFAULT_TOKEN, UPSTREAM_ZONE, FakeApi
 from syncer.demo.scenarios import SCENARIOS, scenario
 from syncer.errors import ConfigurationError, DatabaseFailed
-from syncer.model import RunReport, Trigger
+from syncer.model import RunResult, Trigger
 from syncer.rules.guard import Bounds
 from syncer.scrub import Scrubber
 from syncer.storage import database, schema
 from syncer.storage.tables import accounts
-from syncer.sync import Account, run_once
+from syncer.sync import Terms, run_once
 from syncer.terminal import printing, render
 from syncer.upstream import client
 from syncer.views import estate, figures
@@ -107,9 +107,9 @@ def _start(now: datetime) -> datetime:
     return now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=8)
 
 
-def _poll(engine: Engine, api: FakeApi, at: datetime) -> RunReport:
+def _poll(engine: Engine, api: FakeApi, at: datetime) -> RunResult:
     scrub = Scrubber([DEFAULT_TOKEN])
-    account = Account(
+    account = Terms(
         name=ACCOUNT,
         decoder=Decoder(UPSTREAM_ZONE.utcoffset(None), scrub),
         expiry_grace=timedelta(minutes=5),
@@ -127,7 +127,7 @@ def _poll(engine: Engine, api: FakeApi, at: datetime) -> RunReport:
     )
 
 
-def _in_words(report: RunReport) -> str:
+def _in_words(report: RunResult) -> str:
     return ", ".join(f"{n} {word}" for word, n in report.transitions.items()) or (
         f"{report.updated} rows updated, no transition" if report.updated else "nothing to write"
     )

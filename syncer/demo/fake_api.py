@@ -68,7 +68,7 @@ class FakeEstate:
         """The list as it is answered now, oldest first; `without` leaves instances out as a failing upstream would."""
         return [copy.copy(item) for id_instance, item in self._items.items() if id_instance not in without]
 
-    def create(
+    def create(  # noqa: PLR0913 - each is a key of the item
         self,
         at: datetime,
         *,
@@ -204,7 +204,7 @@ class FakeApi:
     the status and the size of the body as sent, before it is sent and from the server's threads.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a flag of the command, or a test's
         self,
         token: str,
         steps: Sequence[Step],

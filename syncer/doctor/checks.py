@@ -4,9 +4,9 @@ Nothing is written: the upstream is asked for its list once, the database only r
 """
 
 import stat
-import threading
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,13 +14,13 @@ from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from syncer.doctor.consultation import Consultation
 from syncer.doctor.database_checks import database_findings
-from syncer.doctor.finding import Clock, Finding, Level, error, failure, ok, warning
+from syncer.doctor.finding import Finding, Level, error, failure, ok, warning
 from syncer.doctor.table import CHECKS
 from syncer.doctor.upstream_checks import upstream_findings
 from syncer.errors import ConfigurationError
-from syncer.scrub import Scrubber, shown
-from syncer.settings.config import AccountSettings, Settings
+from syncer.scrub import shown
 from syncer.settings.declared import CONFIG_FILE
 
 SECRET_FILE_SETTINGS = ("partner_token_file", "database_url_file", "token_key_file")
@@ -39,28 +39,19 @@ def _secret_file_of(setting: str, folder: Path, value: str) -> SecretFile:
     return SecretFile(setting, folder / value, shown(value))
 
 
-def examine(
-    settings: Settings,
+def findings_of(
+    consultation: Consultation,
     engine: Engine,
-    *,
-    scrub: Scrubber,
     secret_files: Sequence[SecretFile],
-    accounts: Sequence[AccountSettings],
-    stop: threading.Event,
-    clock: Clock,
     unknown_variables: Iterable[str] = (),
-    on_try: Callable[[str], None] = lambda _why: None,
 ) -> Iterator[Finding]:
     """Every finding as soon as it is there: configuration, upstream, database. No finding holds a secret."""
-    findings = (
-        finding
-        for part in (
-            _configuration(settings, accounts, secret_files, unknown_variables),
-            upstream_findings(settings, accounts, scrub, stop, clock, on_try),
-            database_findings(settings, engine, clock),
-        )
-        for finding in part
+    findings = chain(
+        _configuration(consultation, secret_files, unknown_variables),
+        upstream_findings(consultation),
+        database_findings(consultation.settings, engine, consultation.clock),
     )
+    scrub = consultation.scrub
     for finding in findings:
         yield finding._replace(message=scrub(finding.message), remedy=scrub(finding.remedy))
 
@@ -120,11 +111,9 @@ def _has_password(url: object) -> bool:
 
 
 def _configuration(
-    settings: Settings,
-    accounts: Sequence[AccountSettings],
-    files: Sequence[SecretFile],
-    unknown_variables: Iterable[str],
+    consultation: Consultation, files: Sequence[SecretFile], unknown_variables: Iterable[str]
 ) -> Iterator[Finding]:
+    accounts = consultation.accounts
     named = ", ".join(f"account {account.name!r} with its token from {account.token_setting}" for account in accounts)
     yield ok("configuration.settings", f"every setting can be read; {named}")
     for variable in sorted(unknown_variables):
@@ -154,7 +143,7 @@ def _configuration(
             continue
         owners[token] = account.name
         yield ok(check, f"account {account.name!r} has a token")
-    if not settings.auto_migrate:
+    if not consultation.settings.auto_migrate:
         yield ok("configuration.auto_migrate", "switched off: a new version needs `syncer db upgrade` first")
 
 

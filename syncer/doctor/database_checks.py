@@ -7,6 +7,7 @@ from sqlalchemy import Connection, Engine, select, text
 from sqlalchemy.engine import URL
 
 from syncer.doctor.finding import Clock, Finding, Level, compared, error, failure, ok, warning
+from syncer.doctor.mirror_checks import mirror_findings
 from syncer.doctor.server_checks import connection_remedy, server_findings
 from syncer.doctor.sqlite_checks import file_findings, log_finding, writable_finding
 from syncer.errors import DatabaseFailed
@@ -20,6 +21,7 @@ from syncer.storage.tables import leases, metadata, sync_runs
 from syncer.upstream import client
 
 APPEND_ONLY = frozenset({"instance_history", "rejected_items"})  # no UPDATE is needed there
+TAKEN_BACK = frozenset({"claims", "past_versions", "ended_lives"})  # rows of which a run may delete
 
 
 def database_findings(settings: Settings, engine: Engine, clock: Clock) -> Iterator[Finding]:
@@ -81,7 +83,7 @@ def _postgresql(connection: Connection, settings: Settings, clock: Clock) -> Ite
             f'run: ALTER ROLE "{row.role}" SET default_transaction_read_only = off, or ask who set it for the database',
         )
     else:
-        yield ok("database.writable", "the server takes writes")
+        yield ok("database.writable", "the server can be written to")
     yield compared("database.clock", database_now(connection), clock(), "the database's")
     yield from server_findings(connection, len(settings.accounts))
     if row.schema is None:
@@ -112,9 +114,10 @@ def _missing_rights(connection: Connection) -> Iterator[tuple[str, list[str]]]:
     """The rights that a run needs and this role has not, by table; tables that are not there yet need none."""
     wanted = [(schema.VERSION_TABLE, "SELECT")]
     for table in sorted(metadata.tables):
-        wanted += [
-            (table, right) for right in ("SELECT", "INSERT", "UPDATE") if right != "UPDATE" or table not in APPEND_ONLY
-        ]
+        rights = ["SELECT", "INSERT"]
+        rights += [] if table in APPEND_ONLY else ["UPDATE"]
+        rights += ["DELETE"] if table in TAKEN_BACK else []
+        wanted += [(table, right) for right in rights]
     rows = connection.execute(
         text(
             "SELECT wanted.name, array_agg(wanted.privilege ORDER BY wanted.place) AS rights"
@@ -172,6 +175,8 @@ def _contents(
     yield _schema_finding(state, revision, may_migrate=settings.auto_migrate)
     if state is SchemaState.CURRENT and not {"sync_runs", "leases"} & set(unreadable):
         yield from _runs(connection, settings, clock())
+        if "accounts" not in unreadable:
+            yield from mirror_findings(connection, settings.upstream_offset, clock())
 
 
 def _schema_finding(state: SchemaState, revision: str | None, *, may_migrate: bool) -> Finding:

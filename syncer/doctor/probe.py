@@ -7,21 +7,20 @@ Pure. What is shown of a value is a closed set of forms, or a short word that lo
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
-from typing import Any
-
-import msgspec
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta, timezone
+from typing import Any, NamedTuple
 
 from syncer.answer.item import KNOWN_KEYS
+from syncer.answer.stated import read_stated
+from syncer.answer.values import BadItem, read_time
 
-UPSTREAM_OFFSET = timedelta(hours=3)
 LISTED_AFTER_DELETION = timedelta(days=92)  # three months at their longest (UPSTREAM, Life of an instance)
-NEW = timedelta(hours=1)  # by report, how long a new instance may be told as expired
+NEW = timedelta(hours=1)  # as is told, how long a new instance may be told as expired
 MINUTE = timedelta(minutes=1)
 MOST_WORDS = 40  # distinct values of one key; more are no set of words but data
 MOST_UNKNOWN_KEYS = 64  # more are no keys but data used as keys
+TRUE = (True, "true")
 COUNTED = ("types", "forms", "values")
 WORD_KEYS = frozenset({"typeInstance", "messenger", "tariff"})
 
@@ -30,38 +29,47 @@ _DATA_IN_A_WORD = re.compile(r"[0-9]{7}|[0-9a-fA-F]{16}|^[0-9_]*$")  # telephone
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
 _HEADER = re.compile(r"[a-z][a-z0-9-]{0,39}")
 _DATE = re.compile(r"[0-9]{1,4}[-/.][0-9]{1,2}[-/.][0-9]{1,4}(?:[T ][0-9:.,]{4,20} ?(?:Z|[+-][0-9:]{2,6})?)?")
-_TIME = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]{1,9})?(Z|[+-][0-9]{2}:?[0-9]{2})?"
-)
 _NO_DATE = "0001-01-01"
+_FORMS = (  # of a string that is no date; the first that fits, with the length in it
+    ("", "empty"),
+    (_NO_DATE + ".*", "no date (year 1)"),
+    ("[0-9]", "1 digit"),
+    ("[0-9]+", "{} digits"),
+    ("[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", "UUID"),
+    ("[0-9a-fA-F]{8,}", "{} hex digits"),
+    ("https?://.*", "URL"),
+    (r"[\x00-\x7f]*", "text"),
+    (".*", "text beyond ASCII"),
+)
 
 Scrub = Callable[[str], str]
 Items = Sequence[Mapping[str, Any]]
 
 
-def examine(
-    body: bytes,
-    headers: Mapping[str, str],
-    seconds: float,
-    now: datetime,
-    *,
-    upstream_offset: timedelta = UPSTREAM_OFFSET,
-    scrub: Scrub = str,
-) -> dict[str, Any]:
-    """The document of `syncer probe --json`: the shape of a body (decompressed) that came with status 200."""
-    told = {name.lower(): value.strip() for name, value in headers.items()}
-    value = _parse(body)
+class Sample(NamedTuple):
+    """An answer with status 200 as it came: its body decompressed, how long it took, and when it was there."""
+
+    body: bytes
+    headers: Mapping[str, str]
+    seconds: float
+    at: datetime
+
+
+def shape_of(sample: Sample, upstream_offset: timedelta, scrub: Scrub) -> dict[str, Any]:
+    """The document of `syncer probe --json`."""
+    told = {name.lower(): value.strip() for name, value in sample.headers.items()}
+    value = _parse(sample.body)
     listed = value if isinstance(value, list) else []
     items = [item for item in listed if isinstance(item, dict)]
     return {
-        "seconds": round(seconds, 3),
-        "body_bytes": len(body),
+        "seconds": round(sample.seconds, 3),
+        "body_bytes": len(sample.body),
         "headers": _headers(told, scrub),
         "kind": _type_of(value),
         "items": len(value) if isinstance(value, list) else None,
         "items_that_are_no_object": dict(Counter(_type_of(item) for item in listed if not isinstance(item, dict))),
         **_keys(items or ([value] if isinstance(value, dict) else []), scrub),
-        "points": list(_points(items, _date_of(told), now, upstream_offset)) if isinstance(value, list) else [],
+        "points": _points(items, read_stated(told).at, sample.at, upstream_offset) if isinstance(value, list) else [],
     }
 
 
@@ -75,8 +83,9 @@ def lines(document: Mapping[str, Any]) -> list[str]:
         f"answer: {document['kind']}{many}, {document['body_bytes']} bytes in {document['seconds']:g} s, {pressed}",
         f"headers: {', '.join(told['names'])}{unusual}; Date: {told['date'] or 'none'}; ETag: {told['etag'] or 'none'}",
     ]
-    for kind, n in document["items_that_are_no_object"].items():
-        made.append(f"items that are no object: {n} of type {kind}")
+    made += [
+        f"items that are no object: {n} of type {kind}" for kind, n in document["items_that_are_no_object"].items()
+    ]
     made += ["", "keys (how many items have it: types; forms; values)"]
     for key in document["keys"]:
         counted = [", ".join(f"{word} {n}" for word, n in key[kind].items()) for kind in COUNTED if key[kind]]
@@ -92,13 +101,8 @@ def lines(document: Mapping[str, Any]) -> list[str]:
 
 def _parse(body: bytes) -> Any:
     """The body's value; the body itself, as bytes, if it is no JSON."""
-    body = body.removeprefix(b"\xef\xbb\xbf")
     try:
-        return msgspec.json.decode(body)
-    except (msgspec.MsgspecError, RecursionError, ValueError):
-        pass
-    try:
-        return json.loads(body.decode("utf-8"))  # a lone surrogate, which msgspec refuses
+        return json.loads(body.decode("utf-8-sig"))
     except (RecursionError, ValueError):
         return body
 
@@ -110,7 +114,7 @@ def _type_of(value: object) -> str:
 
 def _headers(told: Mapping[str, str], scrub: Scrub) -> dict[str, Any]:
     names = [name for name in sorted(told) if _HEADER.fullmatch(name) and _is_harmless(name, scrub)]
-    date, etag = _date_of(told), told.get("etag")
+    date, etag = read_stated(told).at, told.get("etag")
     return {
         "names": names,
         "names_not_shown": len(told) - len(names),
@@ -118,14 +122,6 @@ def _headers(told: Mapping[str, str], scrub: Scrub) -> dict[str, Any]:
         "etag": None if etag is None else "weak" if etag.startswith("W/") else "strong",
         "gzip": told.get("content-encoding", "").lower() in {"gzip", "x-gzip"},
     }
-
-
-def _date_of(headers: Mapping[str, str]) -> datetime | None:
-    try:
-        moment = parsedate_to_datetime(headers["date"])
-    except (KeyError, ValueError):
-        return None
-    return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
 
 
 def _is_harmless(word: str, scrub: Scrub) -> bool:
@@ -142,7 +138,7 @@ def _keys(items: Iterable[Mapping[str, Any]], scrub: Scrub) -> dict[str, Any]:
             if isinstance(value, bool):
                 counts["values"][str(value).lower()] += 1
             elif isinstance(value, int):
-                counts["forms"][_digits(str(abs(value))) + (" below zero" if value < 0 else "")] += 1
+                counts["forms"][_form_of(str(abs(value))) + (" below zero" if value < 0 else "")] += 1
             elif isinstance(value, str):
                 is_word = key in WORD_KEYS and _WORD.fullmatch(value) and _is_harmless(value, scrub)
                 counts["values" if is_word else "forms"][value if is_word else _form_of(value)] += 1
@@ -161,37 +157,21 @@ def _keys(items: Iterable[Mapping[str, Any]], scrub: Scrub) -> dict[str, Any]:
     return {"keys": told, "keys_not_shown": len(found) - len(shown)}
 
 
-def _digits(text: str) -> str:
-    return f"{len(text)} digit{'s' if len(text) > 1 else ''}"
-
-
 def _form_of(text: str) -> str:
     """The form of a string: nothing of the text is in it but its length, or where a date has its digits."""
-    return next(form(text) for pattern, form in _FORMS if re.fullmatch(pattern, text, re.DOTALL))
+    if _DATE.fullmatch(text) and not text.startswith(_NO_DATE):
+        return re.sub("[0-9]", "d", text)
+    return next(form.format(len(text)) for pattern, form in _FORMS if re.fullmatch(pattern, text, re.DOTALL))
 
 
-_FORMS: tuple[tuple[str | re.Pattern[str], Callable[[str], str]], ...] = (
-    ("", lambda _text: "empty"),
-    (_NO_DATE + ".*", lambda _text: "no date (year 1)"),
-    ("[0-9]+", _digits),
-    (_DATE.pattern, lambda text: re.sub("[0-9]", "d", text)),
-    (r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", lambda _text: "UUID"),
-    ("[0-9a-fA-F]{8,}", lambda text: f"{len(text)} hex digits"),
-    ("https?://.*", lambda _text: "URL"),
-    (r"[\x00-\x7f]*", lambda _text: "text"),
-    (".*", lambda _text: "text beyond ASCII"),
-)
-
-
-def _points(items: Items, date: datetime | None, now: datetime, offset: timedelta) -> Iterator[dict[str, str]]:
+def _points(items: Items, date: datetime | None, now: datetime, offset: timedelta) -> list[dict[str, str]]:
     """What docs/upstream.md leaves unproven and the keys alone do not show; the verdict, and what speaks for it."""
     judged = {
         f"naive times are at {_offset_text(offset)}": _zone(items, date, offset),
         "deleted instances leave the list after three months": _old_deletions(items, now, offset),
         "new live instances say isExpired": _new_expired(items, now, offset),
     }
-    for point, (verdict, evidence) in judged.items():
-        yield {"point": point, "verdict": verdict, "evidence": evidence}
+    return [{"point": point, "verdict": verdict, "evidence": evidence} for point, (verdict, evidence) in judged.items()]
 
 
 def _zone(items: Items, date: datetime | None, offset: timedelta) -> tuple[str, str]:
@@ -202,50 +182,40 @@ def _zone(items: Items, date: datetime | None, offset: timedelta) -> tuple[str, 
     ahead = max(created) - date  # of the newest, read as if it were UTC
     if ahead - offset > MINUTE:
         return "contradicted", "read so, the newest timeCreated lies after the answer's Date"
-    if ahead <= MINUTE:
-        told = "no timeCreated lies after Date; create an instance and probe within minutes to see the offset"
-    else:
+    told = "no timeCreated lies after Date; create an instance and probe within minutes to see the offset"
+    if ahead > MINUTE:
         least = _offset_text(ahead // MINUTE * MINUTE)
         told = f"the newest timeCreated lies ahead of Date unless the offset is at least {least}: the times are not UTC"
     return "not provable", told
 
 
 def _offset_text(offset: timedelta) -> str:
-    minutes = abs(offset) // MINUTE
-    return f"{'-' if offset < timedelta() else '+'}{minutes // 60:02}:{minutes % 60:02}"
+    return str(timezone(offset)).removeprefix("UTC") or "+00:00"
 
 
 def _moment(value: object, offset: timedelta) -> datetime | None:
-    """A time of the answer in UTC, to the second; None where there is none or it cannot be read."""
-    found = _TIME.fullmatch(value) if isinstance(value, str) and not value.startswith(_NO_DATE) else None
+    """A time of the answer in UTC; None where there is none or it cannot be read."""
     try:
-        moment = datetime.fromisoformat(found[1] + (found[2] or "")) if found else None
-        return moment and (moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC) - offset)
-    except (ValueError, OverflowError):
+        return read_time("", value, offset)
+    except BadItem:
         return None
 
 
-def _is_true(value: object) -> bool:
-    return value in (True, "true")
-
-
 def _old_deletions(items: Items, now: datetime, offset: timedelta) -> tuple[str, str]:
-    told = [_moment(item.get("timeDeleted"), offset) for item in items if _is_true(item.get("deleted"))]
-    times = [moment for moment in told if moment]
-    if not times:
+    deleted = [item.get("timeDeleted") for item in items if item.get("deleted") in TRUE]
+    ages = [now - moment for value in deleted if (moment := _moment(value, offset))]
+    if not ages:
         return "not seen", "no deleted instance with a time is listed"
-    old = sum(1 for time in times if now - time > LISTED_AFTER_DELETION)
-    days = max(0, (now - min(times)).days)
-    evidence = (
-        f"{len(times)} deleted instances are listed, {old} of them longer; the oldest deletion is {days} days ago"
-    )
-    return "contradicted" if old else "confirmed", evidence
+    old = sum(age > LISTED_AFTER_DELETION for age in ages)
+    told = f"{len(ages)} deleted instances are listed, {old} of them longer"
+    oldest = max(0, max(ages).days)
+    return "contradicted" if old else "confirmed", f"{told}; the oldest deletion is {oldest} days ago"
 
 
 def _new_expired(items: Items, now: datetime, offset: timedelta) -> tuple[str, str]:
-    live = [item for item in items if not _is_true(item.get("deleted"))]
-    born = [(item, moment) for item in live if (moment := _moment(item.get("timeCreated"), offset))]
-    new = [(now - moment, _is_true(item.get("isExpired"))) for item, moment in born if now - moment <= NEW]
+    live = [item for item in items if item.get("deleted") not in TRUE]
+    born = [(item, now - moment) for item in live if (moment := _moment(item.get("timeCreated"), offset))]
+    new = [(age, item.get("isExpired") in TRUE) for item, age in born if age <= NEW]
     ages = [age for age, is_expired in new if is_expired]
     if not new:
         return "not seen", "no live instance is younger than an hour"

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Check(NamedTuple):
-    """A question, the usual remedy where its answer is bad, and the exit code where that keeps syncer from working."""
+    """A question, the usual remedy where it is not so, and the exit code where that keeps syncer from working."""
 
     question: str
     remedy: str
@@ -49,14 +49,17 @@ CHECKS: dict[str, Check] = {
         "Is it the right host?", "set SYNCER_API_URL to the host that the console names partnerApiUrl", 4
     ),
     "upstream.answer": Check(
-        "Is the answer a list of items that can be taken?",
+        "Is the answer a list of which no item is rejected?",
         "run: syncer probe; check SYNCER_API_URL and any proxy between",
         5,
     ),
     "upstream.clock": Check(
         "Does this machine's clock agree with the upstream's?",
         "set the clock, and keep it by NTP: timedatectl set-ntp true",
-        3,
+        9,
+    ),
+    "upstream.offset": Check(
+        "Do births lie between the polls that saw them?", "set SYNCER_UPSTREAM_OFFSET as it is told", 2
     ),
     "database.file": Check(
         "Is the SQLite file its owner's alone, and may it be written?", "correct SYNCER_DATABASE_URL, or its modes", 8
@@ -68,7 +71,7 @@ CHECKS: dict[str, Check] = {
         "end the oldest reader: the next run sets the mode",
         8,
     ),
-    "database.writable": Check("Does it take writes?", "point SYNCER_DATABASE_URL at the primary", 8),
+    "database.writable": Check("Can it be written to?", "point SYNCER_DATABASE_URL at the primary", 8),
     "database.clock": Check(
         "Does this machine's clock agree with the database's?",
         "set the clock, and keep it by NTP: timedatectl set-ntp true",
@@ -83,6 +86,11 @@ CHECKS: dict[str, Check] = {
     "database.readers": Check("Is no transaction open for long?", "end it", 8),
     "database.rights": Check(
         "Has the role the rights that a run needs?", "run the GRANT that is told, as the owner", 8
+    ),
+    "database.future": Check(
+        "Does no account have data of the future?",
+        "set the clock, keep it by NTP, and restore the backup from before that answer, or wait until that moment",
+        9,
     ),
     "database.schema": Check("Is the schema what this syncer works on?", "run: syncer db upgrade", 8),
     "database.runs": Check("Is no run noted as running longer than it can take?", "syncer sync closes it", 8),

@@ -1,37 +1,29 @@
 """What `syncer doctor` finds on the way to the upstream: name, connection, certificate, token, answer, clock."""
 
 import socket
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from syncer.answer.item import Decoder
 from syncer.answer.reader import read_body
-from syncer.doctor.finding import Clock, Finding, Level, compared, error, failure, ok, warning
+from syncer.answer.stated import part_problem, read_stated, time_problem
+from syncer.doctor.consultation import Consultation
+from syncer.doctor.finding import Finding, Level, compared, error, failure, ok, warning
 from syncer.doctor.table import CHECKS
 from syncer.errors import ConfigurationError, SyncerError, UpstreamRefused, UpstreamUnreachable
-from syncer.scrub import Scrubber
-from syncer.settings.config import AccountSettings, Settings
+from syncer.settings.config import AccountSettings
 from syncer.upstream import client
 from syncer.upstream.proxy import check_certificates, proxy_for
 
 CONNECT_SECONDS = client.CONNECT_SECONDS
 
 
-def upstream_findings(
-    settings: Settings,
-    accounts: Sequence[AccountSettings],
-    scrub: Scrubber,
-    stop: threading.Event,
-    clock: Clock,
-    on_try: Callable[[str], None],
-) -> Iterator[Finding]:
+def upstream_findings(consultation: Consultation) -> Iterator[Finding]:
     """Each account's way to its list; the list is asked for once an account."""
     reachable: dict[str, bool] = {}
-    for account in accounts:
+    for account in consultation.accounts:
         if account.api_url not in reachable:
             route = list(_route(account.api_url))
             yield from route
@@ -47,10 +39,8 @@ def upstream_findings(
             continue
         if not reachable[account.api_url]:
             continue
-        scrub.learn(token)
-        source = client.Upstream(account.api_url, token, settings.timeout.total_seconds(), settings.max_body, scrub)
-        decoder = Decoder(settings.upstream_offset, scrub)
-        yield from _call(account, source, decoder, stop, clock, on_try)
+        consultation.scrub.learn(token)
+        yield from _call(consultation, account, token)
 
 
 def _route(api_url: str) -> Iterator[Finding]:
@@ -91,26 +81,22 @@ def _is_address(host: str) -> bool:
     return True
 
 
-def _call(
-    account: AccountSettings,
-    source: client.Upstream,
-    decoder: Decoder,
-    stop: threading.Event,
-    clock: Clock,
-    on_try: Callable[[str], None],
-) -> Iterator[Finding]:
+def _call(consultation: Consultation, account: AccountSettings, token: str) -> Iterator[Finding]:
     """One call as a run makes it: what came of it, and whether the clocks agree."""
+    settings, _, scrub, clock, stop, on_try = consultation
+    upstream = client.Upstream(account.api_url, token, settings.timeout.total_seconds(), settings.max_body, scrub)
     who = f"account {account.name!r}"
     headers: list[tuple[Mapping[str, str], datetime]] = []
     problem: SyncerError | None = None
     try:
         answer = client.fetch(
-            source, stop=stop, clock=clock, on_try=on_try, on_headers=lambda told: headers.append((told, clock()))
+            upstream, stop=stop, clock=clock, on_try=on_try, on_headers=lambda told: headers.append((told, clock()))
         )
-        listing = read_body(answer.body, decoder)
+        listing = read_body(answer.body, Decoder(settings.upstream_offset, scrub))
+        problem = part_problem(read_stated(answer.headers), listing.listed + listing.repeated)
     except SyncerError as failed:
         problem = failed
-    if headers and source.api_url.startswith("https:"):
+    if headers and account.api_url.startswith("https:"):
         yield ok("upstream.tls", f"{who}: the certificate is trusted")
     if problem is not None:
         finding = _failed_call(problem, arrived=bool(headers))
@@ -122,13 +108,13 @@ def _call(
         if rejected:
             yield warning(
                 "upstream.answer",
-                f"{told}, {rejected} of which cannot be taken, the first because {listing.rejects[0].reason}",
+                f"{told}, {rejected} of which are rejected, the first because {listing.rejects[0].reason}",
                 "run: syncer probe; after a run, the items are in rejected_items",
             )
         else:
-            yield ok("upstream.answer", f"{told}, all of which can be taken")
+            yield ok("upstream.answer", f"{told}, none of which is rejected")
     if headers:
-        yield _clock_skew("upstream.clock", *headers[-1])
+        yield _clock_skew(*headers[-1], settings.clock_tolerance)
 
 
 _REMEDIES = {
@@ -154,11 +140,11 @@ def _failed_call(problem: SyncerError, *, arrived: bool) -> Finding:
     return failure(check, problem, _REMEDIES.get(problem.kind) or CHECKS[check].remedy)
 
 
-def _clock_skew(check: str, headers: Mapping[str, str], now: datetime) -> Finding:
-    try:
-        date = parsedate_to_datetime(headers["date"])
-    except (KeyError, ValueError):
+def _clock_skew(headers: Mapping[str, str], now: datetime, tolerance: timedelta | None) -> Finding:
+    check, stated = "upstream.clock", read_stated(headers)
+    if stated.at is None:
         return warning(
             check, "the answer has no readable Date header, so the clock was not compared", "run: timedatectl"
         )
-    return compared(check, date.replace(tzinfo=date.tzinfo or UTC), now, "the upstream's")
+    wrong = time_problem(stated._replace(age=timedelta()), now, None, tolerance)
+    return failure(check, wrong, CHECKS[check].remedy) if wrong else compared(check, stated.at, now, "the upstream's")

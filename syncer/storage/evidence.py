@@ -5,8 +5,33 @@ from datetime import timedelta
 
 from sqlalchemy import Connection, insert, select, update
 
-from syncer.rules.zone import DECISIVE_BIRTHS, Birth, Window, suggested_offset
+from syncer.model import Decision
+from syncer.rules.zone import DECISIVE_BIRTHS, Birth, Window, is_birth, suggested_offset
 from syncer.storage.tables import accounts, births, instances
+
+
+class Births:
+    """Those that an answer shows so soon after the one before it that they tell of the upstream's offset."""
+
+    def __init__(self, account: str, window: Window | None) -> None:
+        self._account = account
+        self._window = window
+        self._ids: list[int] = []
+
+    def note(self, decisions: Sequence[Decision]) -> None:
+        """Look for births among these decisions."""
+        if self._window is None:
+            return
+        for decision in decisions:
+            created = decision.row.instance.time_created
+            if decision.before is None and created is not None and is_birth(created, self._window):
+                self._ids.append(decision.id_instance)
+
+    def speak_against(self, connection: Connection, configured: timedelta) -> bool:
+        """Keep them, and say whether the account's last births speak for another offset than the configured one."""
+        if self._window is not None:
+            keep_births(connection, self._account, self._window, self._ids)
+        return weigh_births(connection, self._account, configured) is not None
 
 
 def keep_births(connection: Connection, account: str, window: Window, ids: Sequence[int]) -> None:

@@ -1,7 +1,7 @@
 """Who may run an account now: a row with an end, on the database's clock, so that replicas take turns (CONTRACT 4).
 
 A lease keeps replicas from doing the same work. It is not what keeps answers in order: a holder that stalls past its
-end is stopped by the comparison inside the transaction, in `apply`.
+end is stopped by the comparison inside the transaction that applies its answer, in `sync`.
 """
 
 import os
@@ -27,7 +27,7 @@ LONGEST_HOLD_BACK = timedelta(hours=1)
 _SQLITE_NOW = text("SELECT strftime('%Y-%m-%d %H:%M:%f000', 'now') AS now").columns(now=UtcDateTime)
 
 
-class Taken(NamedTuple):
+class Acquired(NamedTuple):
     """The lease is ours."""
 
 
@@ -83,8 +83,8 @@ def database_now(connection: Connection) -> datetime:
     return moment.astimezone(UTC)
 
 
-def take(connection: Connection, account: str, holder: str, schedule: Schedule | None) -> Taken | HeldBy | NotDue:
-    """Take the account's lease if it is free, and, where a schedule is given, if the account is due.
+def acquire(connection: Connection, account: str, holder: str, schedule: Schedule | None) -> Acquired | HeldBy | NotDue:
+    """Acquire the account's lease if it is free, and, where a schedule is given, if the account is due.
 
     Only runs of a schedule count for when the next one is due, so that a daemon that starts after a manual run makes
     its own. The lease lasts `LEASE`; `beat` renews it. A row from the future, left by a clock that was set back,
@@ -108,7 +108,7 @@ def take(connection: Connection, account: str, holder: str, schedule: Schedule |
         .where(leases.c.account == account)
         .values(holder=holder, started_at=started_at, beat_at=now, expires_at=now + LEASE)
     )
-    return Taken()
+    return Acquired()
 
 
 def hold_back(connection: Connection, account: str, seconds: float) -> None:
@@ -134,7 +134,7 @@ def beat(connection: Connection, holder: str) -> None:
 
 
 def release(connection: Connection, account: str, holder: str) -> None:
-    """Give the account free; nothing happens if it is not ours any more."""
+    """Release the lease; nothing happens if it is not ours any more."""
     connection.execute(
         update(leases)
         .where(leases.c.account == account, leases.c.holder == holder)
@@ -152,11 +152,11 @@ class Keeper:
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
-    def take(self, account: str, schedule: Schedule | None = None) -> Taken | HeldBy | NotDue:
-        """See `take`; raises `DatabaseFailed`."""
-        with writing(self._engine, "taking the account's lease") as connection:
-            outcome = take(connection, account, self.holder, schedule)
-        if isinstance(outcome, Taken):
+    def acquire(self, account: str, schedule: Schedule | None = None) -> Acquired | HeldBy | NotDue:
+        """See `acquire`; raises `DatabaseFailed`."""
+        with writing(self._engine, "acquiring the account's lease") as connection:
+            outcome = acquire(connection, account, self.holder, schedule)
+        if isinstance(outcome, Acquired):
             with self._changed:
                 self._held.add(account)
                 if self._thread is None:
@@ -165,12 +165,12 @@ class Keeper:
         return outcome
 
     def release(self, account: str) -> None:
-        """Give the account free; if the database cannot be told, the lease runs out by itself."""
+        """Release the lease; if the database cannot be told, the lease runs out by itself."""
         with self._changed:
             self._held.discard(account)
             self._changed.notify()
         try:
-            with writing(self._engine, "giving the account's lease free") as connection:
+            with writing(self._engine, "releasing the account's lease") as connection:
                 release(connection, account, self.holder)
         except DatabaseFailed:
             return

@@ -31,10 +31,10 @@ _HISTORY_COLUMNS = (*_EVENT_COLUMNS, *HISTORY_FIELDS, "missing")
 _TIMES = [place for place, name in enumerate(Instance._fields[1:]) if TYPES.get(name) == datetime | None]
 _TIME_CREATED = _ROW_COLUMNS.index("time_created")
 _state_of = itemgetter(*map(_ROW_COLUMNS.index, HISTORY_FIELDS))
-_AS_NEW_ROW_SAYS = {
-    **{column: column for column in ("id_instance", "account", *HISTORY_FIELDS)},
-    "occurred_at": "time_created",
-}
+_AS_NEW_ROW_SAYS = rows.Copied(
+    instances,
+    {column: column for column in ("id_instance", "account", *HISTORY_FIELDS)} | {"occurred_at": "time_created"},
+)
 
 
 def has_other_accounts(connection: Connection, account: str) -> bool:
@@ -135,7 +135,7 @@ class Writer:
             "changes": "{}",
             "missing": 0,
         }
-        rows.insert_from(self._connection, instance_history, values, instances, _AS_NEW_ROW_SAYS, ids)
+        rows.insert_from(self._connection, instance_history, values, _AS_NEW_ROW_SAYS, ids)
 
     def _row_values(self, row: MirrorRow, item_hash: int | None) -> tuple[Any, ...]:
         """In the order of `_ROW_COLUMNS`."""
@@ -226,13 +226,15 @@ class _Batch:
         self.touched: list[tuple[Any, ...]] = []
 
 
-def void_bases(connection: Connection, names: Iterable[str], moved_at: datetime) -> None:
-    """What these accounts own was moved otherwise than by their own runs: a run under way is overtaken by that."""
-    connection.execute(
-        update(accounts)
-        .where(accounts.c.account.in_(sorted(names)))
-        .values(body_digest=None, moves=func.coalesce(accounts.c.moves, 0) + 1, moved_at=moved_at)
-    )
+def void_bases(connection: Connection, names: Iterable[str], moved_at: datetime | None = None) -> None:
+    """What these accounts own was moved otherwise than by their own runs: a run under way is overtaken by that.
+
+    `moved_at` is when the moves of instances were observed.
+    """
+    values: dict[str, Any] = {"body_digest": None, "moves": func.coalesce(accounts.c.moves, 0) + 1}
+    if moved_at is not None:
+        values["moved_at"] = moved_at
+    connection.execute(update(accounts).where(accounts.c.account.in_(sorted(names))).values(values))
 
 
 def _lasting_hash(decision: Decision) -> int | None:
@@ -250,7 +252,7 @@ def _changes(event: Event) -> str:
 
 
 def keep_rejects(connection: Connection, run_id: int, rejects: Iterable[Reject]) -> None:
-    """Store the items of an accepted answer that could not be taken."""
+    """Store the items of an accepted answer that were rejected."""
     for batch in rows.batches(rejects):
         connection.execute(insert(rejected_items), [{"run_id": run_id, **reject._asdict()} for reject in batch])
 

@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import chain, islice
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from msgspec import to_builtins
 from sqlalchemy import Connection, Table
@@ -80,21 +80,22 @@ def update(
         connection.exec_driver_sql(f"TRUNCATE {changed}")
 
 
-def insert_from(
-    connection: Connection,
-    table: Table,
-    values: Mapping[str, str | int],
-    source: Table,
-    copied: Mapping[str, str],
-    ids: Sequence[int],
-) -> None:
-    """Insert a row for each row of `source` with one of these ids, in ascending order of id.
+class Copied(NamedTuple):
+    """What rows of another table fill: `columns` says which of its columns fills which."""
 
-    `values` are the same in all of them, `copied` says which column of the source fills which column; every other
-    column is left to the table.
+    source: Table
+    columns: Mapping[str, str]
+
+
+def insert_from(
+    connection: Connection, table: Table, values: Mapping[str, str | int], copied: Copied, ids: Sequence[int]
+) -> None:
+    """Insert a row for each row of the source with one of these ids, in ascending order of id.
+
+    `values` are the same in all of them; a column that is neither among them nor copied is left to the table.
     """
-    names = ", ".join((*values, *copied))
-    copies = ", ".join(copied.values())
+    names = ", ".join((*values, *copied.columns))
+    copies = ", ".join(copied.columns.values())
     if connection.dialect.name == "postgresql":
         given = ", ".join(f"%s::{_type(table, column)}" for column in values)
         among = "= ANY(%s)"
@@ -104,7 +105,7 @@ def insert_from(
         among = "IN (SELECT value FROM json_each(?))"
         listed = _json_list(ids)
     connection.exec_driver_sql(
-        f"INSERT INTO {table.name} ({names}) SELECT {given}, {copies} FROM {source.name} "  # noqa: S608 - names of tables.py
+        f"INSERT INTO {table.name} ({names}) SELECT {given}, {copies} FROM {copied.source.name} "  # noqa: S608 - names of tables.py
         f"WHERE id_instance {among} ORDER BY id_instance",
         (*map(_text, values.values()), listed),
     )

@@ -15,7 +15,7 @@ from sqlalchemy import Column, ColumnElement, Connection, Engine, case, exists, 
 from syncer.answer.known import NOTHING_REMEMBERED, Remembered
 from syncer.answer.values import canonical_json
 from syncer.errors import ConfigurationError, DatabaseFailed
-from syncer.model import RunReport, RunStatus, Trigger
+from syncer.model import RunResult, RunStatus, Trigger
 from syncer.rules.guard import Hold
 from syncer.storage.database import insert_if_new, writing
 from syncer.storage.tables import accounts, approvals, held_answers, held_sets, sync_runs
@@ -165,7 +165,7 @@ def is_blind(base: Base, observed_at: datetime) -> bool:
 
 
 def accept_run(
-    connection: Connection, run: StartedRun, report: RunReport, warnings: Sequence[str], now: datetime, **answer: Any
+    connection: Connection, run: StartedRun, report: RunResult, warnings: Sequence[str], now: datetime, **answer: Any
 ) -> None:
     """Close the run of an accepted answer by its report."""
     finish_run(
@@ -202,7 +202,7 @@ def read_status_after_failure(engine: Engine, run_id: int) -> RunStatus | None:
     return None
 
 
-def move_base(
+def move_base(  # noqa: PLR0913
     connection: Connection, account: str, run: StartedRun, observed_at: datetime, seed: int, body_digest: bytes | None
 ) -> None:
     """Make this run the one that the next answer is compared with; approvals were for this answer at the latest.
@@ -249,8 +249,8 @@ def hold(connection: Connection, run: StartedRun, held: Hold, error: str, now: d
     finish_run(connection, run, RunStatus.HELD, now, error_kind="held", error=error, listed=held.listed, **answer)
 
 
-def approve(connection: Connection, run_id: int, now: datetime) -> bool:
-    """Record an approval; False when it was there already. Raises `ConfigurationError` if the run is not held."""
+def require_held(connection: Connection, run_id: int) -> None:
+    """Raise `ConfigurationError` if the run is not held."""
     run = connection.execute(select(sync_runs.c.status).where(sync_runs.c.id == run_id)).one_or_none()
     if run is None:
         raise ConfigurationError(f"approving run {run_id}: there is no such run; held runs are shown by: syncer status")
@@ -258,6 +258,11 @@ def approve(connection: Connection, run_id: int, now: datetime) -> bool:
         raise ConfigurationError(
             f"approving run {run_id}: it is not held but {run.status}; held runs are shown by: syncer status"
         )
+
+
+def approve(connection: Connection, run_id: int, now: datetime) -> bool:
+    """Record an approval; False when it was there already. Raises `ConfigurationError` if the run is not held."""
+    require_held(connection, run_id)
     approval = connection.execute(
         select(approvals.c.closed_by_run_id, approvals.c.lapsed_at).where(approvals.c.run_id == run_id)
     ).one_or_none()

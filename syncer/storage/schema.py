@@ -101,7 +101,7 @@ def state_of(revision: str | None) -> SchemaState:
     return SchemaState.OLDER if revision in revisions() else SchemaState.NEWER
 
 
-def examine(engine: Engine) -> SchemaState:
+def read_state(engine: Engine) -> SchemaState:
     """How the database stands; a missing SQLite file is empty, and stays missing."""
     if engine.dialect.name == "sqlite" and not sqlite_path(engine.url).exists():
         return SchemaState.EMPTY
@@ -114,7 +114,7 @@ def examine(engine: Engine) -> SchemaState:
 
 def require_current(engine: Engine) -> None:
     """Raise `DatabaseFailed` with the command to run unless the schema is this code's and wholly upgraded."""
-    state = examine(engine)
+    state = read_state(engine)
     if state is SchemaState.EMPTY:
         where, problem = "", "it has no syncer tables yet"
         if engine.dialect.name == "sqlite":
@@ -133,7 +133,7 @@ def ensure_current(engine: Engine, *, may_migrate: bool) -> None:
     if not may_migrate:
         require_current(engine)
         return
-    state = examine(engine)
+    state = read_state(engine)
     _refuse_newer(state)
     if state is not SchemaState.CURRENT:
         upgrade(engine)
@@ -179,7 +179,7 @@ def downgrade(engine: Engine, revision: str) -> None:
     """
     if revision not in revisions():
         raise ConfigurationError(f"REVISION: there is no revision {revision!r}; known are: {', '.join(revisions())}")
-    if examine(engine) is SchemaState.EMPTY:
+    if read_state(engine) is SchemaState.EMPTY:
         require_current(engine)
     with locked(engine) as connection:
         state, found = state_of(current(connection)), current(connection)

@@ -1,7 +1,7 @@
 """The timeline of CONTRACT 7 as it is kept: `past_versions`, `ended_lives`, and what goes on in `instances`.
 
 An answer writes it in its own transaction: `first_of` what it first sees, `changes_by` what it knew before. `build`
-makes it for a database that has none yet, `examine` says where it is not what the history says. What it is,
+makes it for a database that has none yet, `stray_ids` says where it is not what the history says. What it is,
 `rules.timeline` decides.
 """
 
@@ -232,7 +232,7 @@ def build(engine: Engine, told: Callable[[int, int], None] | None = None) -> Non
             become_sole_writer(connection)
             query = select(instances.c.id_instance).where(_TO_DO).order_by(instances.c.id_instance)
             ids = list(connection.scalars(query.limit(BUILD_BATCH)))
-            _build(connection, ids)
+            renew(connection, ids)
         done += len(ids)
         if not ids:
             return
@@ -240,7 +240,8 @@ def build(engine: Engine, told: Callable[[int, int], None] | None = None) -> Non
             told(done, total)
 
 
-def _build(connection: Connection, ids: Sequence[int]) -> None:
+def renew(connection: Connection, ids: Sequence[int]) -> None:
+    """Work the timelines of these instances out from their history, and mend what differs."""
     found, changes = read_kept(connection, ids), Changes([], [], [], [], {})
     for key, wanted in _wanted(connection, ids).items():
         add_difference(changes, key, found[key], wanted)
@@ -250,7 +251,7 @@ def _build(connection: Connection, ids: Sequence[int]) -> None:
         rows.update(connection, instances, "id_instance", CURRENT_COLUMNS, current)
 
 
-def examine(connection: Connection) -> Iterator[int]:
+def stray_ids(connection: Connection) -> Iterator[int]:
     """The ids of those instances whose timeline is not the one of their history."""
     last_id = 0
     while True:

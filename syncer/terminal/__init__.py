@@ -1,1 +1,4 @@
-"""What people and scripts see on standard output: lines, JSON documents, tables. Decides nothing, queries nothing."""
+"""What people and scripts see on standard output: lines, JSON documents, tables.
+
+Decides nothing, queries nothing, and reads no settings.
+"""

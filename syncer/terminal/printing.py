@@ -8,7 +8,7 @@ import sys
 from datetime import datetime
 from typing import Any
 
-from syncer.model import Instance, RunReport
+from syncer.model import Instance, RunResult
 from syncer.sync import Plan
 from syncer.views.strangers_text import one_line, still, still_json
 
@@ -31,32 +31,32 @@ def moment(value: datetime | None) -> str:
     return "" if value is None else value.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def run_document(report: RunReport) -> dict[str, Any]:
+def run_document(result: RunResult) -> dict[str, Any]:
     """A run as `syncer sync --json` shows it (CONTRACT 2)."""
     return {
-        "id": report.id,
-        "account": report.account,
-        "status": str(report.status),
-        "listed": report.listed,
-        "created": report.created,
-        "updated": report.updated,
-        "transitions": dict(report.transitions),
-        "rejected": report.rejected,
-        "error_kind": report.error.kind if report.error else None,
-        "error": str(report.error) if report.error else None,
+        "id": result.id,
+        "account": result.account,
+        "status": str(result.status),
+        "listed": result.listed,
+        "created": result.created,
+        "updated": result.updated,
+        "transitions": dict(result.transitions),
+        "rejected": result.rejected,
+        "error_kind": result.error.kind if result.error else None,
+        "error": str(result.error) if result.error else None,
     }
 
 
-def print_run(report: RunReport) -> None:
+def print_run(result: RunResult) -> None:
     """A run in one line."""
-    if report.error:
-        line(f"{report.account}: {report.status}: {report.error}")
+    if result.error:
+        line(f"{result.account}: {result.status}: {result.error}")
         return
-    happened = ", ".join(f"{n} {word}" for word, n in report.transitions.items()) or "no transitions"
-    rejected = f", {report.rejected} items could not be taken (see rejected_items)" if report.rejected else ""
+    happened = ", ".join(f"{n} {word}" for word, n in result.transitions.items()) or "no transitions"
+    rejected = f", {result.rejected} items rejected (see rejected_items)" if result.rejected else ""
     line(
-        f"{report.account}: {report.status}: {report.listed} listed, {report.created} new, "
-        f"{report.updated} updated; {happened}{rejected}"
+        f"{result.account}: {result.status}: {result.listed} listed, {result.created} new, "
+        f"{result.updated} updated; {happened}{rejected}"
     )
 
 

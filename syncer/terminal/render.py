@@ -87,8 +87,10 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
 def status_document(
     accounts: Sequence[AccountStatus],
     runs: Sequence[dict[str, Any]],
-    held: Sequence[dict[str, Any]],
     leases: Sequence[dict[str, Any]],
+    *,
+    held: Sequence[dict[str, Any]],
+    approved: Sequence[dict[str, Any]],
 ) -> dict[str, Any]:
     """`syncer status --json`."""
     return {
@@ -96,25 +98,28 @@ def status_document(
         "runs": list(runs),
         "leases": list(leases),
         "held": [{**run, "approve": f"syncer approve {run['id']}"} for run in held],
+        "approved": list(approved),
     }
 
 
 def print_status(
     accounts: Sequence[AccountStatus],
     runs: Sequence[dict[str, Any]],
-    held: Sequence[dict[str, Any]],
     leases: Sequence[dict[str, Any]],
+    *,
+    held: Sequence[dict[str, Any]],
+    approved: Sequence[dict[str, Any]],
 ) -> None:
     """`syncer status` for a person."""
     out = console()
     out.print(
         table(
             "Accounts",
-            ("account", "state", "data as of", "age", "live", "expired", "deleted", "listed", "failures"),
+            ("account", "state", "data as of", "age", "live", "expired", "deleted", "listed", "failures", "warning"),
             (
                 (
                     one.account,
-                    one.state,
+                    "retired" if one.is_retired else one.state,
                     one.data_as_of,
                     _age(one.age_seconds),
                     one.live,
@@ -122,6 +127,7 @@ def print_status(
                     one.deleted,
                     one.listed,
                     one.consecutive_failures,
+                    (one.warning or "").replace(",", ", "),
                 )
                 for one in accounts
             ),
@@ -149,6 +155,12 @@ def print_status(
         )
     for run in held:
         line(f"\n{run['account']}: {run['error']}")
+    for run in approved:
+        reasons = ", ".join(f"{reason} of {n}" for reason, n in run["reasons"].items())
+        line(
+            f"\n{run['account']}: run {run['id']} is approved since {moment(run['approved_at'])} ({reasons}); "
+            "the next answer that is accepted uses it up"
+        )
 
 
 def runs_table(runs: Sequence[dict[str, Any]]) -> FittedTable:

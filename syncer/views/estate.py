@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Select, case, func, select
 
 from syncer.model import RunStatus, Transition
-from syncer.storage.tables import accounts, approvals, instance_history, instances, leases, sync_runs
+from syncer.storage.tables import accounts, approvals, claims, instance_history, instances, leases, sync_runs
 
 FRESH_INTERVALS = 3  # runs that may be missed before data counts as stale
 DEFAULT_INTERVAL_SECONDS = 300  # where no daemon has said how often it polls
@@ -19,7 +19,8 @@ LAST_RUNS = 10
 class AccountStatus(NamedTuple):
     """How an account's mirror stands; the columns of the view `sync_status`, and whether it is fresh.
 
-    Freshness goes by the age of the data alone, whatever the state.
+    Freshness goes by the age of the data alone, whatever the state; of a retired account none is expected.
+    `claimed` counts instances of other accounts that its answers list too.
     """
 
     account: str
@@ -36,6 +37,8 @@ class AccountStatus(NamedTuple):
     expired: int
     warning: str | None
     is_fresh: bool
+    is_retired: bool
+    claimed: int
 
 
 class HistoryFilter(NamedTuple):
@@ -98,6 +101,9 @@ def _account_status(connection: Connection, account: Any, now: datetime) -> Acco
     warning = connection.execute(
         select(sync_runs.c.warning).where(sync_runs.c.id == account.last_accepted_run_id)
     ).scalar_one_or_none()
+    claimed = connection.execute(
+        select(func.count()).select_from(claims).where(claims.c.account == account.account)
+    ).scalar_one()
     state = "ok"
     if age is None:
         state = "never"
@@ -125,6 +131,8 @@ def _account_status(connection: Connection, account: Any, now: datetime) -> Acco
         expired=counts.get("expired", 0),
         warning=warning,
         is_fresh=age is not None and -AHEAD <= age <= FRESH_INTERVALS * interval,
+        is_retired=account.retired_at is not None,
+        claimed=claimed,
     )
 
 

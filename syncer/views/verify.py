@@ -78,16 +78,16 @@ def verify(engine: Engine) -> Verification:
     if engine.dialect.name == "postgresql":
         engine = engine.execution_options(isolation_level="REPEATABLE READ")
     with reading(engine, "verifying the tables") as connection:
-        return examine(connection)
+        return verification_of(connection)
 
 
-def examine(connection: Connection) -> Verification:
+def verification_of(connection: Connection) -> Verification:
     """Check every promise as this transaction sees the database."""
     began = time.monotonic()
     if connection.dialect.name == "postgresql":
         connection.execute(text(_PLANNED_FOR))
     outcomes = [outcome for checks, query in queries() for outcome in _ask(connection, checks, query)]
-    strays = sorted(timeline.examine(connection))
+    strays = sorted(timeline.stray_ids(connection))
     outcomes.append(Outcome(TIMELINE, len(strays), tuple(strays[:SHOWN_IDS])))
     sizes = connection.execute(text(_SIZES)).one()
     return Verification(

@@ -89,7 +89,7 @@ def test_a_database_that_cannot_hold_every_letter_is_refused_with_the_remedy(
 
     with pytest.raises(DatabaseFailed, match=f"encoding is {encoding}.*ENCODING 'UTF8'"):
         schema.upgrade(engine)
-    assert schema.examine(engine) is schema.SchemaState.EMPTY
+    assert schema.read_state(engine) is schema.SchemaState.EMPTY
     engine.dispose()
 
 
@@ -115,7 +115,7 @@ def test_tables_of_another_program_are_named_as_what_they_are(database_url: str,
         schema.ensure_current(engine, may_migrate=True)
 
     assert "newer" not in str(told.value)
-    assert schema.examine(engine) is schema.SchemaState.EMPTY
+    assert schema.read_state(engine) is schema.SchemaState.EMPTY
     engine.dispose()
 
 

@@ -126,7 +126,7 @@ def test_a_row_that_was_spoilt_on_the_way_is_told(ends: tuple[Mirror, str]) -> N
 def test_nothing_is_copied_while_a_syncer_is_at_work(ends: tuple[Mirror, str]) -> None:
     source, url = ends
     keeper = Keeper(source.engine)
-    keeper.take("north")
+    keeper.acquire("north")
     target = open_target(url)
     try:
         with pytest.raises(DatabaseFailed, match="is at work on account north in the source; stop every syncer"):

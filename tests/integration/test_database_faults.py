@@ -28,7 +28,7 @@ from test_postgres import own_server  # noqa: F401 - a fixture
 from waiting import HANG_SECONDS
 
 from syncer.errors import DatabaseFailed
-from syncer.model import Answer, Read, RunReport
+from syncer.model import Answer, Read, RunResult
 from syncer.storage import database, schema
 from syncer.storage.tables import instance_history, instances
 from syncer.views import verify
@@ -56,7 +56,7 @@ def sqlite_mirror(sqlite_url: str) -> Mirror:
 
 def run_while(
     mirror: Mirror, sabotage: Callable[[], object], engine: Engine | None = None, items: list[Any] = AFTER
-) -> RunReport:
+) -> RunResult:
     """A run during whose fetch something happens to the database."""
 
     after = serving(body(items))
@@ -85,7 +85,7 @@ def tables(mirror: Mirror) -> tuple[list[object], list[object]]:
     return list(mirror.rows(instances)), list(mirror.rows(instance_history))
 
 
-def assert_told(report: RunReport, words: str) -> None:
+def assert_told(report: RunResult, words: str) -> None:
     assert report.exit_code == 8
     assert words in str(report.error)
     assert "\n" not in str(report.error)
@@ -139,7 +139,7 @@ def set_for_new_sessions(mirror: Mirror, setting: str) -> None:
     mirror.engine.dispose()
 
 
-def run_behind(mirror: Mirror, lock: str, amid: Callable[[Connection], object], setting: str = "") -> RunReport:
+def run_behind(mirror: Mirror, lock: str, amid: Callable[[Connection], object], setting: str = "") -> RunResult:
     """A run that has to wait for a lock of another session; when it does, something happens there, and then it ends."""
     waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))")
     if setting:

@@ -27,6 +27,7 @@ from psycopg import sql
 from sqlalchemy import insert, text, update
 
 from syncer.doctor import checks, server_checks, sqlite_checks
+from syncer.doctor.consultation import Consultation
 from syncer.doctor.finding import Finding, Level
 from syncer.scrub import Scrubber
 from syncer.storage import database, database_errors, schema
@@ -76,14 +77,16 @@ def consult(tmp_path: Path) -> Consult:
         engine = database.open_engine(settings.database_url)
         try:
             findings = list(
-                checks.examine(
-                    settings,
+                checks.findings_of(
+                    Consultation(
+                        settings,
+                        settings.accounts,
+                        Scrubber(settings.secrets()),
+                        clock=lambda: now or datetime.now(UTC),  # noqa: TID251 - PostgreSQL has its own clock
+                        stop=threading.Event(),
+                    ),
                     engine,
-                    scrub=Scrubber(settings.secrets()),
-                    secret_files=checks.secret_files({}, variables, None, tmp_path),
-                    accounts=settings.accounts,
-                    stop=threading.Event(),
-                    clock=lambda: now or datetime.now(UTC),  # noqa: TID251 - PostgreSQL has its own clock
+                    checks.secret_files({}, variables, None, tmp_path),
                 )
             )
         finally:
@@ -414,14 +417,14 @@ def self_signed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLConte
     return context
 
 
-def test_items_that_cannot_be_taken_are_a_warning(consult: Consult, sqlite_url: str) -> None:
+def test_rejected_items_are_a_warning(consult: Consult, sqlite_url: str) -> None:
     with FaultServer(
         [fault.json_list([item(1), item(2, deleted=None)], Date=format_datetime(NOW, usegmt=True))]
     ) as server:
         findings = consult(server.url, sqlite_url)
 
     assert (
-        "2 items, 1 of which cannot be taken, the first because deleted is missing"
+        "2 items, 1 of which are rejected, the first because deleted is missing"
         in the(findings, "upstream.answer", Level.WARNING).message
     )
 

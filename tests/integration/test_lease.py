@@ -14,7 +14,7 @@ from sqlalchemy import update
 
 from syncer.rules.schedule import Interval
 from syncer.storage import database, lease
-from syncer.storage.lease import LEASE, HeldBy, Keeper, NotDue, Taken
+from syncer.storage.lease import LEASE, Acquired, HeldBy, Keeper, NotDue
 from syncer.storage.tables import leases
 
 HOURLY = Interval(timedelta(hours=1))
@@ -41,9 +41,9 @@ def shift(mirror: Mirror, by: timedelta) -> None:
 
 
 def test_one_process_at_a_time_holds_an_account(one: Keeper, two: Keeper) -> None:
-    assert Taken() == one.take("default")
+    assert Acquired() == one.acquire("default")
 
-    outcome = two.take("default")
+    outcome = two.acquire("default")
 
     assert isinstance(outcome, HeldBy)
     assert one.holder == outcome.holder
@@ -51,48 +51,48 @@ def test_one_process_at_a_time_holds_an_account(one: Keeper, two: Keeper) -> Non
 
 
 def test_accounts_do_not_stand_in_each_others_way(one: Keeper, two: Keeper) -> None:
-    assert [Taken(), Taken()] == [one.take("default"), two.take("other")]
+    assert [Acquired(), Acquired()] == [one.acquire("default"), two.acquire("other")]
     two.release("other")
 
 
-def test_a_lease_given_free_can_be_taken(one: Keeper, two: Keeper) -> None:
-    one.take("default")
+def test_a_lease_that_was_released_can_be_acquired(one: Keeper, two: Keeper) -> None:
+    one.acquire("default")
     one.release("default")
 
-    assert Taken() == two.take("default")
+    assert Acquired() == two.acquire("default")
     two.release("default")
 
 
 def test_a_dead_holder_is_replaced_when_its_lease_has_ended(mirror: Mirror, one: Keeper, two: Keeper) -> None:
-    one.take("default")
+    one.acquire("default")
     shift(mirror, LEASE - timedelta(seconds=5))
-    before = two.take("default")
+    before = two.acquire("default")
     shift(mirror, timedelta(seconds=6))
 
     assert isinstance(before, HeldBy)
-    assert Taken() == two.take("default")
+    assert Acquired() == two.acquire("default")
     assert two.holder == mirror.rows(leases)[0]["holder"]
     two.release("default")
 
 
 def test_a_holder_of_this_host_that_is_gone_is_replaced_at_once(mirror: Mirror, two: Keeper) -> None:
-    """Killed, so it could not give its lease free."""
+    """Killed, so it could not release its lease."""
     program = (
         "import os, signal, sys\n"
         "from syncer.storage import database\n"
         "from syncer.storage.lease import Keeper\n"
-        "Keeper(database.open_engine(database.parse_database_url(sys.argv[1]))).take('default')\n"
+        "Keeper(database.open_engine(database.parse_database_url(sys.argv[1]))).acquire('default')\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     url = mirror.engine.url.render_as_string(hide_password=False)
     done = subprocess.run([sys.executable, "-c", program, url], check=False)
     (row,) = mirror.rows(leases)
-    outcome = two.take("default")
+    outcome = two.acquire("default")
     two.release("default")
 
     assert done.returncode == -signal.SIGKILL
     assert row["holder"] is not None
-    assert Taken() == outcome
+    assert Acquired() == outcome
 
 
 @pytest.mark.parametrize("part", ["host", "place", "form"])
@@ -111,14 +111,14 @@ def test_a_process_of_elsewhere_is_not_taken_for_gone(part: str) -> None:
     assert not lease.is_gone(f"{host}:1:{place}:{mark}")
 
 
-def test_a_lease_that_was_lost_is_neither_renewed_nor_given_free_by_its_old_holder(
+def test_a_lease_that_was_lost_is_neither_renewed_nor_released_by_its_old_holder(
     mirror: Mirror, one: Keeper, two: Keeper
 ) -> None:
-    one.take("default")
+    one.acquire("default")
     shift(mirror, LEASE + timedelta(seconds=1))
     with database.writing(mirror.engine, "renewing") as connection:
         lease.beat(connection, one.holder)
-    two.take("default")
+    two.acquire("default")
     one.release("default")
 
     assert two.holder == mirror.rows(leases)[0]["holder"]
@@ -126,7 +126,7 @@ def test_a_lease_that_was_lost_is_neither_renewed_nor_given_free_by_its_old_hold
 
 
 def test_a_beat_renews_the_lease(mirror: Mirror, one: Keeper) -> None:
-    one.take("default")
+    one.acquire("default")
     shift(mirror, LEASE / 2)
     (before,) = mirror.rows(leases)
     with database.writing(mirror.engine, "renewing") as connection:
@@ -138,7 +138,7 @@ def test_a_beat_renews_the_lease(mirror: Mirror, one: Keeper) -> None:
 
 def test_the_keeper_beats_by_itself(mirror: Mirror, one: Keeper, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "BEAT", timedelta(milliseconds=50))
-    one.take("default")
+    one.acquire("default")
     (before,) = mirror.rows(leases)
     beaten = threading.Event()
     for _ in range(100):
@@ -151,39 +151,39 @@ def test_the_keeper_beats_by_itself(mirror: Mirror, one: Keeper, monkeypatch: py
 
 
 def test_an_account_is_not_run_before_it_is_due(mirror: Mirror, one: Keeper, two: Keeper) -> None:
-    one.take("default", HOURLY)
+    one.acquire("default", HOURLY)
     one.release("default")
 
-    early = two.take("default", HOURLY)
+    early = two.acquire("default", HOURLY)
     shift(mirror, timedelta(hours=1))
-    late = two.take("default", HOURLY)
+    late = two.acquire("default", HOURLY)
 
     assert isinstance(early, NotDue)
     assert 3590 < early.seconds <= 3600
-    assert Taken() == late
+    assert Acquired() == late
     two.release("default")
 
 
 def test_a_manual_run_need_not_be_due(one: Keeper, two: Keeper) -> None:
-    one.take("default", HOURLY)
+    one.acquire("default", HOURLY)
     one.release("default")
 
-    assert Taken() == two.take("default")
+    assert Acquired() == two.acquire("default")
     two.release("default")
 
 
 def test_a_manual_run_delays_no_scheduled_one(one: Keeper, two: Keeper) -> None:
-    one.take("default")
+    one.acquire("default")
     one.release("default")
 
-    assert Taken() == two.take("default", HOURLY)
+    assert Acquired() == two.acquire("default", HOURLY)
     two.release("default")
 
 
 def test_a_row_from_the_future_binds_nobody(mirror: Mirror, one: Keeper, two: Keeper) -> None:
     """It was written before the database's clock was set back."""
-    one.take("default", HOURLY)
+    one.acquire("default", HOURLY)
     shift(mirror, timedelta(hours=-2))
 
-    assert Taken() == two.take("default", HOURLY)
+    assert Acquired() == two.acquire("default", HOURLY)
     two.release("default")

@@ -24,7 +24,7 @@ from syncer.model import Answer, Read
 from syncer.scrub import Scrubber
 from syncer.storage import rows as stored_rows
 from syncer.storage.tables import instance_history, instances, metadata, rejected_items
-from syncer.sync import Account
+from syncer.sync import Terms
 from syncer.views import verify
 
 EXAMPLES = int(os.environ.get("SYNCER_MODEL_EXAMPLES", "25"))
@@ -32,7 +32,7 @@ OUTCOMES = {"ok": "accepted", "unchanged": "accepted", "held": "held", "failed":
 NEW = "2026-11-01T15:03:00"  # younger than the grace in the first answers
 
 
-def reading(of: Account, **values: Any) -> Account:
+def reading(of: Terms, **values: Any) -> Terms:
     """The account, with other sizes of blocks and of what is kept."""
     return of._replace(decoder=of.decoder._replace(**values))
 

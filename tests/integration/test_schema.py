@@ -98,17 +98,17 @@ def test_two_processes_may_upgrade_at_once(engine: Engine) -> None:
         for done in [pool.submit(schema.upgrade, engine) for _ in range(4)]:
             done.result()
 
-    assert SchemaState.CURRENT is schema.examine(engine)
+    assert SchemaState.CURRENT is schema.read_state(engine)
 
 
 def test_an_empty_database_stays_empty_until_it_is_upgraded(engine: Engine) -> None:
-    assert SchemaState.EMPTY is schema.examine(engine)
+    assert SchemaState.EMPTY is schema.read_state(engine)
     with pytest.raises(DatabaseFailed, match="run: syncer db upgrade"):
         schema.ensure_current(engine, may_migrate=False)
 
     schema.ensure_current(engine, may_migrate=True)
 
-    assert SchemaState.CURRENT is schema.examine(engine)
+    assert SchemaState.CURRENT is schema.read_state(engine)
 
 
 def test_a_newer_schema_is_refused(engine: Engine) -> None:

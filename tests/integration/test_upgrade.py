@@ -131,7 +131,7 @@ def test_an_earlier_database_is_upgraded_and_keeps_every_row(source: Mirror, eng
     tables = old_tables(engine)
     copy(source.engine, engine, tables)
     before = read(engine, tables)
-    assert SchemaState.OLDER is schema.examine(engine)
+    assert SchemaState.OLDER is schema.read_state(engine)
 
     schema.ensure_current(engine, may_migrate=True)
 
@@ -334,7 +334,7 @@ def test_a_view_that_others_made_of_ours_is_named_before_anything_is_touched(pos
 
 def test_the_version_of_an_older_syncer_moves_to_a_table_of_our_own_and_back(engine: Engine) -> None:
     create(engine, "0008")
-    assert schema.examine(engine) is SchemaState.OLDER
+    assert schema.read_state(engine) is SchemaState.OLDER
 
     schema.upgrade(engine)
     with engine.connect() as connection:
@@ -345,4 +345,4 @@ def test_the_version_of_an_older_syncer_moves_to_a_table_of_our_own_and_back(eng
     with engine.connect() as connection:
         assert {"alembic_version"} == {"syncer_version", "alembic_version"} & set(inspect(connection).get_table_names())
         assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == "0008"
-    assert schema.examine(engine) is SchemaState.OLDER
+    assert schema.read_state(engine) is SchemaState.OLDER

@@ -58,7 +58,7 @@ def bare(mirror: Mirror) -> Iterator[Connection]:
 
 
 def broken(connection: Connection) -> set[str]:
-    return {outcome.check.name for outcome in verify.examine(connection).outcomes if outcome.broken}
+    return {outcome.check.name for outcome in verify.verification_of(connection).outcomes if outcome.broken}
 
 
 def row_of(word: str, id_instance: int) -> str:

@@ -11,6 +11,7 @@ from canary import PARTNER_TOKEN, find_secrets
 from syncer.errors import ConfigurationError
 from syncer.settings import config
 from syncer.settings.config import Settings
+from syncer.settings.declared import SETTINGS
 from syncer.settings.forms import parse_api_url
 
 
@@ -32,6 +33,11 @@ def token_file(folder: Path, text: str = PARTNER_TOKEN, mode: int = 0o600) -> st
     path.write_text(text)
     path.chmod(mode)
     return str(path)
+
+
+@pytest.mark.parametrize("name", sorted(SETTINGS))
+def test_a_setting_that_is_declared_is_read(tmp_path: Path, name: str) -> None:
+    assert f"SYNCER_{name.upper()}" in problem(tmp_path, **{name.upper(): "\x01 nothing of the kind"})
 
 
 def test_the_defaults_are_those_of_the_contract(tmp_path: Path) -> None:

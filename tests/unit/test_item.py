@@ -211,7 +211,7 @@ def test_more_than_a_tenth_and_more_than_three_bad_items_refuse_the_answer(bad: 
     if accepted:
         assert bad == len(read(*items).rejects)
     else:
-        with pytest.raises(AnswerUnusable, match="5 of 40 items cannot be taken"):
+        with pytest.raises(AnswerUnusable, match="5 of 40 items are rejected"):
             read(*items)
 
 
@@ -327,7 +327,7 @@ def test_a_person_is_told_of_the_first_of_too_many_bad_items() -> None:
         read(item(1), item(2, deleted=None), 3, 4, 5)
 
     assert str(raised.value) == (
-        "reading the answer: 4 of 5 items cannot be taken, the first at position 1 because deleted is missing; "
+        "reading the answer: 4 of 5 items are rejected, the first at position 1 because deleted is missing; "
         "nothing was applied, `syncer probe` shows the answer's shape"
     )
     assert raised.value.kind == "too_many_rejects"

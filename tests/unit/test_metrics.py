@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 import syncer
 from syncer.daemon.metrics import FAILURES, OTHER_FAILURE, Metrics
 from syncer.errors import AnswerHeld, SyncerError, UpstreamUnreachable
-from syncer.model import RunReport, RunStatus
+from syncer.model import RunResult, RunStatus
 from syncer.views.estate import AccountStatus
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -29,9 +29,9 @@ def labelled(name: str, **labels: str) -> tuple[str, tuple[tuple[str, str], ...]
 
 def test_runs_are_counted_by_how_they_ended() -> None:
     metrics = Metrics(["default"])
-    metrics.record(RunReport(1, "default", RunStatus.OK, 5, 5, 0, {"created": 5}, 2, body_bytes=1000), 0.2)
-    metrics.record(RunReport(2, "default", RunStatus.FAILED, error=UpstreamUnreachable("x", kind="timeout")), 9)
-    metrics.record(RunReport(3, "default", RunStatus.HELD, error=AnswerHeld("x")), 0.1)
+    metrics.record(RunResult(1, "default", RunStatus.OK, 5, 5, 0, {"created": 5}, 2, body_bytes=1000), 0.2)
+    metrics.record(RunResult(2, "default", RunStatus.FAILED, error=UpstreamUnreachable("x", kind="timeout")), 9)
+    metrics.record(RunResult(3, "default", RunStatus.HELD, error=AnswerHeld("x")), 0.1)
 
     found = samples(metrics)
     assert {
@@ -88,7 +88,7 @@ def test_every_kind_of_failure_in_the_code_is_known() -> None:
 def test_a_failure_of_an_unknown_kind_makes_no_series_of_its_own() -> None:
     metrics = Metrics(["default"])
     before = set(samples(metrics))
-    metrics.record(RunReport(1, "default", RunStatus.FAILED, error=SyncerError("x", kind="never heard of")), 1)
+    metrics.record(RunResult(1, "default", RunStatus.FAILED, error=SyncerError("x", kind="never heard of")), 1)
 
     assert before == set(samples(metrics))
     assert 1 == samples(metrics)[labelled("syncer_runs_total", status="failed", error_kind=OTHER_FAILURE)]

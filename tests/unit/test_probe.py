@@ -22,13 +22,14 @@ def upstream_time(moment: datetime) -> str:
     return (moment + timedelta(hours=3)).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-def examine(answer: bytes | list[Any], **headers: str) -> dict[str, Any]:
+def shape_of(answer: bytes | list[Any], **headers: str) -> dict[str, Any]:
     sent = {
         "Date": format_datetime(NOW, usegmt=True),
         **{name.replace("_", "-"): value for name, value in headers.items()},
     }
     raw = answer if isinstance(answer, bytes) else body(answer)
-    return probe.examine(raw, sent, 1.25, NOW, scrub=Scrubber([PARTNER_TOKEN, WEIRD_PARTNER_TOKEN]))
+    scrub = Scrubber([PARTNER_TOKEN, WEIRD_PARTNER_TOKEN])
+    return probe.shape_of(probe.Sample(raw, sent, 1.25, NOW), timedelta(hours=3), scrub)
 
 
 def shown(document: dict[str, Any]) -> str:
@@ -50,7 +51,7 @@ def evidence(document: dict[str, Any], start: str) -> str:
 
 
 def test_keys_are_counted_with_their_types_forms_and_words() -> None:
-    document = examine([item(1101000001), paid(110100000002, messenger=ABSENT, isFree=None), item("1101000003")])
+    document = shape_of([item(1101000001), paid(110100000002, messenger=ABSENT, isFree=None), item("1101000003")])
 
     assert {
         "key": "idInstance",
@@ -83,7 +84,7 @@ def test_keys_are_counted_with_their_types_forms_and_words() -> None:
     ],
 )
 def test_a_time_is_shown_as_the_places_of_its_digits(time: str, form: str) -> None:
-    assert {form: 1} == key(examine([item(timeCreated=time)]), "timeCreated")["forms"]
+    assert {form: 1} == key(shape_of([item(timeCreated=time)]), "timeCreated")["forms"]
 
 
 PRIVATE = {
@@ -110,7 +111,7 @@ PRIVATE = {
 
 @pytest.mark.parametrize("keys", PRIVATE.values(), ids=PRIVATE)
 def test_nothing_that_names_somebody_is_shown(keys: dict[str, Any]) -> None:
-    text = shown(examine([item(**keys)]))
+    text = shown(shape_of([item(**keys)]))
 
     assert [] == [private for private in ("Ivanov", "ivanov", "Иванов", "79991234567") if private in text]
     assert find_secrets(text.encode()) == []
@@ -127,14 +128,14 @@ FORM = re.compile(
     st.sampled_from(["name", "partnerUserUiid", "apiUrl", "timeCreated", "anything"]),
 )
 def test_of_any_text_under_another_key_than_the_words_only_a_known_form_is_shown(text: str, name: str) -> None:
-    told = key(examine([item(**{name: text})]), name)
+    told = key(shape_of([item(**{name: text})]), name)
 
     assert ({}, 1) == (told["values"], len(told["forms"]))
     assert FORM.fullmatch(next(iter(told["forms"])))
 
 
 def test_the_words_of_a_key_with_too_many_of_them_are_data_and_not_shown() -> None:
-    document = examine(
+    document = shape_of(
         [item(1101000001 + n, tariff=f"client_{chr(97 + n // 26)}{chr(97 + n % 26)}") for n in range(60)]
     )
 
@@ -143,14 +144,14 @@ def test_the_words_of_a_key_with_too_many_of_them_are_data_and_not_shown() -> No
 
 
 def test_very_many_unknown_keys_are_data_and_only_counted() -> None:
-    document = examine([item() | {f"client{chr(97 + n // 26)}{chr(97 + n % 26)}": n for n in range(100)}])
+    document = shape_of([item() | {f"client{chr(97 + n // 26)}{chr(97 + n % 26)}": n for n in range(100)}])
 
     assert 100 == document["keys_not_shown"]
     assert "clientaa" not in shown(document)
 
 
 def test_of_headers_the_names_are_shown_and_three_facts() -> None:
-    document = examine(
+    document = shape_of(
         [item()],
         Set_Cookie="session=Ivanov",
         Content_Type="application/json; charset=utf-8",
@@ -173,7 +174,7 @@ def test_of_headers_the_names_are_shown_and_three_facts() -> None:
 
 @pytest.mark.parametrize("name", ["Content_Type", "Content_Encoding", "Date", "ETag"])
 def test_a_header_fact_of_another_form_is_not_repeated(name: str) -> None:
-    assert "Ivanov" not in shown(examine([item()], **{name: "Ivanov; charset=Ivanov"}))
+    assert "Ivanov" not in shown(shape_of([item()], **{name: "Ivanov; charset=Ivanov"}))
 
 
 @pytest.mark.parametrize(
@@ -192,26 +193,26 @@ def test_a_header_fact_of_another_form_is_not_repeated(name: str) -> None:
     ],
 )
 def test_any_body_has_a_shape(answer: bytes, kind: str) -> None:
-    document = examine(answer)
+    document = shape_of(answer)
 
     assert kind == document["kind"]
     assert "Ivanov" not in shown(document)
 
 
 def test_an_object_shows_its_keys_and_judges_no_point() -> None:
-    document = examine(b'{"code":401,"description":"Unauthorized"}')
+    document = shape_of(b'{"code":401,"description":"Unauthorized"}')
 
     assert ["code", "description"] == [one["key"] for one in document["keys"]]
     assert document["points"] == []
 
 
 def test_items_that_are_no_object_are_counted_by_type() -> None:
-    assert {"null": 2, "integer": 1} == examine([item(), None, None, 5])["items_that_are_no_object"]
+    assert {"null": 2, "integer": 1} == shape_of([item(), None, None, 5])["items_that_are_no_object"]
 
 
 def test_size_and_duration_are_told() -> None:
     answer = body([item()])
-    document = examine(answer)
+    document = shape_of(answer)
 
     assert (len(answer), 1.25, 1) == (document["body_bytes"], document["seconds"], document["items"])
     assert f"array of 1 items, {len(answer)} bytes in 1.25 s, not compressed" in probe.lines(document)[0]
@@ -239,17 +240,17 @@ POINTS: dict[str, tuple[str, list[Any], dict[str, str], str]] = {
 
 @pytest.mark.parametrize(("point", "items", "headers", "expected"), POINTS.values(), ids=POINTS)
 def test_an_open_point_is_judged(point: str, items: list[Any], headers: dict[str, str], expected: str) -> None:
-    assert expected == verdict(examine(items, **headers), point)
+    assert expected == verdict(shape_of(items, **headers), point)
 
 
 def test_a_new_instance_shows_that_times_are_not_utc_and_no_more() -> None:
-    told = evidence(examine([item(timeCreated=JUST_NOW)]), "naive times are at")
+    told = evidence(shape_of([item(timeCreated=JUST_NOW)]), "naive times are at")
 
     assert "at least +02:55" in told
     assert "not UTC" in told
 
 
 def test_the_age_of_the_oldest_new_instance_that_says_expired_is_told() -> None:
-    told = evidence(examine([item(timeCreated=JUST_NOW, isExpired=True), item(2, timeCreated=JUST_NOW)]), "new live")
+    told = evidence(shape_of([item(timeCreated=JUST_NOW, isExpired=True), item(2, timeCreated=JUST_NOW)]), "new live")
 
     assert "1 of 2 live instances younger than an hour, the oldest of 5 minutes" == told

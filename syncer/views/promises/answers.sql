@@ -1,4 +1,4 @@
--- history_of_accepted_runs (instance_history): Each history row belongs to a run that is there, of its account, and ended `ok`.
+-- history_of_accepted_runs (instance_history): Each history row belongs to a run that is there and ended `ok`; it is of the row's account, or of the one that the row tells the instance has left.
 -- runs_state_their_counts (sync_runs): An accepted run states as many transitions, new instances and rejected items as there are rows of it, and not fewer updates.
 -- unaccepted_runs_wrote_nothing (sync_runs): A run that was not accepted has no rejected items.
 -- answers_stand_together (sync_runs): The rows of one answer were observed at one moment, and no other answer's rows stand between them.
@@ -7,11 +7,11 @@
 -- observed_at_never_decreases (instance_history): An instance that changed hands was not observed earlier by its new account than by the old one.
 WITH answers AS MATERIALIZED (
     SELECT
-        run_id, account, min(id) AS first_id, max(id) AS last_id, count(*) AS transitions,
-        sum(CASE WHEN transition = 'created' THEN 1 ELSE 0 END) AS created,
+        run_id, sync_runs.account, sync_runs.status, min(history.id) AS first_id, max(history.id) AS last_id,
+        count(*) AS transitions, sum(CASE WHEN transition = 'created' THEN 1 ELSE 0 END) AS created,
         min(observed_at) AS first_observed_at, max(observed_at) AS last_observed_at
-    FROM instance_history
-    GROUP BY run_id, account
+    FROM instance_history AS history LEFT JOIN sync_runs ON sync_runs.id = history.run_id
+    GROUP BY run_id, sync_runs.account, sync_runs.status
 ),
 
 observed AS (
@@ -43,9 +43,12 @@ moved AS (
     )
 )
 
-SELECT 'history_of_accepted_runs', answers.first_id
-FROM answers LEFT JOIN sync_runs ON sync_runs.id = answers.run_id AND sync_runs.account = answers.account
-WHERE sync_runs.status IS NULL OR sync_runs.status <> 'ok'
+SELECT 'history_of_accepted_runs', first_id FROM answers WHERE status IS NULL OR status <> 'ok'
+UNION ALL
+SELECT 'history_of_accepted_runs', history.id
+FROM instance_history AS history JOIN sync_runs ON sync_runs.id = history.run_id
+WHERE history.account <> sync_runs.account
+    AND NOT (history.transition = 'changed' AND CAST(history.changes AS TEXT) LIKE '%"account"%')
 UNION ALL
 SELECT 'runs_state_their_counts', sync_runs.id
 FROM sync_runs

@@ -1,0 +1,48 @@
+"""What a whole answer means: a decision for each instance that differs in it or is absent. Pure but for the rows."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import NamedTuple
+
+from syncer.answer.known import CLAIMED
+from syncer.answer.listing import Listing
+from syncer.model import Decision, MirrorRow
+from syncer.rules.transitions import Observation, decide_absent, decide_listed
+
+BATCH = 2_000  # absent instances that are decided together
+
+
+class Rows(NamedTuple):
+    """What the mirror says of instances by their ids: their rows, and who claims which.
+
+    Where the database is `shared`, any instance that is listed may have a row of another account.
+    """
+
+    read: Callable[[Sequence[int]], Mapping[int, MirrorRow]]
+    claimants: Callable[[Sequence[int]], Mapping[int, str]]
+    shared: bool
+
+
+NO_ROWS = Rows(lambda _ids: {}, lambda _ids: {}, shared=False)
+
+
+def decisions_of(listing: Listing, observation: Observation, known_rows: Rows) -> Iterator[list[Decision]]:
+    """What an answer means for each instance that differs in it or is absent, some at a time; pure but for the rows.
+
+    Of what the account had but claimed, absence means nothing to the instance: see `dropped_claims`.
+    """
+    known = listing.known
+    for items in listing.differing.batches():
+        items.sort(key=lambda item: item.id_instance)
+        ids = [item.id_instance for item in items if known_rows.shared or known.find(item.id_instance) >= 0]
+        before = known_rows.read(ids) if ids else {}
+        yield [decide_listed(before.get(item.id_instance), item, observation) for item in items]
+    absent = (known.ids[row] for row in listing.absent if not known.flags[row] & CLAIMED)
+    while ids := list(islice(absent, BATCH)):
+        before, claimants = known_rows.read(ids), known_rows.claimants(ids)
+        yield [decide_absent(before[key], observation, claimants.get(key)) for key in ids]
+
+
+def dropped_claims(listing: Listing) -> list[int]:
+    """What the account claimed, and does not list any more."""
+    return [listing.known.ids[row] for row in listing.absent if listing.known.flags[row] & CLAIMED]
