@@ -62,7 +62,7 @@ class ContractModel:
         self.approved.setdefault(account, []).append(reasons)
 
     def rename(self, old: str, new: str) -> bool:
-        """Whether it is allowed: NEW may exist, if it owns nothing."""
+        """Whether it is allowed: NEW may exist, if it owns nothing. What both claim is claimed since OLD claims it."""
         if old == new or any(row["account"] == new for row in self.rows.values()):
             return False
         for row in [*self.rows.values(), *self.history]:
@@ -72,7 +72,7 @@ class ContractModel:
         for (key, claimant), since in self.claims.items():
             name = new if claimant == old else claimant
             if name != self.rows[key]["account"]:
-                kept[key, name] = min(since, kept.get((key, name), since))
+                kept[key, name] = since if claimant == old else kept.get((key, name), since)
         self.claims = kept
         named: dict[str, Any]
         for named in (self.accepted, self.approved, self._moved_at, self._dates):  # type: ignore[assignment]

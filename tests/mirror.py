@@ -14,7 +14,7 @@ from syncer.answer.item import Decoder
 from syncer.model import Answer, Fetch, Read, RunResult, Trigger
 from syncer.rules.guard import Bounds
 from syncer.scrub import Scrubber
-from syncer.storage import database, runs, schema
+from syncer.storage import accounts, database, runs, schema
 from syncer.storage.tables import instance_history, instances, metadata, sync_runs
 from syncer.sync import Terms, run_once
 
@@ -82,15 +82,11 @@ class Mirror:
 
     def rename(self, old: str, new: str) -> None:
         """What `syncer accounts rename` does."""
-        from syncer.storage import accounts
-
         with database.writing(self.engine, "renaming the account") as connection:
-            accounts.rename(connection, old, new)
+            accounts.rename(connection, old, new, self.now)
 
     def retire(self, name: str) -> None:
         """What `syncer accounts retire` does."""
-        from syncer.storage import accounts
-
         with database.writing(self.engine, "retiring the account") as connection:
             accounts.retire(connection, name, self.now)
 

@@ -5,23 +5,22 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
 from email.utils import format_datetime
-from importlib.util import find_spec
 from typing import Any
 
 from builders import body
-from contract_items import Said
+from contract_items import ReadAnswer, Said
 from contract_model import ContractModel, as_the_model_has_it
 from mirror import Mirror, account, serving
 from shared_histories import Approve, Poll, Rename, Retire, Step
 from sqlalchemy import select
 
 from syncer.errors import ConfigurationError
-from syncer.model import RunReport
+from syncer.model import RunResult
 from syncer.storage import database
 from syncer.storage.tables import claims, held_answers, held_sets, instance_history, instances, sync_runs
+from syncer.views import verify
 
 OUTCOMES = {"ok": "accepted", "unchanged": "accepted", "held": "held", "failed": "failed"}
-CAN_RENAME = find_spec("syncer.storage.accounts") is not None
 MODELLED_WARNINGS = {"mass_change", "overlap", "blind_gap"}
 Reasons = dict[tuple[str, str], set[int]]
 
@@ -33,6 +32,25 @@ def headers_of(poll: Poll, now: datetime) -> dict[str, str]:
     return {**poll.headers, "date": format_datetime((now - poll.age).replace(microsecond=0), usegmt=True)}
 
 
+def open_question(model: ContractModel, name: str, items: list[Any]) -> str | None:
+    """Whether the product answers the next answer otherwise than the text does; `test_model.py` shows each of these."""
+    answer = ReadAnswer(items)
+    own = {key: row for key, row in model.rows.items() if row["account"] == name}
+    rejected = answer.seen & model.rows.keys() - own.keys() - answer.good.keys()
+    if any((key, name) not in model.claims for key in rejected):
+        return "a rejected item of another account's instance claims it"
+    if not answer.proves_absence:
+        return None
+    moving = {key for key in own.keys() - answer.seen if any(claimed == key for claimed, _ in model.claims)}
+    if any(own[key]["missing"] for key in moving):
+        return "an instance that is missing moves to who claims it, when its owner lacks it once more"
+    listed = {key for key, row in own.items() if not row["missing"]}
+    claims = {key for key, claimant in model.claims if claimant == name}
+    if items and listed and listed == moving and not answer.seen & (own.keys() | claims):
+        return "an answer is foreign, though all that is listed would move by it"
+    return None
+
+
 class Players:
     """Both sides of it; a difference is an `AssertionError` that says what differs."""
 
@@ -42,13 +60,13 @@ class Players:
         self.held: list[tuple[int, str]] = []  # runs that may still be approved, and whose
         self.seen: set[str] = set()  # what the histories reached
 
-    def play(self, steps: Iterable[Step]) -> None:
-        """Every step, with a comparison of everything after each."""
+    def play(self, steps: Iterable[Step], *, is_strict: bool = False) -> None:
+        """Every step, with a comparison of everything after each; up to an open question, unless it is strict."""
         for step in steps:
-            if isinstance(step, Rename | Retire) and not CAN_RENAME:
-                continue
             match step:
                 case Poll():
+                    if not is_strict and open_question(self.model, step.account, step.items):
+                        break
                     self._poll(step)
                 case Approve(back):
                     if len(self.held) >= back:
@@ -61,13 +79,15 @@ class Players:
                         self.seen.add(f"rename {'done' if allowed else 'refused'}")
                         assert allowed == self._renames(old, new), f"rename of {old} to {new}: {allowed} expected"
                         if allowed:
-                            self.held = [(run, new if name == old else name) for run, name in self.held]
+                            self.held = [(run, new if name == old else name) for run, name in self.held if name != new]
                 case Retire(name):
                     if name in self.model.accepted:
                         self.model.retire(name)
                         self.mirror.retire(name)
                         self.seen.add("retire")
             self.compare()
+        broken = [outcome.check.name for outcome in verify.verify(self.mirror.engine).outcomes if outcome.broken]
+        assert broken == [], f"promises: {broken}"
 
     def _renames(self, old: str, new: str) -> bool:
         try:
@@ -96,11 +116,11 @@ class Players:
             self.held = [(run, name) for run, name in self.held if name != poll.account]
             self._compare_accepted(report)
 
-    def _compare_accepted(self, report: RunReport) -> None:
+    def _compare_accepted(self, result: RunResult) -> None:
         model = self.model
-        assert (model.listed, model.rejected) == (report.listed, report.rejected)
+        assert (model.listed, model.rejected) == (result.listed, result.rejected)
         with database.reading(self.mirror.engine, "reading the run") as connection:
-            warning = connection.execute(select(sync_runs.c.warning).where(sync_runs.c.id == report.id)).scalar_one()
+            warning = connection.execute(select(sync_runs.c.warning).where(sync_runs.c.id == result.id)).scalar_one()
         warned = set((warning or "").split(",")) & MODELLED_WARNINGS
         assert model.warnings == warned, f"warnings {model.warnings}, stored {warning}"
         self.seen |= warned | {f"passed {reason}" for reason, _ in model.reasons}

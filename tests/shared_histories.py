@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 NAMES = ("a", "b", "c")
 PAUSES = [timedelta(minutes=2), timedelta(minutes=5), timedelta(minutes=5), timedelta(hours=7), timedelta(days=40)]
 BACKWARDS = timedelta(minutes=-30)  # a machine's clock that is set right
+LARGE = 100  # instances, of which the guard's shares are more than its least counts
+NEAR_THE_BOUNDS = [0.03, 0.05, 0.07, 0.2, 0.3, 0.35, 1.0]
 MOMENT = "%Y-%m-%dT%H:%M:%S"
 Item = dict[str, Any]
 
@@ -64,7 +66,7 @@ class _Lives:
     def __init__(self, chance: random.Random) -> None:
         self.chance = chance
         self.names = list(NAMES[: chance.choice([2, 2, 3])])
-        self.size = chance.choice([4, 7, 12, 20, 30])
+        self.size = LARGE if chance.randrange(15) == 0 else chance.choice([4, 7, 12, 20, 30])
         self.lists: dict[str, dict[int, Item]] = {name: {} for name in self.names}
         alike = chance.random() < 0.6  # all live and auto-renewing, so that much can change at once
         for key in range(1, self.size + 1):
@@ -184,7 +186,7 @@ class _Lives:
     def _many(self, listed: dict[int, Item]) -> dict[int, Item]:
         """The same happens to some, many or all of them."""
         chance = self.chance
-        part = chance.choice([0.2, 0.4, 0.7, 1.0])
+        part = chance.choice(NEAR_THE_BOUNDS if self.size == LARGE else [0.2, 0.4, 0.7, 1.0])
         picked = [key for key in listed if chance.random() < part]
         change = chance.choice([*MANY, None])
         if change is None:

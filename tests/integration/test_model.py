@@ -10,7 +10,7 @@ from histories import histories
 from hypothesis import HealthCheck, given, settings
 from mirror import Mirror, emptied
 from playing import Players
-from shared_histories import Step, shared_histories
+from shared_histories import Poll, Step, shared_histories, usual
 from sqlalchemy import text
 
 from syncer.storage.tables import instance_history, instances
@@ -65,6 +65,23 @@ def test_accounts_that_share_instances_are_held_move_and_pass_as_the_model_says(
     mirror: Mirror, history: list[Step]
 ) -> None:
     Players(emptied(mirror)).play(history)
+
+
+LIVE, BAD = usual(1), usual(1) | {"deleted": None}
+
+
+@pytest.mark.xfail(reason="the product answers otherwise than the text", raises=AssertionError)
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [("a", [LIVE]), ("b", [BAD])],
+        [("a", [LIVE]), ("b", [usual(2), LIVE]), ("a", [usual(2)])],
+        [("a", [LIVE, usual(2)]), ("a", [usual(2)]), ("b", [LIVE, usual(3), None]), ("a", [usual(2)])],
+    ],
+    ids=["a rejected item claims", "foreign, though all moves", "what is missing moves to its claimant"],
+)
+def test_what_the_text_says_of_odd_claims_holds(mirror: Mirror, answers: list[tuple[str, list[Any]]]) -> None:
+    Players(mirror).play([Poll(name, timedelta(minutes=5), items) for name, items in answers], is_strict=True)
 
 
 def by_instance(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
