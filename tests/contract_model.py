@@ -31,6 +31,7 @@ class ContractModel:
         self.shares = shares or Shares()
         self.rows: dict[int, dict[str, Any]] = {}
         self.history: list[dict[str, Any]] = []
+        self.columns: list[set[str]] = []  # what each row of the history says of `changes`
         self.accepted: dict[str, datetime] = {}
         self.claims: dict[tuple[int, str], int] = {}  # since which run
         self.retired: set[str] = set()
@@ -242,6 +243,7 @@ class ContractModel:
         for word, occurred_at, source, columns in sorted(happened, key=lambda event: ORDER.index(event[0])):
             for column in columns:
                 self._changed.setdefault(column, set()).add(key)
+            self.columns.append(columns)
             self.history.append(
                 {
                     "id_instance": key,

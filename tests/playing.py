@@ -17,7 +17,7 @@ from sqlalchemy import select
 from syncer.errors import ConfigurationError
 from syncer.model import RunResult
 from syncer.storage import database
-from syncer.storage.tables import claims, held_answers, held_sets, instance_history, instances, sync_runs
+from syncer.storage.tables import accounts, claims, held_answers, held_sets, instance_history, instances, sync_runs
 from syncer.views import verify
 
 OUTCOMES = {"ok": "accepted", "unchanged": "accepted", "held": "held", "failed": "failed"}
@@ -145,9 +145,20 @@ class Players:
         columns = list(model.history[0]) if model.history else []
         _same(
             "history",
-            _by_instance(model.history),
-            _by_instance([{name: row[name] for name in columns} for row in mirror.rows(instance_history)]),
+            _by_instance(
+                [event | {"columns": changed} for event, changed in zip(model.history, model.columns, strict=True)]
+            ),
+            _by_instance(
+                [
+                    {name: row[name] for name in columns} | {"columns": set(json.loads(row["changes"]))}
+                    for row in mirror.rows(instance_history)
+                ]
+            ),
         )
+        known = {row["account"]: row for row in mirror.rows(accounts)}
+        stored_times = {name: row["last_accepted_at"] for name, row in known.items() if row["last_accepted_at"]}
+        _same("last accepted", model.accepted, stored_times)
+        assert model.retired == {name for name, row in known.items() if row["retired_at"]}
 
 
 def _seconds(amount: str) -> str:

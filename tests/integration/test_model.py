@@ -89,6 +89,26 @@ def by_instance(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(events, key=lambda event: int(event["id_instance"]))
 
 
+@pytest.mark.parametrize(
+    ("tampering", "told"),
+    [
+        ("UPDATE instances SET name = 'z'", "rows"),
+        ("UPDATE instance_history SET observed_at = '2026-11-02'", "history"),
+        ("DELETE FROM claims", "claims"),
+        ("UPDATE accounts SET last_accepted_at = '2026-11-02'", "last accepted"),
+    ],
+    ids=["instances", "instance_history", "claims", "accounts"],
+)
+def test_players_see_what_was_tampered_with(sqlite_url: str, tampering: str, told: str) -> None:
+    players = Players(Mirror(sqlite_url))
+    players.play(Poll(name, timedelta(minutes=5), [usual(1)]) for name in ("a", "b"))
+    with players.mirror.engine.begin() as connection:
+        connection.execute(text(tampering))
+
+    with pytest.raises(AssertionError, match=told):
+        players.compare()
+
+
 @pytest.mark.parametrize("table", ["instances", "instance_history"])
 def test_the_model_can_fail(sqlite_url: str, table: str) -> None:
     """A mirror that was tampered with is not what the model says."""
