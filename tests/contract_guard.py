@@ -66,7 +66,7 @@ def reasons_of(shown: Shown, shares: Shares) -> Reasons:
         found["stripped", ""] = stripped
     renewing = {key for key in still & live if renews_itself(shown.own[key])}
     renewing -= {key for key, (_, new) in pairs.items() if new["deleted"] or not renews_itself(new)}
-    older = {key for key in renewing & pairs.keys() if _is_earlier(*pairs[key])}
+    older = {key for key in renewing & pairs.keys() if is_earlier(*pairs[key])}
     if is_more(older, 5, of=len(renewing)):
         found["older", ""] = older
     shifted: dict[str, set[int]] = defaultdict(set)
@@ -95,7 +95,7 @@ def _flipped(pairs: dict[int, tuple[dict[str, Any], dict[str, Any]]], now: datet
     return flipped
 
 
-def _is_earlier(old: dict[str, Any], new: dict[str, Any]) -> bool:
+def is_earlier(old: dict[str, Any], new: dict[str, Any]) -> bool:
     before, after = old["expiration_date"], new["expiration_date"]
     return before is not None and after is not None and after < before
 

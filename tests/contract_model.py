@@ -66,6 +66,7 @@ class ContractModel:
         """Whether it is allowed: NEW may exist, if it owns nothing. What both claim is claimed since OLD claims it."""
         if old == new or any(row["account"] == new for row in self.rows.values()):
             return False
+        is_taken_over = new in self.accepted
         for row in [*self.rows.values(), *self.history]:
             if row["account"] == old:
                 row["account"] = new
@@ -80,6 +81,9 @@ class ContractModel:
             named.pop(new, None)
             if old in named:
                 named[new] = named.pop(old)
+        if is_taken_over:  # no history of an account was observed after its last accepted answer
+            observed = [event["observed_at"] for event in self.history if event["account"] == new]
+            self.accepted[new] = max([self.accepted[new], *observed])
         self._held = {run: (new if name == old else name, reasons) for run, (name, reasons) in self._held.items()}
         self.retired = {new if name == old else name for name in self.retired - {new}}
         return True

@@ -1,13 +1,15 @@
 """A mirror and the model of the contract play the same steps; whatever happened, they must agree."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
 from builders import body
+from contract_guard import is_earlier
 from contract_items import ReadAnswer, Said
 from contract_model import ContractModel, as_the_model_has_it
 from mirror import Mirror, account, serving
@@ -39,6 +41,9 @@ def open_question(model: ContractModel, name: str, items: list[Any]) -> str | No
     rejected = answer.seen & model.rows.keys() - own.keys() - answer.good.keys()
     if any((key, name) not in model.claims for key in rejected):
         return "a rejected item of another account's instance claims it"
+    dies = {key for key, row in own.items() if not row["deleted"] and answer.good.get(key, row)["deleted"]}
+    if any(is_earlier(own[key], answer.good[key]) for key in dies):
+        return "an expiration date that moves back with the deletion is that of a live instance"
     if not answer.proves_absence:
         return None
     moving = {key for key in own.keys() - answer.seen if any(claimed == key for claimed, _ in model.claims)}
@@ -162,9 +167,11 @@ class Players:
 
 
 def _seconds(amount: str) -> str:
-    """Of `-3:00:00`, as the model has it."""
-    hours, minutes, seconds = (int(part) for part in amount.lstrip("-").split(":"))
-    return f"{'-' if amount.startswith('-') else ''}{hours * 3600 + minutes * 60 + seconds}"
+    """Of `-3:00:00` or `+2 days, 1:00:00`, as the model has it."""
+    days, time = re.fullmatch(r"[+-](?:([0-9]+) days?, )?([0-9:]+)", amount).groups()  # type: ignore[union-attr]
+    hours, minutes, seconds = (int(part) for part in time.split(":"))
+    whole = timedelta(days=int(days or 0), hours=hours, minutes=minutes, seconds=seconds)
+    return f"{'-' if amount.startswith('-') else ''}{whole.total_seconds():.0f}"
 
 
 def _by_instance(events: list[dict[str, Any]]) -> dict[tuple[int, int], dict[str, Any]]:

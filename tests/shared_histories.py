@@ -248,6 +248,7 @@ def _later(text: str, by: timedelta) -> str:
 
 MANY: list[Callable[[Item, random.Random], Item]] = [
     lambda _item, _chance: {"deleted": True, "timeDeleted": TIMES[2]},
+    lambda _item, _chance: {"deleted": True, "timeDeleted": TIMES[2], "expirationDate": TIMES[2]},
     lambda _item, _chance: {"deleted": False, "timeDeleted": TIMES[0]},
     lambda _item, _chance: {"isExpired": True},
     lambda _item, _chance: {"isExpired": False},

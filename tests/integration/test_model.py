@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from builders import TIMES
 from contract_model import ContractModel
 from histories import histories
 from hypothesis import HealthCheck, given, settings
@@ -68,6 +69,8 @@ def test_accounts_that_share_instances_are_held_move_and_pass_as_the_model_says(
 
 
 LIVE, BAD = usual(1), usual(1) | {"deleted": None}
+MANY = [usual(key) for key in range(1, 21)]
+DELETED = {"deleted": True, "timeDeleted": TIMES[2], "expirationDate": TIMES[2]}
 
 
 @pytest.mark.xfail(reason="the product answers otherwise than the text", raises=AssertionError)
@@ -76,11 +79,17 @@ LIVE, BAD = usual(1), usual(1) | {"deleted": None}
     [
         [("a", [LIVE]), ("b", [BAD])],
         [("a", [LIVE]), ("b", [usual(2), LIVE]), ("a", [usual(2)])],
+        [("a", MANY), ("a", [*MANY[:16], *(one | DELETED for one in MANY[16:])])],
         [("a", [LIVE, usual(2)]), ("a", [usual(2)]), ("b", [LIVE, usual(3), None]), ("a", [usual(2)])],
     ],
-    ids=["a rejected item claims", "foreign, though all moves", "what is missing moves to its claimant"],
+    ids=[
+        "a rejected item claims",
+        "foreign, though all moves",
+        "deleted, with the date set back",
+        "what is missing moves to its claimant",
+    ],
 )
-def test_what_the_text_says_of_odd_claims_holds(mirror: Mirror, answers: list[tuple[str, list[Any]]]) -> None:
+def test_what_the_text_says_of_odd_answers_holds(mirror: Mirror, answers: list[tuple[str, list[Any]]]) -> None:
     Players(mirror).play([Poll(name, timedelta(minutes=5), items) for name, items in answers], is_strict=True)
 
 
