@@ -225,7 +225,7 @@ class ContractModel:
         if new["is_expired"] and not old["is_expired"]:
             happened.append(("expired", *told(new["expiration_date"]), differs & {"is_expired", "expiration_date"}))
         others = differs & set(CHANGED)
-        if old["deleted"] == new["deleted"]:
+        if old["deleted"] and new["deleted"]:
             others |= differs & {"time_deleted"}
         before, after = old["expiration_date"], new["expiration_date"]
         if before != after and old["is_expired"] == new["is_expired"]:

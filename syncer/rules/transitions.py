@@ -132,7 +132,7 @@ def _decide_differing(before: MirrorRow, instance: Instance, item: Item, observa
         happened(Transition.RESTORED, **deletion)
     elif instance.deleted and not old.deleted:
         events.append(_stated(Transition.DELETED, instance.time_deleted, observed_at, deletion))
-    else:
+    elif instance.deleted:  # of what lives, a date of deletion says nothing
         other["time_deleted"] = deletion["time_deleted"]
 
     later = (

@@ -35,7 +35,12 @@ def _differing(connection: Connection) -> Sequence[Row[Any]]:
     last_ids = select(func.max(instance_history.c.id)).group_by(instance_history.c.id_instance)
     pairs = [(instances.c[name], instance_history.c[name]) for name in ("account", *HISTORY_FIELDS)]
     is_missing = instances.c.missing_since.is_not(None)
-    differs: list[ColumnElement[bool]] = [is_now.is_distinct_from(was) for is_now, was in pairs]
+    differs: list[ColumnElement[bool]] = [
+        and_(instances.c.deleted, is_now.is_distinct_from(was))
+        if is_now.name == "time_deleted"  # of what lives it says nothing
+        else is_now.is_distinct_from(was)
+        for is_now, was in pairs
+    ]
     differs.append(is_missing != instance_history.c.missing)
     differs.append(and_(instance_history.c.missing, instances.c.missing_since != instance_history.c.observed_at))
     differs.append(instances.c.changed_at < instance_history.c.observed_at)

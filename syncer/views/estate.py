@@ -37,8 +37,8 @@ class AccountStatus(NamedTuple):
     expired: int
     warning: str | None
     is_fresh: bool
-    is_retired: bool
-    claimed: int
+    is_retired: bool = False
+    claimed: int = 0
 
 
 class HistoryFilter(NamedTuple):

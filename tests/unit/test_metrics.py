@@ -7,7 +7,7 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 
 import syncer
-from syncer.daemon.metrics import FAILURES, OTHER_FAILURE, Metrics
+from syncer.daemon.metrics import FAILURES, OTHER_FAILURE, WARNINGS, Metrics
 from syncer.errors import AnswerHeld, SyncerError, UpstreamUnreachable
 from syncer.model import RunResult, RunStatus
 from syncer.views.estate import AccountStatus
@@ -60,6 +60,13 @@ def test_the_mirror_is_shown_by_account() -> None:
         labelled("syncer_seconds_since_last_success"): 90,
         labelled("syncer_last_success_timestamp_seconds"): NOW.timestamp() - 90,
     }.items() <= found.items()  # fmt: skip
+
+
+def test_warnings_are_shown_one_by_one() -> None:
+    found = samples(Metrics(["default"]), STATUS._replace(warning="overlap,zone"))
+
+    shown = {word: found[labelled("syncer_warning", warning=word)] for word in WARNINGS}
+    assert shown == {"blind_gap": 0, "overlap": 1, "mass_change": 0, "zone": 1}
 
 
 def test_series_exist_before_the_first_run() -> None:

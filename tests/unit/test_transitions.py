@@ -48,7 +48,8 @@ def moved(before: MirrorRow, after: dict[str, Any]) -> dict[Transition, dict[str
         (item(), item(deleted=True), {Transition.DELETED: {"deleted": (False, True)}}),
         (item(), item(deleted=True, timeDeleted=EARLIER), {Transition.DELETED: {"deleted": (False, True), "time_deleted": (None, at(EARLIER))}}),
         (item(deleted=True, timeDeleted=EARLIER), item(), {Transition.RESTORED: {"deleted": (True, False), "time_deleted": (at(EARLIER), None)}}),
-        (item(timeDeleted=EARLIER), item(), {Transition.CHANGED: {"time_deleted": (at(EARLIER), None)}}),
+        (item(timeDeleted=EARLIER), item(), {}),
+        (item(deleted=True, timeDeleted=EARLIER), item(deleted=True), {Transition.CHANGED: {"time_deleted": (at(EARLIER), None)}}),
         (paid(), paid(isExpired=True), {Transition.EXPIRED: {"is_expired": (False, True)}}),
         (paid(), paid(isExpired=True, expirationDate=EARLIER), {Transition.EXPIRED: {"is_expired": (False, True), "expiration_date": (at(DATE), at(EARLIER))}}),
         (paid(isExpired=True), paid(expirationDate=LATER), {Transition.RENEWED: {"is_expired": (True, False), "expiration_date": (at(DATE), at(LATER))}}),
@@ -78,8 +79,45 @@ def test_a_move_tells_the_columns_that_changed_and_no_other(
 
 
 @pytest.mark.parametrize("owner", ["a", "other"])
-def test_a_new_owner_is_a_change(owner: str) -> None:
-    assert {Transition.CHANGED: {"account": (owner, "default")}} == moved(row_of(item(), account=owner), item())
+@pytest.mark.parametrize(
+    ("values", "observation"),
+    [
+        ({}, OBSERVATION),
+        ({"missing_since": FIRST}, OBSERVATION._replace(may_move=False)),
+        ({}, OBSERVATION._replace(retired=["b"])),
+        ({}, OBSERVATION._replace(retired=["a", "other"], may_move=False)),
+    ],
+    ids=["listed by its owner", "missing, by an answer that moves nothing", "another is retired", "retired, likewise"],
+)
+def test_what_another_account_owns_is_claimed(owner: str, values: dict[str, Any], observation: Observation) -> None:
+    before = row_of(item(), account=owner, **values)
+    decision = decide_listed(before, Item(told(item(name="n")), 0), observation)
+
+    assert (decision.is_claim, decision.row is before, decision.events) == (True, True, ())
+
+
+@pytest.mark.parametrize("owner", ["a", "other"])
+@pytest.mark.parametrize("is_missing", [True, False], ids=["missing", "its owner is retired"])
+def test_what_is_free_is_taken_over(owner: str, *, is_missing: bool) -> None:
+    before = row_of(item(), account=owner, missing_since=FIRST if is_missing else None)
+    observation = OBSERVATION._replace(retired=[] if is_missing else [owner])
+    decision = decide_listed(before, Item(told(item()), 0), observation)
+
+    changes = {event.transition: dict(event.changes) for event in decision.events}
+    assert changes.pop(Transition.CHANGED) == {"account": (owner, "default")}
+    assert changes == ({Transition.REAPPEARED: {"missing": (True, False)}} if is_missing else {})
+    assert (decision.is_claim, decision.row.account) == (False, "default")
+
+
+@pytest.mark.parametrize("deleted", [True, False])
+def test_what_its_owner_lists_no_more_is_the_claimants(*, deleted: bool) -> None:
+    before = row_of(item(deleted=deleted))
+    decision = decide_absent(before, OBSERVATION, "other")
+
+    event = Event(Transition.CHANGED, NOW, TimeSource.OBSERVED, {"account": ("default", "other")})
+    assert decision.events == (event,)
+    assert decision.row == before._replace(account="other", changed_at=NOW)
+    assert decision.previous_observed_at == FIRST
 
 
 def test_what_returns_was_missing_and_is_not_any_more() -> None:

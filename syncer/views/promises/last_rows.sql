@@ -1,4 +1,4 @@
--- state_equals_last_row (instances): Each row's state is that of its last history row, but for the daily roll of an auto-renewing instance; a row that was edited by hand is set back by `syncer db repair`.
+-- state_equals_last_row (instances): Each row's state is that of its last history row, but for the daily roll of an auto-renewing instance and a date of deletion while it lives; a row that was edited by hand is set back by `syncer db repair`.
 -- missing_since_last_seen_go (instances): `missing_since` is set where the last row is `vanished` or `purged`, to the moment of it.
 -- row_written_after_history (instances): `changed_at` is not before the last history row was observed.
 WITH lives AS (
@@ -17,7 +17,7 @@ ends AS (
         AND mirror.is_free IS NOT DISTINCT FROM last.is_free
         AND mirror.is_partner IS NOT DISTINCT FROM last.is_partner
         AND mirror.deleted = last.deleted
-        AND mirror.time_deleted IS NOT DISTINCT FROM last.time_deleted
+        AND (mirror.time_deleted IS NOT DISTINCT FROM last.time_deleted OR NOT mirror.deleted)
         AND mirror.is_expired = last.is_expired AS is_same,
         mirror.expiration_date IS NOT DISTINCT FROM last.expiration_date AS is_same_expiration,
         coalesce(
