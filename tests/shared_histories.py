@@ -17,7 +17,7 @@ NAMES = ("a", "b", "c")
 PAUSES = [timedelta(minutes=2), timedelta(minutes=5), timedelta(minutes=5), timedelta(hours=7), timedelta(days=40)]
 BACKWARDS = timedelta(minutes=-30)  # a machine's clock that is set right
 LARGE = 100  # instances, of which the guard's shares are more than its least counts
-NEAR_THE_BOUNDS = [0.03, 0.05, 0.07, 0.2, 0.3, 0.35, 1.0]
+NEAR_THE_BOUNDS = [0.03, 0.05, 0.07, 0.15, 0.2, 0.3, 0.35, 1.0]
 MOMENT = "%Y-%m-%dT%H:%M:%S"
 Item = dict[str, Any]
 
@@ -66,12 +66,13 @@ class _Lives:
     def __init__(self, chance: random.Random) -> None:
         self.chance = chance
         self.names = list(NAMES[: chance.choice([2, 2, 3])])
-        self.size = LARGE if chance.randrange(15) == 0 else chance.choice([4, 7, 12, 20, 30])
+        self.size = LARGE if chance.randrange(12) == 0 else chance.choice([4, 7, 12, 20, 30])
         self.lists: dict[str, dict[int, Item]] = {name: {} for name in self.names}
-        alike = chance.random() < 0.6  # all live and auto-renewing, so that much can change at once
+        alike = chance.choice([usual, usual, usual, paid, None, None])  # so that much can change at once
         for key in range(1, self.size + 1):
-            listers = chance.choice([[0], [0], [0], [0], [1], [0, 1], [len(self.names) - 1], []])
-            item = usual(key) if alike else instance(key, chance)
+            everyone = list(range(len(self.names)))
+            listers = chance.choice([[0], [0], [0], [0], [1], [0, 1], everyone, everyone[-1:], []])
+            item = alike(key) if alike else instance(key, chance)
             for place in listers:
                 self.lists[self.names[place]][key] = item
         self.told: dict[str, list[list[Any]]] = {name: [] for name in self.names}
@@ -133,7 +134,7 @@ class _Lives:
             self._overlap(name)
         listed = self.lists[name]
         changed = dict(listed)
-        if kind in {3, 4, 5, 12}:
+        if kind in {3, 4, 5, 12} or (self.size == LARGE and kind > 6):
             changed = self._many(changed)
         elif kind != 6:
             changed = self._few(changed)
@@ -225,6 +226,11 @@ def usual(key: int) -> Item:
         "isExpired": False,
         "apiTokenInstance": api_token(key),
     }
+
+
+def paid(key: int) -> Item:
+    """Live, and to expire nine hours after the first answer."""
+    return usual(key) | {"tariff": "BUSINESS", "isPartner": False, "expirationDate": TIMES[3]}
 
 
 def instance(key: int, chance: random.Random) -> Item:
