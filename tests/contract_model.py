@@ -1,136 +1,188 @@
 """CONTRACT 4, 5 and 6 once more, written from their text alone: slow, plain, and without a line of the core.
 
-Works on raw upstream items with naive UTC+3 times, keeps plain dictionaries, and says what the tables must hold.
+Keeps plain dictionaries, and says what the tables must hold; `contract_items.py` reads items and headers,
+`contract_guard.py` has the reasons of the guard.
 """
 
 import json
-import re
-from datetime import UTC, datetime, timedelta
-from hashlib import sha256
+from datetime import datetime, timedelta
 from typing import Any
+
+from contract_guard import Reasons, Shares, Shown, is_covered, live_of, reasons_of, renews_itself
+from contract_items import ReadAnswer, Said
 
 ORDER = [
     "created", "reappeared", "restored", "renewed", "extended", "changed", "token_rotated", "expired", "deleted", "vanished", "purged",
 ]  # fmt: skip
 GRACE = timedelta(minutes=5)
-FLAGS: dict[Any, bool] = {0: False, 1: True, "true": True, "false": False}
-
-
-class Bad(Exception):
-    """The item is no good."""
-
-
-def utc(text: Any) -> datetime | None:
-    if text is None or (isinstance(text, str) and text.startswith("0001-01-01")):
-        return None
-    if not isinstance(text, str) or not re.fullmatch(r"[0-9-]{10}T[0-9:]{8}", text):
-        raise Bad
-    try:
-        return (datetime.fromisoformat(text) - timedelta(hours=3)).replace(tzinfo=UTC)
-    except ValueError:
-        raise Bad from None
-
-
-def flag(value: Any) -> bool | None:
-    if value is not None and (isinstance(value, float | list | dict) or value not in FLAGS):
-        raise Bad
-    return None if value is None else FLAGS[value]
-
-
-def an_id(item: Any) -> int | None:
-    value = item.get("idInstance") if isinstance(item, dict) else None
-    if isinstance(value, str) and re.fullmatch("[1-9][0-9]*", value):
-        value = int(value)
-    return value if type(value) is int and 0 < value < 2**63 else None
-
-
-def renews_itself(state: dict[str, Any]) -> bool:
-    partner = state["is_partner"]
-    return bool(partner) if partner is not None else (state["tariff"] or "").startswith("PARTNER")
+BLIND = timedelta(days=80)
+CHANGED = ("name", "type_instance", "tariff", "is_partner", "time_created", "account")
+Happened = tuple[str, datetime, str, set[str]]  # word, occurred_at, time_source, columns
 
 
 class ContractModel:
-    """What a mirror must hold after each answer of any of its accounts."""
+    """What a mirror must hold after each answer of any of its accounts.
 
-    def __init__(self) -> None:
+    After `observe`: `listed` and `rejected` items, `reasons` of the guard (also those that an approval covered), error
+    `kinds` of what the answer says of itself, `warnings` but `zone`. Runs are numbered from 1.
+    """
+
+    def __init__(self, shares: Shares | None = None) -> None:
+        self.shares = shares or Shares()
         self.rows: dict[int, dict[str, Any]] = {}
         self.history: list[dict[str, Any]] = []
+        self.columns: list[set[str]] = []  # what each row of the history says of `changes`
         self.accepted: dict[str, datetime] = {}
-        self.rejected = 0  # items of the last answer
-        self.listed = 0
-        self.held_for: set[int] = set()  # what the last held answer lacks
-        self.approved: dict[str, list[set[int]]] = {}
+        self.claims: dict[tuple[int, str], int] = {}  # since which run
+        self.retired: set[str] = set()
+        self.approved: dict[str, list[Reasons]] = {}
+        self.runs = 0
+        self.listed = self.rejected = 0
+        self.reasons: Reasons = {}
+        self.kinds: set[str] = set()
+        self.warnings: set[str] = set()
+        self._moved_at: dict[str, datetime] = {}
+        self._dates: dict[str, datetime | None] = {}
+        self._held: dict[int, tuple[str, Reasons]] = {}
+        self._changed: dict[str, set[int]] = {}  # instances by column, of the last answer
 
-    def observe_body(self, body: bytes, now: datetime, account: str = "default", share: int = 5) -> str:
+    def observe_body(self, body: bytes, now: datetime, account: str = "default") -> str:
         """Take an answer as it came over the wire."""
         try:
             items = json.loads(body.decode("utf-8-sig"), parse_constant=lambda word: [][int(word)])
         except (ValueError, RecursionError):
-            return "failed"
-        return self.observe(items, now, account, share) if isinstance(items, list) else "failed"
+            items = None
+        if isinstance(items, list):
+            return self.observe(items, now, account)
+        self.runs += 1
+        return "failed"
 
-    def approve(self, account: str = "default") -> None:
-        """Let through what the last answer was held for."""
-        self.approved.setdefault(account, []).append(self.held_for)
+    def approve(self, run: int | None = None) -> None:
+        """Let through what a run was held for; without one, the last that was held."""
+        account, reasons = self._held[run or max(self._held)]
+        self.approved.setdefault(account, []).append(reasons)
 
-    def observe(self, items: list[Any], now: datetime, account: str = "default", share: int = 5) -> str:
+    def rename(self, old: str, new: str) -> bool:
+        """Whether it is allowed: NEW may exist, if it owns nothing. What both claim is claimed since OLD claims it."""
+        if old == new or any(row["account"] == new for row in self.rows.values()):
+            return False
+        is_taken_over = new in self.accepted
+        for row in [*self.rows.values(), *self.history]:
+            if row["account"] == old:
+                row["account"] = new
+        kept: dict[tuple[int, str], int] = {}
+        for (key, claimant), since in self.claims.items():
+            name = new if claimant == old else claimant
+            if name != self.rows[key]["account"]:
+                kept[key, name] = since if claimant == old else kept.get((key, name), since)
+        self.claims = kept
+        named: dict[str, Any]
+        for named in (self.accepted, self.approved, self._moved_at, self._dates):  # type: ignore[assignment]
+            named.pop(new, None)
+            if old in named:
+                named[new] = named.pop(old)
+        if is_taken_over:  # no history of an account was observed after its last accepted answer
+            observed = [event["observed_at"] for event in self.history if event["account"] == new]
+            self.accepted[new] = max([self.accepted[new], *observed])
+        self._held = {run: (new if name == old else name, reasons) for run, (name, reasons) in self._held.items()}
+        self.retired = {new if name == old else name for name in self.retired - {new}}
+        return True
+
+    def retire(self, name: str) -> None:
+        """It is no longer expected; what it owns may be taken, and its claims end."""
+        self.retired.add(name)
+        self.claims = {claim: since for claim, since in self.claims.items() if claim[1] != name}
+
+    def observe(self, items: list[Any], now: datetime, account: str = "default", said: Said | None = None) -> str:
         """Take an answer; says `held`, `failed` or `accepted`."""
-        good: dict[int, dict[str, Any]] = {}
-        seen: dict[int, list[dict[str, Any]]] = {}
-        unreadable = 0
-        for item in items:
-            key = an_id(item)
-            if key is None:
-                unreadable += 1
-            else:
-                seen.setdefault(key, []).append(item)
-        bad = unreadable
-        self.listed = unreadable
-        for key, told in seen.items():
-            forms = [self._form(item) for item in told]
-            others = [form for form in forms if form != forms[0]]
-            self.listed += 1 + len(others)
-            if others:
-                bad += 1 + len(others)
-            elif isinstance(forms[0], str):
-                bad += 1
-            else:
-                good[key] = forms[0]
-        self.rejected = bad
-        if bad > 3 and bad * 10 > self.listed:
+        self.runs += 1
+        said = said or Said()
+        answer = ReadAnswer(items)
+        self.listed, self.rejected = answer.listed, answer.rejected
+        self.reasons, self.warnings = {}, set()
+        self.kinds = said.problems(answer.listed, self._dates.get(account))
+        if self.kinds or answer.is_refused:
             return "failed"
-        here = {key for key, row in self.rows.items() if row["account"] == account}
-        listed = {key for key in here if not self.rows[key]["missing"]}
-        live = {key for key in listed if not self.rows[key]["deleted"]}
-        gone = sorted(listed - seen.keys()) if not unreadable else []
-        lost = {key for key in gone if key in live}
-        if (
-            (not items and live)
-            or (items and listed and not (seen.keys() & here))
-            or len(lost) > max(3, len(live) * share / 100)
-        ) and not any(lost <= allowed for allowed in self.approved.get(account, [])):
-            self.held_for = lost
+        own = {key: row for key, row in self.rows.items() if row["account"] == account}
+        of_others = {key for key in answer.seen & self.rows.keys() if key not in own}
+        taken = {key for key in of_others & answer.good.keys() if answer.proves_absence and self._is_free(key)}
+        claimed = of_others - taken
+        moving = {
+            key: heir
+            for key in (own.keys() - answer.seen if answer.proves_absence else ())
+            if (heir := self._heir(key)) is not None
+        }
+        now = self._observed_at(now, account, taken | {key for key in claimed if (key, account) not in self.claims})
+        states = {
+            key: self._settled(state, now, was_expired=key in self.rows and self.rows[key]["is_expired"])
+            for key, state in answer.good.items()
+        }
+        claims = {key for key, claimant in self.claims if claimant == account}
+        shown = Shown(
+            own, claims, states, answer.seen, answer.is_empty, answer.proves_absence, set(moving), now
+        )  # fmt: skip
+        self.reasons = reasons_of(shown, self.shares)
+        if not is_covered(self.reasons, self.approved.get(account, [])):
+            self._held[self.runs] = account, self.reasons
             return "held"
-        owners = {account, *(self.rows[key]["account"] for key in good if key in self.rows)}
-        now = max([now, *(self.accepted[owner] for owner in owners if owner in self.accepted)])
-        for key in sorted(good):
-            was_expired = key in self.rows and self.rows[key]["is_expired"]
-            state = self._settled(good[key], now, was_expired=was_expired)
-            self._listed(key, state | {"account": account, "missing": False}, now)
-        for key in gone:
-            row = self.rows[key]
-            row["missing"] = True
-            word = "purged" if row["deleted"] else "vanished"
-            self._record(key, [(word, now, "observed")], now, self.accepted.get(account))
-        self.accepted[account] = now
+        live = live_of(own)
+        gap = now - self.accepted.get(account, now)
+        self._changed = {}
+        self._apply(shown, account, claimed, moving)
+        if any(len(live & changed) > max(10, len(live) * 20 / 100) for changed in self._changed.values()):
+            self.warnings.add("mass_change")
+        if any(account in {claimant, self.rows[key]["account"]} for key, claimant in self.claims):
+            self.warnings.add("overlap")
+        if gap > BLIND:
+            self.warnings.add("blind_gap")
+        self._dates[account] = said.date
         self.approved.pop(account, None)
+        self.retired.discard(account)
         return "accepted"
 
-    def _form(self, item: dict[str, Any]) -> dict[str, Any] | str:
-        try:
-            return self._state(item)
-        except Bad:
-            return json.dumps(item, sort_keys=True)
+    def _is_free(self, key: int) -> bool:
+        """Whether whoever lists it next has it."""
+        return bool(self.rows[key]["missing"]) or self.rows[key]["account"] in self.retired
+
+    def _heir(self, key: int) -> str | None:
+        """Who claims it for the longest time."""
+        claimants = [(since, claimant) for (claimed, claimant), since in self.claims.items() if claimed == key]
+        return min(claimants)[1] if claimants else None
+
+    def _observed_at(self, now: datetime, account: str, foreign: set[int]) -> datetime:
+        names = {account, *(self.rows[key]["account"] for key in foreign)}
+        known = [times[name] for times in (self.accepted, self._moved_at) for name in names if name in times]
+        return max([now, *known])
+
+    def _apply(self, shown: Shown, account: str, claimed: set[int], moving: dict[int, str]) -> None:
+        """Write what an accepted answer says."""
+        now = shown.now
+        for key in sorted(shown.states.keys() - claimed):
+            owner = self.rows[key]["account"] if key in self.rows else account
+            if owner != account:
+                self._moved_at[owner] = self._moved_at[account] = now
+            self._listed(key, shown.states[key] | {"account": account, "missing": False}, now)
+        absent = shown.own.keys() - shown.seen if shown.proves_absence else set()
+        for key in sorted(absent):
+            row, previous = self.rows[key], self.accepted.get(account)
+            if key in moving:
+                happened = [("reappeared", now, "observed", {"missing"})] if row["missing"] else []
+                row |= {"account": moving[key], "missing": False}
+                self._moved_at[moving[key]] = self._moved_at[account] = now
+                self._record(key, [*happened, ("changed", now, "observed", {"account"})], now, previous)
+            elif not row["missing"]:
+                row["missing"] = True
+                word = "purged" if row["deleted"] else "vanished"
+                self._record(key, [(word, now, "observed", {"missing"})], now, previous)
+        for key in claimed:
+            self.claims.setdefault((key, account), self.runs)
+        self.claims = {
+            (key, claimant): since
+            for (key, claimant), since in self.claims.items()
+            if self.rows[key]["account"] != claimant
+            and (claimant != account or key in shown.seen or not shown.proves_absence)
+        }
+        self.accepted[account] = now
 
     def _settled(self, state: dict[str, Any], now: datetime, *, was_expired: bool) -> dict[str, Any]:
         created = state["time_created"]
@@ -142,30 +194,6 @@ class ContractModel:
             return state | {"is_expired": False}
         return state
 
-    def _state(self, item: dict[str, Any]) -> dict[str, Any]:
-        token, name = item.get("apiTokenInstance"), item.get("name")
-        deleted, is_expired = flag(item.get("deleted")), flag(item.get("isExpired"))
-        if deleted is None or is_expired is None or not (name is None or isinstance(name, str)):
-            raise Bad
-        if name is not None:
-            name = re.sub("[\x00\ud800-\udfff]", "\ufffd", name)
-            if len(name.encode()) > 65536:
-                raise Bad
-            name = name.replace(token or "\x00", "[removed]")
-        return {
-            "name": name,
-            "type_instance": item.get("typeInstance"),
-            "tariff": item.get("tariff"),
-            "is_partner": flag(item.get("isPartner")),
-            "time_created": utc(item.get("timeCreated")),
-            "time_deleted": utc(item.get("timeDeleted")),
-            "deleted": deleted,
-            "expiration_date": utc(item.get("expirationDate")),
-            "is_expired": is_expired,
-            "token_fingerprint": sha256(token.encode()).hexdigest()[:16] if token and len(token) > 15 else None,
-            "extra": {key: value for key, value in item.items() if key in {"apiUrl", "unknown"}},
-        }
-
     def _listed(self, key: int, new: dict[str, Any], now: datetime) -> None:
         def told(moment: datetime | None) -> tuple[datetime, str]:
             return (moment, "upstream") if moment is not None and moment <= now else (now, "observed")
@@ -176,51 +204,50 @@ class ContractModel:
         self.rows[key] = new
         previous = self.accepted.get(old["account"]) if old else None
         if old is None:
-            happened = [("created", *told(new["time_created"]))]
+            happened: list[Happened] = [("created", *told(new["time_created"]), set())]
             if new["is_expired"]:
-                happened.append(("expired", *told(new["expiration_date"])))
+                happened.append(("expired", *told(new["expiration_date"]), set()))
             if new["deleted"]:
-                happened.append(("deleted", *told(new["time_deleted"])))
+                happened.append(("deleted", *told(new["time_deleted"]), set()))
             self._record(key, happened, now, None)
             return
+        differs = {column for column in new if column != "extra" and old[column] != new[column]}
         seen_now = (now, "observed")
         happened = []
         if old["missing"]:
-            happened.append(("reappeared", *seen_now))
+            happened.append(("reappeared", *seen_now, {"missing"}))
         if old["deleted"] and not new["deleted"]:
-            happened.append(("restored", *seen_now))
+            happened.append(("restored", *seen_now, differs & {"deleted", "time_deleted"}))
         if new["deleted"] and not old["deleted"]:
-            happened.append(("deleted", *told(new["time_deleted"])))
+            happened.append(("deleted", *told(new["time_deleted"]), differs & {"deleted", "time_deleted"}))
         if old["is_expired"] and not new["is_expired"]:
-            happened.append(("renewed", *seen_now))
+            happened.append(("renewed", *seen_now, differs & {"is_expired", "expiration_date"}))
         if new["is_expired"] and not old["is_expired"]:
-            happened.append(("expired", *told(new["expiration_date"])))
-        other = any(
-            old[name] != new[name]
-            for name in ("name", "type_instance", "tariff", "is_partner", "time_created", "account")
-        )
-        if old["deleted"] and new["deleted"] and old["time_deleted"] != new["time_deleted"]:
-            other = True
+            happened.append(("expired", *told(new["expiration_date"]), differs & {"is_expired", "expiration_date"}))
+        others = differs & set(CHANGED)
+        if old["deleted"] and new["deleted"]:
+            others |= differs & {"time_deleted"}
         before, after = old["expiration_date"], new["expiration_date"]
         if before != after and old["is_expired"] == new["is_expired"]:
             if before is None or after is None or after < before:
-                other = True
+                others.add("expiration_date")
             elif not renews_itself(new):
                 if new["is_expired"]:
-                    other = True
+                    others.add("expiration_date")
                 else:
-                    happened.append(("extended", *seen_now))
-        if other:
-            happened.append(("changed", *seen_now))
+                    happened.append(("extended", *seen_now, {"expiration_date"}))
+        if others:
+            happened.append(("changed", *seen_now, others))
         if old["token_fingerprint"] not in {None, new["token_fingerprint"]}:
-            happened.append(("token_rotated", *seen_now))
+            happened.append(("token_rotated", *seen_now, {"token_fingerprint"}))
         self._record(key, happened, now, previous)
 
-    def _record(
-        self, key: int, happened: list[tuple[str, datetime, str]], now: datetime, previous: datetime | None
-    ) -> None:
+    def _record(self, key: int, happened: list[Happened], now: datetime, previous: datetime | None) -> None:
         row = self.rows[key]
-        for word, occurred_at, source in sorted(happened, key=lambda event: ORDER.index(event[0])):
+        for word, occurred_at, source, columns in sorted(happened, key=lambda event: ORDER.index(event[0])):
+            for column in columns:
+                self._changed.setdefault(column, set()).add(key)
+            self.columns.append(columns)
             self.history.append(
                 {
                     "id_instance": key,

@@ -14,7 +14,7 @@ from syncer.answer.item import Decoder
 from syncer.model import Answer, Fetch, Read, RunResult, Trigger
 from syncer.rules.guard import Bounds
 from syncer.scrub import Scrubber
-from syncer.storage import database, runs, schema
+from syncer.storage import accounts, database, runs, schema
 from syncer.storage.tables import instance_history, instances, metadata, sync_runs
 from syncer.sync import Terms, run_once
 
@@ -79,6 +79,16 @@ class Mirror:
         assert run_id is not None
         with database.writing(self.engine, "approving the run") as connection:
             runs.approve(connection, run_id, self.now)
+
+    def rename(self, old: str, new: str) -> None:
+        """What `syncer accounts rename` does."""
+        with database.writing(self.engine, "renaming the account") as connection:
+            accounts.rename(connection, old, new, self.now)
+
+    def retire(self, name: str) -> None:
+        """What `syncer accounts retire` does."""
+        with database.writing(self.engine, "retiring the account") as connection:
+            accounts.retire(connection, name, self.now)
 
     def rows(self, table: Table) -> list[dict[str, Any]]:
         """Every row of a table in the order of its key."""

@@ -18,6 +18,7 @@ from histories import histories
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mirror import Mirror, account, emptied, serving
+from playing import open_question
 from sqlalchemy import Engine, event
 
 from syncer.model import Answer, Read
@@ -118,13 +119,15 @@ def test_any_spelling_leaves_the_tables_that_the_contract_says(
         of = reading(
             account(name), block_bytes=chance.choice([1, 200, 5000]), kept_bytes=chance.choice([0, 100, 10**7])
         )
+        if open_question(model, name, items_of(whole)):
+            break
         mirror.chunk = chance.choice([1, 7, 100, 10_000])
         with small_changes(chance.choice([0, 1000])):
             report = mirror.observe(whole, after=pause, of=of)
         expected = model.observe_body(whole, mirror.now, name)
         if expected == "held" and chance.randrange(2):
             mirror.approve(report.id)
-            model.approve(name)
+            model.approve()
 
         assert expected == OUTCOMES[report.status]
         if expected == "accepted":
@@ -136,6 +139,15 @@ def test_any_spelling_leaves_the_tables_that_the_contract_says(
     stored = [{name: row[name] for name in columns} for row in mirror.rows(instance_history)]
     assert sorted(model.history, key=by_instance) == sorted(stored, key=by_instance)
     assert verify.verify(mirror.engine).holds
+
+
+def items_of(whole: bytes) -> list[Any]:
+    """What it lists; nothing if it is no list."""
+    try:
+        items = json.loads(whole.decode("utf-8-sig"))
+    except ValueError:
+        return []
+    return items if isinstance(items, list) else []
 
 
 def by_instance(event: dict[str, Any]) -> int:

@@ -6,6 +6,8 @@ Each history goes through the core in memory, answer by answer beside the model.
 fifth is replayed on SQLite and PostgreSQL too, without it each: as an account of its own, whose rows are compared with the
 model's and between the databases; then the last answer comes once more, which must add nothing. The promises of all the
 accounts together are checked every hundred of them.
+With `--shared-every 5` every fifth is followed by a history of two or three accounts that list the same instances, on
+both databases: rows, history, claims, what is held and why, warnings, and what answers say of themselves are the model's.
 """
 
 import logging
@@ -21,8 +23,10 @@ from budget import Budget, scratch
 from contract_model import ContractModel, as_the_model_has_it
 from estates import PAUSES, answers, instance, with_ids_from
 from memory import Memory
-from mirror import Mirror
+from mirror import START, Mirror
+from playing import Players
 from postgres import start as start_postgres
+from shared_histories import Step, steps
 from sqlalchemy import select
 from witness import Witness, assert_promises, empty, keep_connections
 
@@ -30,6 +34,7 @@ from syncer.storage import database
 from syncer.storage.tables import instance_history, instances, rejected_items, sync_runs
 
 LONGEST = 8  # answers of a history
+LONGEST_SHARED = 14  # polls of a history of several accounts
 LIVES = 2_000  # instances of the large estate
 BATCH = 100  # histories until the tables are emptied
 NUMBERS = {"id", "run_id", "last_accepted_run_id"}  # what two databases may count differently
@@ -87,6 +92,18 @@ def lives(chance: random.Random, count: int) -> History:
     return history
 
 
+def play(mirrors: list[Mirror], history: list[Step]) -> set[str]:
+    """One history of several accounts on every database; what it reached."""
+    reached = set()
+    for mirror in mirrors:
+        empty(mirror)
+        mirror.now = START
+        players = Players(mirror)
+        players.play(history)
+        reached |= players.seen
+    return reached
+
+
 def think(history: History) -> int:
     """The core alone beside the model; how many transitions there were."""
     core, model = Memory(), ContractModel()
@@ -104,14 +121,17 @@ def think(history: History) -> int:
 
 
 def main() -> None:
-    budget = Budget("models", full=100_000, numbers={"databases-every": 1, "lives": LIVES})
+    budget = Budget("models", full=100_000, numbers={"databases-every": 1, "shared-every": 1, "lives": LIVES})
     logging.disable()
     server = start_postgres()
     with scratch() as folder:
         mirrors = [Mirror(f"sqlite:///{folder}/models.db"), Mirror(server.create_database())]
-        keep_connections(mirrors[0])
+        shared = [Mirror(f"sqlite:///{folder}/shared.db"), Mirror(server.create_database())]
+        for mirror in (mirrors[0], shared[0]):
+            keep_connections(mirror)
         replay(mirrors, "large", lives(budget.chance, budget.chosen.lives))
-        transitions = answered = on_both = 0
+        transitions = answered = on_both = of_shared = 0
+        reached: set[str] = set()
         for number in budget:
             history = list(islice(answers(budget.chance), budget.chance.randint(1, LONGEST)))
             answered += len(history)
@@ -123,12 +143,17 @@ def main() -> None:
                         empty(mirror)
                 replay(mirrors, f"estate {number}", with_ids_from(10 * (on_both % BATCH), history))
                 on_both += 1
+            if number % budget.chosen.shared_every == 0:
+                reached |= play(shared, steps(budget.chance, budget.chance.randint(2, LONGEST_SHARED)))
+                of_shared += 1
         for mirror in mirrors:
             assert_promises(mirror)
+        for mirror in [*mirrors, *shared]:
             mirror.engine.dispose()
     if server.server:
         server.server.remove()
-    budget.report(replayed_on_both_databases=on_both, answers=answered, transitions=transitions)
+    print("reached in shared histories:", ", ".join(sorted(reached)))
+    budget.report(replayed_on_both_databases=on_both, shared=of_shared, answers=answered, transitions=transitions)
 
 
 if __name__ == "__main__":

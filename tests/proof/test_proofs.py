@@ -15,8 +15,8 @@ from waiting import HANG_SECONDS
 PROOFS = Path(__file__).parent
 # In pieces, so that the workers share them.
 SHORT = {
-    "models, first half": ("models", 250, 1, ["--databases-every", "8", "--lives", "200"]),
-    "models, second half": ("models", 250, 2, ["--databases-every", "8", "--lives", "200"]),
+    "models, first half": ("models", 250, 1, ["--databases-every", "8", "--shared-every", "25", "--lives", "200"]),
+    "models, second half": ("models", 250, 2, ["--databases-every", "8", "--shared-every", "25", "--lives", "200"]),
     "kills, first half": ("kills", 120, 1, []),
     "kills, second half": ("kills", 120, 2, []),
     "lost commits": ("lost_commits", 25, 1, []),
