@@ -105,7 +105,7 @@ COLUMNS = {
     "least_lag_minutes": "from an instance's creation to its first sight, at least",
     "most_lag_minutes": "and at most",
     "offset_configured": "the offset by which creations are read",
-    "offset_suggested": "the offset that the last three births agree on; NULL: nothing speaks against the configured one",
+    "offset_suggested": "the one that the last three births agree on; NULL: nothing speaks against the configured one",
     "currency": "three letters, ISO 4217",
     "daily_rate": "price of an instance-day",
     "valid_from": "from which moment or day on it holds",

@@ -30,7 +30,7 @@ from syncer.errors import (
 )
 from syncer.model import Answer, Decision, Fetch, RunResult, RunStatus, Trigger
 from syncer.rules import guard
-from syncer.rules.decisions import NO_ROWS, decisions_of, dropped_claims
+from syncer.rules.decisions import NO_ROWS, decisions_of, dropped_claims, unread_strangers
 from syncer.rules.transitions import Observation
 from syncer.rules.zone import window_between
 from syncer.storage import claims, database, lease, mirror, rows, runs
@@ -246,6 +246,7 @@ def _accept(connection: Connection, answered: _Answered, clock: Clock) -> RunRes
         raise _WouldBeHeld(hold)
     writer.close()
     claims.drop_claims(connection, terms.name, dropped_claims(listing))
+    claims.claim_unread(connection, terms.name, run.id, unread_strangers(listing))
     mirror.keep_rejects(connection, run.id, listing.rejects)
     is_lasting = writer.is_lasting and not listing.rejects and not listing.repeated
     runs.move_base(connection, terms.name, run, observed_at, listing.seed, listing.digest if is_lasting else None)

@@ -42,12 +42,12 @@ def live_of(rows: dict[int, dict[str, Any]]) -> set[int]:
 def reasons_of(shown: Shown, shares: Shares) -> Reasons:
     """Every reason for which the answer is held."""
     listed_before = {key for key, row in shown.own.items() if not row["missing"]}
-    all_live = live_of(shown.own)
-    live = all_live - shown.moving
+
+    live = live_of(shown.own) - shown.moving
     if shown.lists_nothing:
-        return {("empty", ""): all_live} if live else {}
+        return {("empty", ""): live} if live else {}
     if listed_before and not shown.seen & (shown.own.keys() | shown.claims):
-        return {("foreign", ""): all_live | shown.seen}
+        return {("foreign", ""): live | shown.seen}
     found: Reasons = {}
     lost = live - shown.seen if shown.proves_absence else set()
     if is_more(lost, shares.vanished, of=len(live)):

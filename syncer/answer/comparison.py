@@ -10,7 +10,7 @@ from xxhash import xxh3_64_intdigest
 
 from syncer.answer.body import Body
 from syncer.answer.item import Decoder, ItemReader, id_of, parse_item
-from syncer.answer.known import FREE, MISSING, Known
+from syncer.answer.known import CONTESTED, FREE, MISSING, Known
 from syncer.answer.listing import Listing
 from syncer.answer.pieces import NotAList, Pieces
 from syncer.answer.problem import too_many_rejects
@@ -171,7 +171,7 @@ class Comparison:
         absent = array("q")
         row = self._seen.find(0) if self._every_id_read else -1
         while row >= 0:
-            if not self._known.flags[row] & MISSING:
+            if not self._known.flags[row] & MISSING or self._known.flags[row] & CONTESTED:
                 absent.append(row)
             row = self._seen.find(0, row + 1)
         return absent

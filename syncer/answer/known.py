@@ -16,6 +16,7 @@ DELETED, MISSING = 1, 2  # flags of a known row
 RENEWING = 4  # it renews itself
 CLAIMED = 8  # it is another account's, whose answers list it too
 FREE = 16  # what is claimed may be taken over: its owner misses it, or is retired
+CONTESTED = 32  # it is missing, and another account claims it
 
 
 class Known(NamedTuple):

@@ -13,10 +13,10 @@ class Listing(NamedTuple):
     """An answer that was read.
 
     `differing` holds the items that are not as they were when they were applied; `foreign_ids` are those of them that
-    the account has no row of. `absent` are the rows of `known` that are listed in the mirror and not in the answer:
-    none where an id could not be read, it may have been any of them. `shares_any` says that an id of the account is
-    listed. `digest` is what the answer is recognised by when it comes again under the same `seed`. `repeated` are
-    items that say what another one says, and are not counted in `listed`.
+    the account has no row of. `absent` are the rows of `known` that are listed in the mirror, or claimed, and not in
+    the answer: none where an id could not be read, it may have been any of them. `shares_any` says that an id of the
+    account is listed. `digest` is what the answer is recognised by when it comes again under the same `seed`.
+    `repeated` are items that say what another one says, and are not counted in `listed`.
     Of an answer with a `problem` only its size and SHA-256 mean anything; of one that was recognised, besides these,
     what it lists.
     """

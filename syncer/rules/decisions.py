@@ -40,9 +40,16 @@ def decisions_of(listing: Listing, observation: Observation, known_rows: Rows) -
     absent = (known.ids[row] for row in listing.absent if not known.flags[row] & CLAIMED)
     while ids := list(islice(absent, BATCH)):
         before, claimants = known_rows.read(ids), known_rows.claimants(ids)
-        yield [decide_absent(before[key], observation, claimants.get(key)) for key in ids]
+        here = [key for key in ids if before[key].missing_since is None or key in claimants]
+        yield [decide_absent(before[key], observation, claimants.get(key)) for key in here]
 
 
 def dropped_claims(listing: Listing) -> list[int]:
     """What the account claimed, and does not list any more."""
     return [listing.known.ids[row] for row in listing.absent if listing.known.flags[row] & CLAIMED]
+
+
+def unread_strangers(listing: Listing) -> list[int]:
+    """What the account has no row of, and lists by an item that was rejected: it counts as seen."""
+    ids = (reject.id_instance for reject in listing.rejects)
+    return sorted({key for key in ids if key is not None and listing.known.find(key) < 0})

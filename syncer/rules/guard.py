@@ -12,7 +12,7 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import NamedTuple
 
-from syncer.answer.known import CLAIMED, DELETED, MISSING, RENEWING
+from syncer.answer.known import CLAIMED, MISSING, RENEWING
 from syncer.answer.listing import Listing
 from syncer.model import Decision, Instance, Transition
 from syncer.rules.transitions import is_auto_renewing
@@ -103,7 +103,8 @@ class Tally:
         self.moved_back = Group()
         self.shifted: dict[timedelta, Group] = {}
         self.gone = self.gone_renewing = 0  # listed ones that are not; live ones that renewed themselves and do not
-        self.moved_live = self.moved = 0  # to another account
+        self.moved: set[int] = set()  # to another account, deleted ones too
+        self.moved_live = 0
         self.changed: Counter[str] = Counter()  # live instances by the column that changed
 
     def count(self, decisions: Iterable[Decision]) -> None:
@@ -128,7 +129,7 @@ class Tally:
         if decision.item is None:
             self.gone += 1
             if decision.row.account != before.account:
-                self.moved += 1
+                self.moved.add(old.id_instance)
                 self.moved_live += was_live
             elif was_live:
                 self.vanished.add(old)
@@ -146,6 +147,7 @@ class Tally:
             self.stripped_fields.update(lost)
         if (
             renewed_itself
+            and not new.deleted
             and is_auto_renewing(new.is_partner, new.tariff)
             and old.expiration_date is not None
             and new.expiration_date is not None
@@ -167,7 +169,7 @@ def _was_due(old: Instance, observed_at: datetime) -> bool:
 
 def looks_odd(listing: Listing, bounds: Bounds) -> bool:
     """Whether the listing alone gives reason to look at all that was decided before anything of it is written."""
-    missing = sum(not listing.known.flags[row] & (DELETED | CLAIMED) for row in listing.absent)
+    missing = sum(not listing.known.flags[row] & ~RENEWING for row in listing.absent)
     return not listing.listed or not listing.shares_any or missing > _tolerated(bounds.vanished, _live(listing))
 
 
@@ -177,7 +179,7 @@ def examine(listing: Listing, tally: Tally, bounds: Bounds, approved: Approved) 
     Deleted instances that are purged never count, nor do those that move to another account.
     """
     live = _live(listing) - tally.moved_live
-    own = len(listing.known.flags) - sum(map(listing.known.flags.count, _ELSEWHERE)) - tally.moved
+    own = len(listing.known.flags) - sum(map(listing.known.flags.count, _ELSEWHERE))
     grounds = tuple(_grounds(listing, tally, bounds, live, own))
     if all(_is_approved(ground, approved) for ground in grounds):
         return None
@@ -186,11 +188,11 @@ def examine(listing: Listing, tally: Tally, bounds: Bounds, approved: Approved) 
 
 def _grounds(listing: Listing, tally: Tally, bounds: Bounds, live: int, own: int) -> Iterable[Ground]:
     changed = _tolerated(bounds.changed, live)
-    compared = own - tally.gone + tally.moved
+    compared = own - tally.gone
     if listing.listed == 0 and live:
-        yield _all_live(listing, HoldReason.EMPTY, live)
+        yield _all_live(listing, tally, HoldReason.EMPTY, live)
     elif listing.listed and not listing.shares_any and own:
-        yield _all_live(listing, HoldReason.FOREIGN, live)
+        yield _all_live(listing, tally, HoldReason.FOREIGN, live)
     elif len(tally.vanished) > _tolerated(bounds.vanished, live):
         yield tally.vanished.ground(HoldReason.VANISHED, live)
     for word, group in tally.flipped.items():
@@ -218,10 +220,13 @@ def _live(listing: Listing) -> int:
     return listing.known.flags.count(0) + listing.known.flags.count(RENEWING)
 
 
-def _all_live(listing: Listing, reason: HoldReason, live: int) -> Ground:
-    """Of an answer that lists nothing known: the live instances that it lacks, and the strangers that it lists."""
+def _all_live(listing: Listing, tally: Tally, reason: HoldReason, live: int) -> Ground:
+    """Of an answer that lists nothing known: the live instances that it lacks, and the strangers that it lists.
+
+    What moves to another account is not lost.
+    """
     known = listing.known
-    ids = {key for key, flags in zip(known.ids, known.flags, strict=True) if flags in {0, RENEWING}}
+    ids = {key for key, flags in zip(known.ids, known.flags, strict=True) if flags in {0, RENEWING}} - tally.moved
     ids.update(listing.foreign_ids, (one.id_instance for one in listing.rejects if one.id_instance is not None))
     return Ground(reason, "", tuple(sorted(ids)), live)
 

@@ -84,9 +84,12 @@ def decide_absent(before: MirrorRow, observation: Observation, claimant: str | N
     observed_at = observation.observed_at
     if claimant is not None:
         moved = {"account": (before.account, claimant)}
-        event = Event(Transition.CHANGED, observed_at, TimeSource.OBSERVED, moved)
-        row = before._replace(account=claimant, changed_at=observed_at)
-        return Decision(before, row, (event,), observation.previous_observed_at.get(before.account), None)
+        events: tuple[Event, ...] = (Event(Transition.CHANGED, observed_at, TimeSource.OBSERVED, moved),)
+        if before.missing_since is not None:
+            back = Event(Transition.REAPPEARED, observed_at, TimeSource.OBSERVED, {"missing": (True, False)})
+            events = (back, *events)
+        row = before._replace(account=claimant, changed_at=observed_at, missing_since=None)
+        return Decision(before, row, events, observation.previous_observed_at.get(before.account), None)
     transition = Transition.PURGED if before.instance.deleted else Transition.VANISHED
     event = Event(transition, observed_at, TimeSource.OBSERVED, {"missing": (False, True)})
     row = before._replace(changed_at=observed_at, missing_since=observed_at)
@@ -132,8 +135,8 @@ def _decide_differing(before: MirrorRow, instance: Instance, item: Item, observa
         happened(Transition.RESTORED, **deletion)
     elif instance.deleted and not old.deleted:
         events.append(_stated(Transition.DELETED, instance.time_deleted, observed_at, deletion))
-    elif instance.deleted:  # of what lives, a date of deletion says nothing
-        other["time_deleted"] = deletion["time_deleted"]
+    else:  # of what lives, a date of deletion says nothing
+        other["time_deleted"] = deletion["time_deleted"] if instance.deleted else (None, None)
 
     later = (
         old.expiration_date is not None

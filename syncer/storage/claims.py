@@ -1,8 +1,8 @@
 """Instances of one account that another one's answers list too; whose they are, `rules` decides (CONTRACT 4)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, bindparam, case, delete, exists, func, or_, select
+from sqlalchemy import Connection, bindparam, case, delete, exists, func, insert, or_, select, update
 
 from syncer.answer.known import CLAIMED, FREE
 from syncer.storage.tables import accounts, claims, instances
@@ -25,6 +25,46 @@ def read_claims(connection: Connection, account: str) -> list[tuple[int, int, in
         .order_by(claims.c.id_instance)
     )
     return [(key, item_hash % 2**64, flags) for key, item_hash, flags in connection.execute(query)]
+
+
+def read_contested(connection: Connection, account: str) -> Sequence[int]:
+    """What the account misses, and another one claims."""
+    query = (
+        select(claims.c.id_instance)
+        .distinct()
+        .join(instances, instances.c.id_instance == claims.c.id_instance)
+        .where(instances.c.account == account, instances.c.missing_since.is_not(None))
+    )
+    return connection.scalars(query).all()
+
+
+def keep_claims(connection: Connection, account: str, run_id: int, hashes: Mapping[int, int | None]) -> None:
+    """Note what is another account's, or the new hash of what was noted before; of what cannot be read it is None."""
+    query = select(claims.c.id_instance).where(
+        claims.c.account == account, claims.c.id_instance.in_(bindparam("ids", expanding=True))
+    )
+    noted = set(connection.scalars(query, {"ids": list(hashes)}))
+    again = [{"hash": hashes[key], "key": key} for key in noted]
+    new = [
+        {"id_instance": key, "account": account, "since_run_id": run_id, "item_hash": item_hash}
+        for key, item_hash in hashes.items()
+        if key not in noted
+    ]
+    if new:
+        connection.execute(insert(claims), new)
+    if again:
+        is_claim = (claims.c.account == account) & (claims.c.id_instance == bindparam("key"))
+        connection.execute(update(claims).where(is_claim).values(item_hash=bindparam("hash")), again)
+
+
+def claim_unread(connection: Connection, account: str, run_id: int, ids: Sequence[int]) -> None:
+    """Claim those of these instances that another account owns; the items that listed them were rejected."""
+    query = select(instances.c.id_instance).where(
+        instances.c.id_instance.in_(bindparam("ids", expanding=True)), instances.c.account != account
+    )
+    owned = connection.scalars(query, {"ids": list(ids)}).all() if ids else ()
+    if owned:
+        keep_claims(connection, account, run_id, dict.fromkeys(owned))
 
 
 def read_claimants(connection: Connection, ids: Sequence[int]) -> dict[int, str]:

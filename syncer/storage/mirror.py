@@ -11,8 +11,8 @@ from sqlalchemy import Connection, bindparam, exists, func, insert, select, upda
 from syncer.answer.values import canonical_json
 from syncer.model import HISTORY_FIELDS, TYPES, Decision, Event, Instance, MirrorRow, Reject, TimeSource, Transition
 from syncer.storage import rows, timeline
-from syncer.storage.claims import drop_claims
-from syncer.storage.tables import accounts, claims, instance_history, instances, rejected_items
+from syncer.storage.claims import drop_claims, keep_claims
+from syncer.storage.tables import accounts, instance_history, instances, rejected_items
 from syncer.storage.timeline_rows import CURRENT_COLUMNS, Kept, Plain
 
 _ROW_COLUMNS = ("account", *Instance._fields[1:], *MirrorRow._fields[2:], "item_hash", "id_instance")
@@ -170,27 +170,12 @@ class Writer:
         return self._observed if value == self._observed_at else rows.moment(value)
 
     def _claim(self, decisions: Sequence[Decision]) -> None:
-        """Note what is another account's, or the new hash of what was noted before."""
-        noted = {
-            decision.id_instance: rows.signed(decision.item.item_hash)
-            for decision in decisions
-            if decision.item is not None
-        }
-        known = select(claims.c.id_instance).where(
-            claims.c.account == self._account, claims.c.id_instance.in_(bindparam("ids", expanding=True))
-        )
-        before = set(self._connection.scalars(known, {"ids": list(noted)}))
-        again = [{"hash": noted[key], "key": key} for key in before]
-        new = [
-            {"id_instance": key, "account": self._account, "since_run_id": self._run_id, "item_hash": item_hash}
-            for key, item_hash in noted.items()
-            if key not in before
-        ]
-        if new:
-            self._connection.execute(insert(claims), new)
-        if again:
-            is_claim = (claims.c.account == self._account) & (claims.c.id_instance == bindparam("key"))
-            self._connection.execute(update(claims).where(is_claim).values(item_hash=bindparam("hash")), again)
+        """Note what is another account's; an owner that misses it has to look again who has it."""
+        hashes = {one.id_instance: rows.signed(one.item.item_hash) for one in decisions if one.item is not None}
+        keep_claims(self._connection, self._account, self._run_id, hashes)
+        missed_by = {one.row.account for one in decisions if one.row.missing_since is not None}
+        if missed_by:
+            self._connection.execute(update(accounts).where(accounts.c.account.in_(missed_by)).values(body_digest=None))
 
     def _move(self, decisions: Sequence[Decision]) -> None:
         """End the claims of the new owners; the accounts that instances went to or came from are known by nothing."""

@@ -14,9 +14,9 @@ from sqlalchemy import Connection, Table
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import BigInteger, Boolean, Date
 
-from syncer.answer.known import Known
+from syncer.answer.known import CONTESTED, Known
 from syncer.model import TYPES, Instance, MirrorRow
-from syncer.storage.claims import read_claims
+from syncer.storage.claims import read_claims, read_contested
 from syncer.storage.tables import JsonText, UtcDateTime
 
 BATCH_ROWS = 2_000
@@ -131,6 +131,8 @@ def read_known(connection: Connection, account: str) -> Known:
         known.ids.extend(numbers[0::3])
         known.hashes.extend(array("Q", numbers[1::3].tobytes()))
         known.flags.extend(numbers[2::3].tolist())
+    for contested in read_contested(connection, account):
+        known.flags[known.find(contested)] |= CONTESTED
     return with_claims(known, read_claims(connection, account))
 
 

@@ -268,7 +268,8 @@ def approve(connection: Connection, run_id: int, now: datetime) -> bool:
     ).one_or_none()
     if approval is not None and approval.lapsed_at is not None:
         raise ConfigurationError(
-            f"approving run {run_id}: its approval lapsed when the database was upgraded; approve a later held run"
+            f"approving run {run_id}: its approval lapsed, by an upgrade or another name of the account; "
+            "approve a later held run"
         )
     if approval is not None and approval.closed_by_run_id is not None:
         raise ConfigurationError(

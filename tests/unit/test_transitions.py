@@ -109,6 +109,14 @@ def test_what_is_free_is_taken_over(owner: str, *, is_missing: bool) -> None:
     assert (decision.is_claim, decision.row.account) == (False, "default")
 
 
+def test_what_its_owner_misses_comes_back_with_who_claims_it() -> None:
+    before = row_of(item(), missing_since=FIRST)
+    decision = decide_absent(before, OBSERVATION, "other")
+
+    assert [event.transition for event in decision.events] == [Transition.REAPPEARED, Transition.CHANGED]
+    assert decision.row == before._replace(account="other", changed_at=NOW, missing_since=None)
+
+
 @pytest.mark.parametrize("deleted", [True, False])
 def test_what_its_owner_lists_no_more_is_the_claimants(*, deleted: bool) -> None:
     before = row_of(item(deleted=deleted))

@@ -47,8 +47,11 @@ SELECT 'history_of_accepted_runs', first_id FROM answers WHERE status IS NULL OR
 UNION ALL
 SELECT 'history_of_accepted_runs', history.id
 FROM instance_history AS history JOIN sync_runs ON sync_runs.id = history.run_id
-WHERE history.account <> sync_runs.account
-    AND NOT (history.transition = 'changed' AND CAST(history.changes AS TEXT) LIKE '%"account"%')
+WHERE history.account <> sync_runs.account AND NOT EXISTS (
+    SELECT 1 FROM instance_history AS moved
+    WHERE moved.id_instance = history.id_instance AND moved.run_id = history.run_id
+        AND moved.transition = 'changed' AND CAST(moved.changes AS TEXT) LIKE '%"account"%'
+)
 UNION ALL
 SELECT 'runs_state_their_counts', sync_runs.id
 FROM sync_runs
