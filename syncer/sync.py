@@ -214,13 +214,21 @@ def _is_overtaken(connection: Connection, answered: _Answered) -> bool:
 def _look_first(connection: Connection, answered: _Answered) -> guard.Hold | None:
     """Judge an answer before anything is written, where it will probably be held: that leaves no dead rows behind."""
     terms, run, listing, at, *_ = answered
-    if not run.follows_hold and not guard.looks_odd(listing, terms.bounds):
+    if not listing.differs:
+        return None
+    if not guard.looks_odd(listing, terms.bounds) and not runs.follows_hold(connection, terms.name, run.id):
         return None
     observation, known_rows = observe(connection, terms.name, terms.expiry_grace, listing, at)
     tally = guard.Tally()
     for decisions in decisions_of(listing, observation, known_rows):
         tally.count(decisions)
-    return guard.examine(listing, tally, terms.bounds, runs.read_approved(connection, terms.name))
+    return _judge(connection, terms, listing, tally)
+
+
+def _judge(connection: Connection, terms: Terms, listing: Listing, tally: guard.Tally) -> guard.Hold | None:
+    """What the guard says; what was approved is asked for only where that counts."""
+    hold = guard.examine(listing, tally, terms.bounds, {})
+    return hold and guard.examine(listing, tally, terms.bounds, runs.read_approved(connection, terms.name))
 
 
 def _accept(connection: Connection, answered: _Answered, clock: Clock) -> RunResult:
@@ -241,8 +249,7 @@ def _accept(connection: Connection, answered: _Answered, clock: Clock) -> RunRes
         writer.write(decisions)
         if terms.safe is not None:
             terms.safe.keep(connection, [one.item for one in decisions if one.item is not None and not one.is_claim])
-    hold = guard.examine(listing, tally, terms.bounds, runs.read_approved(connection, terms.name))
-    if hold is not None:
+    if (hold := _judge(connection, terms, listing, tally)) is not None:
         raise _WouldBeHeld(hold)
     writer.close()
     claims.drop_claims(connection, terms.name, dropped_claims(listing))

@@ -29,16 +29,21 @@ class Births:
 
     def speak_against(self, connection: Connection, configured: timedelta) -> bool:
         """Keep them, and say whether the account's last births speak for another offset than the configured one."""
-        if self._window is not None:
+        if self._window is not None and self._ids:
             keep_births(connection, self._account, self._window, self._ids)
+        else:
+            query = select(accounts.c.suggested_offset).where(
+                accounts.c.account == self._account, accounts.c.upstream_offset == offset_text(configured)
+            )
+            if (row := connection.execute(query).one_or_none()) is not None:
+                return row.suggested_offset is not None  # nothing has come to what was weighed before
         return weigh_births(connection, self._account, configured) is not None
 
 
 def keep_births(connection: Connection, account: str, window: Window, ids: Sequence[int]) -> None:
     """Keep that these instances were born in the window."""
     row = {"account": account, "born_after": window.after, "born_before": window.before}
-    if ids:
-        connection.execute(insert(births), [{"id_instance": id_instance, **row} for id_instance in ids])
+    connection.execute(insert(births), [{"id_instance": id_instance, **row} for id_instance in ids])
 
 
 def weigh_births(connection: Connection, account: str, configured: timedelta) -> str | None:

@@ -51,12 +51,11 @@ NO_BASE = Base(None, None, None, None, None, None)
 
 
 class StartedRun(NamedTuple):
-    """A run's id, and the base it was started on; `follows_hold` where the account's run before it was held."""
+    """A run's id, and the base it was started on."""
 
     id: int
     base: Base
     started_at: datetime
-    follows_hold: bool = False
 
 
 def start_run(
@@ -83,14 +82,18 @@ def start_run(
             error="the run was found unfinished by a later one; its process was stopped or killed",
         )
     )
-    last = select(sync_runs.c.status).where(sync_runs.c.account == account).order_by(sync_runs.c.id.desc()).limit(1)
-    follows_hold = connection.execute(last).scalar() == RunStatus.HELD
     run_id = connection.execute(
         insert(sync_runs)
         .values(account=account, trigger=trigger, started_at=now, status=RunStatus.RUNNING)
         .returning(sync_runs.c.id)
     ).scalar_one()
-    return StartedRun(run_id, read_base(connection, account), now, follows_hold)
+    return StartedRun(run_id, read_base(connection, account), now)
+
+
+def follows_hold(connection: Connection, account: str, run_id: int) -> bool:
+    """Whether the account's run before this one was held, as this one will probably be."""
+    query = select(sync_runs.c.status).where(sync_runs.c.account == account, sync_runs.c.id < run_id)
+    return connection.execute(query.order_by(sync_runs.c.id.desc()).limit(1)).scalar() == RunStatus.HELD
 
 
 def read_base(connection: Connection, account: str, *, lock: bool = False) -> Base:

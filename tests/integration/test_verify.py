@@ -18,7 +18,7 @@ OTHER = account("other")
 
 
 def live_through_everything(mirror: Mirror) -> None:
-    """Every transition, a reject, a held answer, its approval, and an instance that changes hands."""
+    """Every transition, a reject, a held answer, its approval, a claim, and an instance that changes hands."""
     others = [item(number) for number in range(10, 30)]
     gone = {"deleted": True, "timeDeleted": "2026-11-01T15:09:00"}
     mirror.observe([item(1), paid(2), item(3), item(4), item(5), *others])
@@ -39,7 +39,8 @@ def live_through_everything(mirror: Mirror) -> None:
     held = mirror.observe([item(1)])
     mirror.approve(held.id)
     mirror.observe([item(1, apiTokenInstance=api_token(1, 1)), paid(2), item(3), item(4, name="back"), *others])
-    mirror.observe([item(3), item(50)], of=OTHER)
+    mirror.observe([item(3), item(10), item(50)], of=OTHER)
+    mirror.observe([item(1, apiTokenInstance=api_token(1, 1)), paid(2), item(4, name="back"), *others])
 
 
 @pytest.fixture
@@ -112,6 +113,7 @@ BREACHES: dict[str, str] = {
     "instance_of_known_account": "UPDATE instances SET account = 'nobody' WHERE id_instance = 10",
     "held_answers_of_held_runs": "DELETE FROM held_answers",
     "timeline_is_of_history": "UPDATE past_versions SET name = 'forged' WHERE id_instance = 3",
+    "claims_are_of_others": "UPDATE claims SET account = 'default'",
     "approvals_end_with_an_answer": "UPDATE approvals SET closed_by_run_id = run_id",
 }  # fmt: skip
 
@@ -163,7 +165,7 @@ def test_the_command_tells_what_holds_and_what_does_not(run_syncer: RunSyncer, m
     document = run_syncer("verify", "--json", env=env)
 
     assert whole.returncode == 0, whole.stdout + whole.stderr
-    assert "all 34 checks hold: 26 instances" in whole.stdout
+    assert "all 35 checks hold: 26 instances" in whole.stdout
     assert (forged.returncode, document.returncode) == (1, 1)
     assert "BROKEN state_equals_last_row" in forged.stdout
     assert "2 rows of instances break it: 10, 11" in forged.stdout
