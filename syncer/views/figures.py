@@ -115,7 +115,8 @@ def _kinds(connection: Connection, account: str | None) -> list[dict[str, Any]]:
         .group_by(columns.type_instance, columns.tariff)
     )
     rows = [{**row._mapping, "expired": int(row.expired)} for row in connection.execute(_of(account, instances, query))]
-    return sorted(rows, key=lambda row: (-row["live"], row["type_instance"] or "~", row["tariff"] or "~"))
+    named = ("type_instance", "tariff")
+    return sorted(rows, key=lambda row: (-row["live"], *((row[name] is None, row[name] or "") for name in named)))
 
 
 def _periods(daily: Iterable[Mapping[str, Any]], today: date) -> list[dict[str, Any]]:
