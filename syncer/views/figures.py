@@ -215,7 +215,7 @@ def _statuses_by_week(
 def _expired_steps(connection: Connection, account: str | None) -> Iterator[tuple[str, date, int]]:
     """When live instances began and ceased to be expired."""
     version = instance_versions.c
-    query = select(*map(_hour, (version.valid_from, version.valid_to)))
+    query = select(_hour(version.valid_from), _hour(version.valid_to))
     query = query.where(version.is_expired, ~version.deleted, ~version.missing)
     versions = connection.execute(_of(account, instance_versions, query)).all()
     for step, hours in zip((1, -1), zip(*versions, strict=True), strict=False):
@@ -232,7 +232,7 @@ def _missing_steps(connection: Connection, account: str | None) -> Iterator[tupl
         yield "purged" if deleted else "vanished", _day_of(hour_), n
 
 
-def _hour(moment: ColumnElement[datetime]) -> ColumnElement[str]:
+def _hour(moment: ColumnElement[datetime]) -> ColumnElement[Any]:
     """The hour (UTC) of a moment as both databases write it, so that the database counts: days begin with an hour."""
     return func.substr(cast(moment, Text), literal_column("1"), literal_column("13"))
 
