@@ -1,6 +1,7 @@
 """Estates of random lives in one database, and where a figure of theirs is not the model's."""
 
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple
 from figures_model import FiguresModel, local, status_of
 from mirror import Mirror, account
 from sqlalchemy import Connection, text
-from told_lives import told_lives
+from told_lives import RARE_TARIFF, Answer, rare_day, rare_lives, told_lives
 
 from syncer.views import bill, past
 
@@ -26,31 +27,40 @@ def play(mirror: Mirror, chance: random.Random, estates: int, *, answers: int = 
     """Show the mirror what estates of two accounts each tell, and set prices; gives what the figures must be."""
     model = FiguresModel()
     now = real_now().replace(microsecond=0)
+
+    def show(number: int, answer: Answer) -> None:
+        moment, name, items = answer
+        own = [item | {"idInstance": item["idInstance"] + 1000 * number} for item in items]
+        mirror.now = moment
+        report = mirror.observe(own, after=timedelta(), of=account(f"{name}{number}", tolerated="100%"))
+        assert report.error is None
+        model.observe(f"{name}{number}", own, moment)
+
     for number in range(estates):
-        start = now - chance.choice(SPANS)
-        for moment, name, items in told_lives(chance, start, now, answers=answers):
-            own = [item | {"idInstance": item["idInstance"] + 1000 * number} for item in items]
-            mirror.now = moment
-            report = mirror.observe(own, after=timedelta(), of=account(f"{name}{number}", tolerated="100%"))
-            assert report.error is None
-            model.observe(f"{name}{number}", own, moment)
+        for answer in told_lives(chance, now - chance.choice(SPANS), now, answers=answers):
+            show(number, answer)
+    for answer in rare_lives(now):
+        show(estates, answer)
     _set_rates(mirror, model, chance, now.date())
     model.close((real_now() + timedelta(hours=3)).date())
     return model
 
 
 def _set_rates(mirror: Mirror, model: FiguresModel, chance: random.Random, today: date) -> None:
+    rates = [(RARE_TARIFF, today - timedelta(days=400), Decimal("1.5"), "USD")]
+    rates.append((RARE_TARIFF, rare_day(real_now()).date() + timedelta(days=1), Decimal("0.000001"), "RUB"))
+    for tariff, many in zip(TARIFFS, (3, chance.randrange(3), chance.randrange(2)), strict=True):
+        currency = chance.choice(["RUB", "USD"])
+        for days in sorted(chance.sample(range(900), many), reverse=True):
+            price = Decimal(chance.choice(["1.1", "0.333333", "12.5", "1000000"]))
+            rates.append((tariff, today - timedelta(days=days), price, currency))
     with mirror.engine.begin() as connection:
-        for tariff, rates in zip(TARIFFS, (3, chance.randrange(3), chance.randrange(2)), strict=True):
-            currency = chance.choice(["RUB", "USD"])
-            for days in sorted(chance.sample(range(900), rates), reverse=True):
-                rate = Decimal(chance.choice(["1.1", "0.333333", "12.5", "1000000"]))
-                since = today - timedelta(days=days)
-                model.rates.setdefault(tariff, []).append((since, rate, currency))
-                connection.execute(
-                    text("INSERT INTO tariff_rates VALUES (:tariff, :currency, CAST(:rate AS NUMERIC), :since)"),
-                    {"tariff": tariff, "currency": currency, "rate": str(rate), "since": _day(connection, since)},
-                )
+        for tariff, since, price, currency in rates:
+            model.rates.setdefault(tariff, []).append((since, price, currency))
+            connection.execute(
+                text("INSERT INTO tariff_rates VALUES (:tariff, :currency, CAST(:rate AS NUMERIC), :since)"),
+                {"tariff": tariff, "currency": currency, "rate": str(price), "since": _day(connection, since)},
+            )
 
 
 def _day(connection: Connection, day: date) -> object:
@@ -62,7 +72,7 @@ def rows(connection: Connection, view: str) -> Iterator[dict[str, Any]]:
     for row in connection.execute(text(f"SELECT * FROM {view}")):
         plain = dict(row._mapping)
         for name, value in plain.items():
-            if name == "day" and isinstance(value, str):
+            if name in {"day", "first_day", "last_day"} and isinstance(value, str):
                 plain[name] = date.fromisoformat(value)
             elif name == "amount" and value is not None:
                 plain[name] = Decimal(repr(value)) if isinstance(value, float) else value
@@ -134,6 +144,7 @@ def expectations(model: FiguresModel, now: datetime) -> list[Expectation]:
             ),
         ),
         Expectation("instance_versions", _versions_of_model(model), _versions),
+        Expectation("instance_lives", model.instance_lives(), _lives),
         *_answers(model, now),
         *_bills(model.today, now, {"tariff": billing, "instance": costs}),
     ]
@@ -241,6 +252,11 @@ def _versions_of_model(model: FiguresModel) -> dict[int, list[tuple[datetime, di
         key: without_rolls([(since, dated(state)) for since, state in life.versions])
         for key, life in model.lives.items()
     }
+
+
+def _lives(connection: Connection) -> Rows:
+    columns = ["id_instance", "account", "type_instance", "tariff", "began_with", "first_day", "ended_with", "last_day"]
+    return Counter(tuple(row[name] for name in columns) for row in rows(connection, "instance_lives"))
 
 
 def _versions(connection: Connection) -> dict[int, list[tuple[datetime, dict[str, Any]]]]:

@@ -200,6 +200,18 @@ class Life:
                 yield Step(moment, after, word, 1)
             before = after
 
+    def stretches(self) -> Iterator[tuple[Any, ...]]:
+        """Each stretch in one group: its group, how and on which day it began, and how it ended, None while it has not."""
+        into: Step | None = None
+        for step in self.steps():
+            if step.sign > 0:
+                into = step
+            elif into is not None:
+                yield (*into.group, into.word, into.at.date(), step.word, step.at.date())
+                into = None
+        if into is not None:
+            yield (*into.group, into.word, into.at.date(), None, None)
+
     def charged(self, today: date) -> Iterator[tuple[date, Group]]:
         """Each day that is charged, and as what."""
         yield self.born.date(), self.first_group
@@ -304,6 +316,10 @@ class FiguresModel:
             end = self._end_of(next_month(date.fromisoformat(f"{month}-01")) - timedelta(days=1))
             row["name"] = (self.lives[key].at(end) or {})["name"]
         return charges
+
+    def instance_lives(self) -> Counter[tuple[Any, ...]]:
+        """How often there is each stretch of each instance: some begin and end alike on one day."""
+        return Counter((key, *stretch) for key, life in self.lives.items() for stretch in life.stretches())
 
     def billable_days(self) -> dict[int, int]:
         return {key: sum(1 for _ in life.charged(self.today)) for key, life in self.lives.items()}
