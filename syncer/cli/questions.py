@@ -158,7 +158,7 @@ def bill(
     if as_json:
         printing.print_json(document)
     else:
-        render.print_bill(document)
+        render.print_bill(document, SHOWN)
         for status in statuses:
             if not status.is_fresh:
                 printing.line(f"careful: the data of {status.account} is {status.state}; later days assume no change")

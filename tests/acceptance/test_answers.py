@@ -203,6 +203,18 @@ def test_an_invoice_is_compared_instance_by_instance(
     assert "we see, and they do not bill: 3" in told.stdout
 
 
+@pytest.mark.parametrize("mirror", ["sqlite"], indirect=True)
+def test_a_bill_of_many_instances_shows_the_first_and_counts_the_others(run_syncer: RunSyncer, mirror: Mirror) -> None:
+    """A table of a hundred thousand lines would take a minute, and nobody reads it."""
+    mirror.now = real_now() - timedelta(hours=1)
+    mirror.observe([item(number) for number in range(1, 203)])
+    env = {"SYNCER_DATABASE_URL": mirror.engine.url.render_as_string(hide_password=False)}
+    shown = run_syncer("bill", "--by", "instance", env=env).stdout
+
+    assert "… and 2 more; --json shows all\n" in shown
+    assert 202 == len(json.loads(run_syncer("bill", "--by", "instance", "--json", env=env).stdout)["lines"])
+
+
 def test_the_estate_of_a_past_moment_and_what_changed_since(run_syncer: RunSyncer, env: dict[str, str]) -> None:
     then = (real_now() - timedelta(days=8, hours=-1)).isoformat()
     past = json.loads(run_syncer("status", "--as-of", then, "--json", env=env).stdout)
