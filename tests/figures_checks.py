@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from figures_model import FiguresModel, local, status_of
+from figures_model import FiguresModel, local, next_month, status_of
 from mirror import Mirror, account
 from sqlalchemy import Connection, text
 from told_lives import RARE_TARIFF, Answer, rare_day, rare_lives, told_lives
@@ -47,8 +47,12 @@ def play(mirror: Mirror, chance: random.Random, estates: int, *, answers: int = 
 
 
 def _set_rates(mirror: Mirror, model: FiguresModel, chance: random.Random, today: date) -> None:
-    rates = [(RARE_TARIFF, today - timedelta(days=400), Decimal("1.5"), "USD")]
-    rates.append((RARE_TARIFF, rare_day(real_now()).date() + timedelta(days=1), Decimal("0.000001"), "RUB"))
+    month = rare_day(real_now()).date() + timedelta(days=1)
+    rates = [
+        (RARE_TARIFF, today - timedelta(days=400), Decimal("1.5"), "USD"),
+        (RARE_TARIFF, month, Decimal("0.000001"), "RUB"),
+        (RARE_TARIFF, next_month(month), Decimal(2), "USD"),
+    ]
     for tariff, many in zip(TARIFFS, (3, chance.randrange(3), chance.randrange(2)), strict=True):
         currency = chance.choice(["RUB", "USD"])
         for days in sorted(chance.sample(range(900), many), reverse=True):

@@ -12,7 +12,7 @@ from builders import item, paid
 UPSTREAM = "%Y-%m-%dT%H:%M:%S"
 NONE = "0001-01-01T00:00:00"
 ACCOUNTS = ("a", "b")
-RARE_TARIFF = "RARE"  # its currency is another one from the first of a month
+RARE_TARIFF = "RARE"  # of another currency in one month than before and after
 ANCHORS = {"a": 901, "b": 902}  # listed in every answer, so that none is empty or another account's
 Answer = tuple[datetime, str, list[dict[str, Any]]]
 
@@ -142,7 +142,7 @@ def rare_day(now: datetime) -> datetime:
 
 
 def rare_lives(now: datetime) -> Iterator[Answer]:
-    """What chance hardly ever tells, of one account; each instance is a case of its own. Names say what is rare."""
+    """What chance hardly ever tells; each instance is a case of its own. Names say what is rare."""
     last = rare_day(now)
     told = {"timeCreated": local(last - timedelta(days=9)), "expirationDate": "2031-01-01T00:00:00"}
     anchor = paid(901, **told)
@@ -156,12 +156,13 @@ def rare_lives(now: datetime) -> Iterator[Answer]:
         "restored at midnight",
         "renamed at the month's end and again",
         "renamed at the month's end",
-        "the oldest, and deleted",
+        "deleted on the last day of a month",
     )
     items = {key: item(key, name=name, **told) for key, name in enumerate(names, 1)}
-    items[8] |= {"tariff": RARE_TARIFF}
-    items[9] |= {"tariff": RARE_TARIFF}
-    items[10] |= {"timeCreated": local(last - timedelta(days=70))}
+    for key in (1, 4, 6):  # they lived when the month began
+        items[key] |= {"timeCreated": local(last - timedelta(days=70))}
+    for key in (8, 9):
+        items[key] |= {"tariff": RARE_TARIFF}
 
     def answer(hours: float, **changed: Any) -> Answer:
         """So many hours after 09:00, of these instances: deleted, restored, renamed or without some."""
@@ -175,9 +176,10 @@ def rare_lives(now: datetime) -> Iterator[Answer]:
         return last + timedelta(hours=hours), "a", [anchor, *listed]
 
     yield answer(-48)
-    yield answer(-24, deleted=(1, 2, 4, 5, 6, 7, 10))
+    yield last - timedelta(hours=47), "b", [paid(902, **told), item(12, **told)]
+    yield answer(-24, deleted=(1, 2, 4, 5, 6, 7))
     yield answer(0, restored=[1])
-    yield answer(1, deleted=[1])
+    yield answer(1, deleted=(1, 10))
     yield answer(2, restored=[1])
     yield answer(3, deleted=[1])
     yield answer(4, restored=[2])
@@ -187,3 +189,4 @@ def rare_lives(now: datetime) -> Iterator[Answer]:
     yield answer(39, deleted=[5])
     for without in ([3], [], [3]):
         yield answer(50, without=without)
+    yield last + timedelta(hours=50), "b", [paid(902, **told)]  # at that moment another account misses one too

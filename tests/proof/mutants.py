@@ -79,7 +79,8 @@ TARGETS = [
 # The tests, the quick ones first: the later step is taken only by a fault that the earlier one did not see.
 STEPS = [
     ["tests/unit/test_transitions.py", "tests/unit/test_guard.py", "tests/unit/test_item.py",
-     "tests/unit/test_listing.py", "tests/unit/test_timeline.py", "tests/unit/test_core.py"],
+     "tests/unit/test_listing.py", "tests/unit/test_timeline.py", "tests/unit/test_first_sight.py",
+     "tests/unit/test_core.py"],
     ["tests/integration/test_run.py", "tests/integration/test_road.py", "tests/integration/test_model.py",
      "tests/integration/test_lost_commit.py", "tests/integration/test_told_late.py",
      "tests/integration/test_figures.py"],
