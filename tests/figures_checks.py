@@ -1,15 +1,16 @@
 """Estates of random lives in one database, and where a figure of theirs is not the model's."""
 
 import random
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
-from figures_model import FiguresModel, local, status_of
+from figures_model import FiguresModel, local, next_month, status_of
 from mirror import Mirror, account
 from sqlalchemy import Connection, text
-from told_lives import told_lives
+from told_lives import RARE_TARIFF, Answer, rare_day, rare_lives, told_lives
 
 from syncer.views import bill, past
 
@@ -26,31 +27,44 @@ def play(mirror: Mirror, chance: random.Random, estates: int, *, answers: int = 
     """Show the mirror what estates of two accounts each tell, and set prices; gives what the figures must be."""
     model = FiguresModel()
     now = real_now().replace(microsecond=0)
+
+    def show(number: int, answer: Answer) -> None:
+        moment, name, items = answer
+        own = [item | {"idInstance": item["idInstance"] + 1000 * number} for item in items]
+        mirror.now = moment
+        report = mirror.observe(own, after=timedelta(), of=account(f"{name}{number}", tolerated="100%"))
+        assert report.error is None
+        model.observe(f"{name}{number}", own, moment)
+
     for number in range(estates):
-        start = now - chance.choice(SPANS)
-        for moment, name, items in told_lives(chance, start, now, answers=answers):
-            own = [item | {"idInstance": item["idInstance"] + 1000 * number} for item in items]
-            mirror.now = moment
-            report = mirror.observe(own, after=timedelta(), of=account(f"{name}{number}", tolerated="100%"))
-            assert report.error is None
-            model.observe(f"{name}{number}", own, moment)
+        for answer in told_lives(chance, now - chance.choice(SPANS), now, answers=answers):
+            show(number, answer)
+    for answer in rare_lives(now):
+        show(estates, answer)
     _set_rates(mirror, model, chance, now.date())
     model.close((real_now() + timedelta(hours=3)).date())
     return model
 
 
 def _set_rates(mirror: Mirror, model: FiguresModel, chance: random.Random, today: date) -> None:
+    month = rare_day(real_now()).date() + timedelta(days=1)
+    rates = [
+        (RARE_TARIFF, today - timedelta(days=400), Decimal("1.5"), "USD"),
+        (RARE_TARIFF, month, Decimal("0.000001"), "RUB"),
+        (RARE_TARIFF, next_month(month), Decimal(2), "USD"),
+    ]
+    for tariff, many in zip(TARIFFS, (3, chance.randrange(3), chance.randrange(2)), strict=True):
+        currency = chance.choice(["RUB", "USD"])
+        for days in sorted(chance.sample(range(900), many), reverse=True):
+            price = Decimal(chance.choice(["1.1", "0.333333", "12.5", "1000000"]))
+            rates.append((tariff, today - timedelta(days=days), price, currency))
     with mirror.engine.begin() as connection:
-        for tariff, rates in zip(TARIFFS, (3, chance.randrange(3), chance.randrange(2)), strict=True):
-            currency = chance.choice(["RUB", "USD"])
-            for days in sorted(chance.sample(range(900), rates), reverse=True):
-                rate = Decimal(chance.choice(["1.1", "0.333333", "12.5", "1000000"]))
-                since = today - timedelta(days=days)
-                model.rates.setdefault(tariff, []).append((since, rate, currency))
-                connection.execute(
-                    text("INSERT INTO tariff_rates VALUES (:tariff, :currency, CAST(:rate AS NUMERIC), :since)"),
-                    {"tariff": tariff, "currency": currency, "rate": str(rate), "since": _day(connection, since)},
-                )
+        for tariff, since, price, currency in rates:
+            model.rates.setdefault(tariff, []).append((since, price, currency))
+            connection.execute(
+                text("INSERT INTO tariff_rates VALUES (:tariff, :currency, CAST(:rate AS NUMERIC), :since)"),
+                {"tariff": tariff, "currency": currency, "rate": str(price), "since": _day(connection, since)},
+            )
 
 
 def _day(connection: Connection, day: date) -> object:
@@ -62,11 +76,11 @@ def rows(connection: Connection, view: str) -> Iterator[dict[str, Any]]:
     for row in connection.execute(text(f"SELECT * FROM {view}")):
         plain = dict(row._mapping)
         for name, value in plain.items():
-            if name == "day" and isinstance(value, str):
+            if name in {"day", "first_day", "last_day"} and isinstance(value, str):
                 plain[name] = date.fromisoformat(value)
             elif name == "amount" and value is not None:
                 plain[name] = Decimal(repr(value)) if isinstance(value, float) else value
-            elif name in {"valid_from", "time_deleted", "expiration_date"} and value is not None:
+            elif name in {"valid_from", "time_deleted", "expiration_date", "last_seen_at"} and value is not None:
                 moment = datetime.fromisoformat(value).replace(tzinfo=UTC) if isinstance(value, str) else value
                 plain[name] = local(moment)
             elif name in {"deleted", "missing", "is_expired", "is_free", "is_partner"} and view == "instance_versions":
@@ -84,86 +98,103 @@ def table(connection: Connection, view: str, keys: str, columns: str) -> dict[tu
     return found
 
 
+Rows = Mapping[Any, Any]
+
+
+class Expectation(NamedTuple):
+    """What a view or an answer must be by the model, and how it is read."""
+
+    name: str
+    rows: Rows
+    read: Callable[[Connection], Rows]
+
+
 def differences(connection: Connection, model: FiguresModel) -> list[str]:
-    """Every figure of the views that is not the model's, one a line."""
-    by_id = "id_instance"
+    """Every figure that is not the model's, one a line."""
+    return [line for one in expectations(model, real_now()) for line in unmet(connection, one)]
+
+
+def expectations(model: FiguresModel, now: datetime) -> list[Expectation]:
+    """Every figure of the views, and of the commands at some moments and months before `now`."""
     money = "instance_days currency amount unpriced_days"
-    statuses = {(key,): status_of(life.versions[-1][1]) for key, life in model.lives.items()}
-    ages, days = model.age_days(), model.billable_days()
-    pairs: dict[str, tuple[Mapping[Any, Any], Mapping[Any, Any]]] = {
-        "bi_daily": (
-            model.daily(),
-            table(
-                connection, "bi_daily", "day account type_instance tariff", "created deleted began ended live billable"
-            ),
+    steps = "created deleted began ended live billable"
+    balance = "opening created returned moved deleted vanished closing lost churn_rate"
+    billing, costs = model.billing_monthly(), model.costs_monthly()
+    return [
+        Expectation("bi_daily", model.daily(), _reading("bi_daily", "day account type_instance tariff", steps)),
+        Expectation(
+            "bi_billing_monthly",
+            billing,
+            _reading("bi_billing_monthly", "month account type_instance tariff", money),
         ),
-        "bi_billing_monthly": (
-            model.billing_monthly(),
-            table(connection, "bi_billing_monthly", "month account type_instance tariff", money),
+        Expectation(
+            "bi_costs_monthly",
+            costs,
+            _reading("bi_costs_monthly", "month account id_instance tariff", f"{money} name"),
         ),
-        "bi_costs_monthly": (
-            model.costs_monthly(),
-            table(connection, "bi_costs_monthly", "month account id_instance tariff", f"{money} name"),
-        ),
-        "bi_churn_monthly": (
-            model.churn(),
-            table(
-                connection,
-                "bi_churn_monthly",
-                "month account",
-                "opening created returned moved deleted vanished closing lost churn_rate",
-            ),
-        ),
-        "bi_cohorts": (
+        Expectation("bi_churn_monthly", model.churn(), _reading("bi_churn_monthly", "month account", balance)),
+        Expectation(
+            "bi_cohorts",
             model.cohorts(),
-            table(connection, "bi_cohorts", "cohort_month age_months account", "size alive"),
+            _reading("bi_cohorts", "cohort_month age_months account", "size alive survival"),
         ),
-        "bi_instances": (
-            {
-                (key,): {"status": statuses[key,], "age_days": ages[key], "billable_days": days[key]}
-                for key in model.lives
-            },
-            table(connection, "bi_instances", by_id, "status age_days billable_days"),
+        Expectation(
+            "bi_instances",
+            model.instances(),
+            _reading(
+                "bi_instances",
+                "id_instance",
+                "status age_days billable_days days_to_expiration last_seen_at name tariff",
+            ),
         ),
-        "instance_versions": (_versions_of_model(model), _versions(connection)),
-    }
-    pairs |= _answers(connection, model)
-    return [line for view, (expected, found) in pairs.items() for line in _compared(view, expected, found)]
+        Expectation("instance_versions", _versions_of_model(model), _versions),
+        Expectation("instance_lives", model.instance_lives(), _lives),
+        *_answers(model, now),
+        *_bills(model.today, now, {"tariff": billing, "instance": costs}),
+    ]
 
 
-def _answers(connection: Connection, model: FiguresModel) -> dict[str, tuple[Mapping[Any, Any], Mapping[Any, Any]]]:
-    """What the commands say of some moments and months, beside the model's word."""
-    pairs: dict[str, tuple[Mapping[Any, Any], Mapping[Any, Any]]] = {}
-    now = real_now()
+def _reading(view: str, keys: str, columns: str) -> Callable[[Connection], Rows]:
+    return lambda connection: table(connection, view, keys, columns)
+
+
+def _answers(model: FiguresModel, now: datetime) -> Iterator[Expectation]:
+    """What the commands must say."""
     before, after = now - timedelta(days=45), now - timedelta(days=12, hours=5)
     for moment in (before, after, now - timedelta(days=400)):
-        found = {word: n for word, n in past.estate_at(connection, moment)["totals"].items() if n}
-        pairs[f"status --as-of {moment}"] = (model.statuses_at(moment), found)
-    changes = past.difference(connection, before, after)["changes"]
-    pairs["diff"] = (
-        _changes_of_model(model, before, after),
-        {
+
+        def totals(connection: Connection, moment: datetime = moment) -> Rows:
+            return {word: n for word, n in past.estate_at(connection, moment)["totals"].items() if n}
+
+        yield Expectation(f"status --as-of {moment}", model.statuses_at(moment), totals)
+
+    def changes(connection: Connection) -> Rows:
+        return {
             change["id_instance"]: told
-            for change in changes
+            for change in past.difference(connection, before, after)["changes"]
             if (told := {name: pair for name, pair in change["fields"].items() if name != "expiration_date"})
-        },
-    )
+        }
+
+    yield Expectation("diff", _changes_of_model(model, before, after), changes)
+
+
+def _bills(today: date, now: datetime, charges: Mapping[str, Rows]) -> Iterator[Expectation]:
+    """What `syncer bill` must say of this month, the last and an earlier one; days, amount and days without a rate."""
     for months in (0, 1, 5):
-        month = (model.today.replace(day=1) - timedelta(days=30 * months)).replace(day=1)
-        for by in ("tariff", "instance"):
-            lines = bill.bill(connection, month, now, None, by)["lines"]
-            key = "tariff" if by == "tariff" else "id_instance"
+        month = (today.replace(day=1) - timedelta(days=30 * months)).replace(day=1)
+        for by, key in (("tariff", "tariff"), ("instance", "id_instance")):
             expected: dict[Any, list[Any]] = {}
-            for (of_month, *group), row in (
-                model.billing_monthly() if by == "tariff" else model.costs_monthly()
-            ).items():
+            for (of_month, *group), row in charges[by].items():
                 if of_month == f"{month:%Y-%m}":
-                    _add_up(expected, group[2] if by == "tariff" else group[1], row)
-            told: dict[Any, list[Any]] = {}
-            for line in lines:
-                _add_up(told, line[key], line | {"instance_days": line["days"]})
-            pairs[f"bill {month:%Y-%m} --by {by}"] = (expected, told)
-    return pairs
+                    _add_up(expected, group[2 if by == "tariff" else 1], row)
+
+            def lines(connection: Connection, month: date = month, by: str = by, key: str = key) -> Rows:
+                told: dict[Any, list[Any]] = {}
+                for line in bill.bill(connection, month, now, None, by)["lines"]:
+                    _add_up(told, line[key], line | {"instance_days": line["days"]})
+                return told
+
+            yield Expectation(f"bill {month:%Y-%m} --by {by}", expected, lines)
 
 
 def _add_up(sums: dict[Any, list[Any]], key: Any, row: Mapping[str, Any]) -> None:
@@ -189,10 +220,13 @@ def _changes_of_model(model: FiguresModel, before: datetime, after: datetime) ->
     return changes
 
 
-def _compared(view: str, expected: Mapping[Any, Any], found: Mapping[Any, Any]) -> Iterator[str]:
+def unmet(connection: Connection, expectation: Expectation) -> Iterator[str]:
+    """Where an expectation is not met, one a line."""
+    name, expected, read = expectation
+    found = read(connection)
     for key in sorted(expected.keys() | found.keys(), key=str):
         if expected.get(key) != found.get(key):
-            yield f"{view} {key}: expected {expected.get(key)}, found {found.get(key)}"
+            yield f"{name} {key}: expected {expected.get(key)}, found {found.get(key)}"
 
 
 def renews_itself(state: Mapping[str, Any]) -> bool:
@@ -222,6 +256,11 @@ def _versions_of_model(model: FiguresModel) -> dict[int, list[tuple[datetime, di
         key: without_rolls([(since, dated(state)) for since, state in life.versions])
         for key, life in model.lives.items()
     }
+
+
+def _lives(connection: Connection) -> Rows:
+    columns = ["id_instance", "account", "type_instance", "tariff", "began_with", "first_day", "ended_with", "last_day"]
+    return Counter(tuple(row[name] for name in columns) for row in rows(connection, "instance_lives"))
 
 
 def _versions(connection: Connection) -> dict[int, list[tuple[datetime, dict[str, Any]]]]:

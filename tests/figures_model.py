@@ -200,6 +200,18 @@ class Life:
                 yield Step(moment, after, word, 1)
             before = after
 
+    def stretches(self) -> Iterator[tuple[Any, ...]]:
+        """Each stretch in one group: its group, how and on which day it began, and how it ended, None while it has not."""
+        into: Step | None = None
+        for step in self.steps():
+            if step.sign > 0:
+                into = step
+            elif into is not None:
+                yield (*into.group, into.word, into.at.date(), step.word, step.at.date())
+                into = None
+        if into is not None:
+            yield (*into.group, into.word, into.at.date(), None, None)
+
     def charged(self, today: date) -> Iterator[tuple[date, Group]]:
         """Each day that is charged, and as what."""
         yield self.born.date(), self.first_group
@@ -215,10 +227,14 @@ class FiguresModel:
 
     def __init__(self) -> None:
         self.lives: dict[int, Life] = defaultdict(Life)
+        self.last_answers: dict[str, datetime] = {}
+        self.last_seen: dict[int, datetime] = {}  # of what is missing
         self.rates: dict[str, list[tuple[date, Decimal, str]]] = {}
 
     def observe(self, account: str, items: Iterable[Mapping[str, Any]], now: datetime) -> None:
         """Take an accepted answer."""
+        before = self.last_answers.get(account, local(now))
+        self.last_answers[account] = local(now)
         listed = {item["idInstance"]: item for item in items}
         for key, item in listed.items():
             self.lives[key].sights.append(Sight(local(now), account, item))
@@ -226,6 +242,7 @@ class FiguresModel:
             last = self.lives[key].sights[-1]
             if last.account == account and last.item is not None:
                 self.lives[key].sights.append(Sight(local(now), account, None))
+                self.last_seen[key] = before
 
     def close(self, today: date) -> None:
         """No answer follows: the figures may be asked."""
@@ -253,8 +270,11 @@ class FiguresModel:
                     counted[day, there]["live"] += 1
                 day += timedelta(days=1)
         rows = {}
-        for group in {group for _, group in counted}:
-            day = min(day for day, one in counted if one == group)
+        first: dict[Group, date] = {}
+        for day, group in counted:
+            first[group] = min(day, first.get(group, day))
+        for group, begun in first.items():
+            day = begun
             after = False  # the day before was one on which something lived, began or ended
             while day <= self.today:
                 figures = counted[day, group] if (day, group) in counted else Counter()
@@ -297,8 +317,30 @@ class FiguresModel:
             row["name"] = (self.lives[key].at(end) or {})["name"]
         return charges
 
+    def instance_lives(self) -> Counter[tuple[Any, ...]]:
+        """How often there is each stretch of each instance: some begin and end alike on one day."""
+        return Counter((key, *stretch) for key, life in self.lives.items() for stretch in life.stretches())
+
     def billable_days(self) -> dict[int, int]:
         return {key: sum(1 for _ in life.charged(self.today)) for key, life in self.lives.items()}
+
+    def instances(self) -> dict[tuple[int], dict[str, Any]]:
+        rows = {}
+        ages, days = self.age_days(), self.billable_days()
+        for key, life in self.lives.items():
+            state = life.versions[-1][1]
+            due = state["expiration_date"]
+            last = life.sights[-1]
+            rows[key,] = {
+                "status": status_of(state),
+                "age_days": ages[key],
+                "billable_days": days[key],
+                "days_to_expiration": None if due is None else (datetime.fromisoformat(due).date() - self.today).days,
+                "last_seen_at": self.last_seen[key] if last.item is None else self.last_answers[last.account],
+                "name": state["name"],
+                "tariff": state["tariff"],
+            }
+        return rows
 
     def age_days(self) -> dict[int, int]:
         ages = {}
@@ -345,7 +387,7 @@ class FiguresModel:
                 row["size"] += 1
                 row["alive"] += life.lives_at(midnight(next_month(month)) - INSTANT) is not None
                 month, age = next_month(month), age + 1
-        return rows
+        return {key: row | {"survival": row["alive"] / row["size"]} for key, row in rows.items()}
 
     def statuses_at(self, moment: datetime) -> Counter[str]:
         """How many were active, expired, deleted, vanished or purged."""

@@ -12,6 +12,7 @@ from builders import item, paid
 UPSTREAM = "%Y-%m-%dT%H:%M:%S"
 NONE = "0001-01-01T00:00:00"
 ACCOUNTS = ("a", "b")
+RARE_TARIFF = "RARE"  # of another currency in one month than before and after
 ANCHORS = {"a": 901, "b": 902}  # listed in every answer, so that none is empty or another account's
 Answer = tuple[datetime, str, list[dict[str, Any]]]
 
@@ -36,7 +37,7 @@ class Teller:
         moments += [self._midnight(start + timedelta(days=chance.uniform(-20, span))) for _ in range(4)]
         self.dates = [local(moment) for moment in moments]
         self.anchors = {
-            account: paid(key, timeCreated=local(start - timedelta(days=40)), expirationDate="2031-01-01T00:00:00")
+            account: paid(key, timeCreated=local(start - timedelta(days=80)), expirationDate="2031-01-01T00:00:00")
             for account, key in ANCHORS.items()
         }
 
@@ -130,3 +131,62 @@ def told_lives(
     teller = Teller(chance, start, until, instances)
     for _ in range(answers):
         yield teller.answer()
+
+
+def rare_day(now: datetime) -> datetime:
+    """09:00 at the upstream on the last day of a month, half a year before `now`."""
+    day = (now - timedelta(days=200)).replace(hour=6, minute=0, second=0, microsecond=0)
+    while (day + timedelta(days=1)).day != 1:
+        day += timedelta(days=1)
+    return day
+
+
+def rare_lives(now: datetime) -> Iterator[Answer]:
+    """What chance hardly ever tells; each instance is a case of its own. Names say what is rare."""
+    last = rare_day(now)
+    told = {"timeCreated": local(last - timedelta(days=9)), "expirationDate": "2031-01-01T00:00:00"}
+    anchor = paid(901, **told)
+    names = (
+        "restored and deleted twice on one day",
+        "restored on the last day of a month",
+        "missed, listed and missed at one moment",
+        "restored before midnight, then deleted",
+        "restored at midnight, then deleted",
+        "restored before midnight",
+        "restored at midnight",
+        "renamed at the month's end and again",
+        "renamed at the month's end",
+        "deleted on the last day of a month",
+    )
+    items = {key: item(key, name=name, **told) for key, name in enumerate(names, 1)}
+    for key in (1, 4, 6):  # they lived when the month began
+        items[key] |= {"timeCreated": local(last - timedelta(days=70))}
+    for key in (8, 9):
+        items[key] |= {"tariff": RARE_TARIFF}
+
+    def answer(hours: float, **changed: Any) -> Answer:
+        """So many hours after 09:00, of these instances: deleted, restored, renamed or without some."""
+        for key in changed.get("deleted", ()):
+            items[key] |= {"deleted": True, "timeDeleted": NONE}
+        for key in changed.get("restored", ()):
+            items[key] |= {"deleted": False, "timeDeleted": NONE}
+        for key in changed.get("renamed", ()):
+            items[key] |= {"name": f"{items[key]['name']}, renamed"}
+        listed = [dict(one) for key, one in items.items() if key not in changed.get("without", ())]
+        return last + timedelta(hours=hours), "a", [anchor, *listed]
+
+    yield answer(-48)
+    yield last - timedelta(hours=47), "b", [paid(902, **told), item(12, **told)]
+    yield answer(-24, deleted=(1, 2, 4, 5, 6, 7))
+    yield answer(0, restored=[1])
+    yield answer(1, deleted=(1, 10))
+    yield answer(2, restored=[1])
+    yield answer(3, deleted=[1])
+    yield answer(4, restored=[2])
+    yield answer(13, restored=(4, 6))  # 22:00 at the upstream
+    yield answer(15, restored=(5, 7), renamed=(8, 9))  # 00:00
+    yield answer(37, deleted=[4], renamed=[8])
+    yield answer(39, deleted=[5])
+    for without in ([3], [], [3]):
+        yield answer(50, without=without)
+    yield last + timedelta(hours=50), "b", [paid(902, **told)]  # at that moment another account misses one too

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from syncer.settings.config import AccountSettings, Settings
 
 
+SHOWN = 200  # lines of a list for people; --json shows all
+
+
 @dataclass(frozen=True)
 class Context:
     """What every command starts from."""

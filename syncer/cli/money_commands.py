@@ -5,7 +5,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from syncer.cli.command import Context, Group, account_filter, gathered, json_flag, known_accounts, now, with_settings
+from syncer.cli.command import (
+    SHOWN,
+    Context,
+    Group,
+    account_filter,
+    gathered,
+    json_flag,
+    known_accounts,
+    now,
+    with_settings,
+)
 from syncer.errors import ConfigurationError, did_you_mean
 
 if TYPE_CHECKING:
@@ -148,7 +158,7 @@ def bill(context: Context, asked: _BillOptions, options: _InvoiceOptions, as_jso
     if as_json:
         printing.print_json(document)
     else:
-        render.print_bill(document)
+        render.print_bill(document, SHOWN)
         for status in statuses:
             if not status.is_fresh and not status.is_retired:
                 printing.line(f"careful: the data of {status.account} is {status.state}; later days assume no change")

@@ -8,6 +8,7 @@ import click
 
 from syncer.cli.command import (
     INSTANCE_ID,
+    SHOWN,
     Context,
     account_filter,
     json_flag,
@@ -20,8 +21,6 @@ from syncer.errors import ConfigurationError, did_you_mean
 
 if TYPE_CHECKING:
     from datetime import datetime
-
-SHOWN = 200  # lines of a list for people; --json shows all
 
 
 @click.command()

@@ -110,10 +110,13 @@ class Writer:
         before, events = decision.before, decision.events
         row = self._row_values(decision.row, item_hash)
         if before is None:
-            kept = timeline.first_of(decision, row[_TIME_CREATED], self._observed)
-            if kept.versions or kept.lives:
+            told = decision.row.instance
+            if told.deleted or told.is_expired:
+                kept = timeline.first_of(decision, row[_TIME_CREATED], self._observed)
                 batch.first.append(kept)
-            batch.new.append((*row, *kept.current))
+                batch.new.append(row + kept.current)
+            else:
+                batch.new.append(row + timeline.opening_of(row[_TIME_CREATED], self._observed))
             if events[0].time_source is TimeSource.UPSTREAM:
                 batch.dated.append(decision.id_instance)
                 events = events[1:]

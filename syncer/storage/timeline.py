@@ -53,36 +53,43 @@ _NONE: list[Plain] = []  # shared, so never added to
 _TO_DO = instances.c.valid_from.is_(None)
 
 
-def first_of(decision: Decision, created: str | None, observed: str) -> Kept:
-    """What is to be kept of an instance at first sight; `created` and `observed` are its times in the form of `rows`.
+def opening_of(created: str | None, observed: str) -> Plain:
+    """The current columns of an instance that is alive and not expired at first sight, as nearly all are.
 
-    Nearly all are alive then, and have but a beginning; most others have one dated end or expiry behind them. That is
-    said here in texts, as a first answer says it a hundred thousand times; a test holds it beside `kept_of`.
+    `created` and `observed` are its times in the form of `rows`. It has nothing behind it but its beginning.
+    """
+    born = created if created is not None and _FIRST_BELIEVED <= created < observed else observed
+    day = _day_of_hour(born[:13])
+    return born, born, "created", day, day
+
+
+def first_of(decision: Decision, created: str | None, observed: str) -> Kept:
+    """What is to be kept of any instance at first sight.
+
+    Most that do not live have one end or expiry behind them. That is said here in texts, as a first answer says it ten
+    thousand times; a test holds it beside `kept_of`.
     """
     told = decision.row.instance
-    born = created if created is not None and _FIRST_BELIEVED <= created < observed else observed
+    born, *_ = opened = opening_of(created, observed)
     if not told.deleted and not told.is_expired:
-        return Kept(_NONE, _NONE, _opened(born, born))
+        return Kept(_NONE, _NONE, opened)
     if told.deleted and told.is_expired:
         return kept_of(decision.id_instance, [_seen_in(decision)])
     since = rows.moment(told.time_deleted if told.deleted else told.expiration_date)
-    if since is None or not max(_FIRST_BELIEVED, born) < since < observed:
+    if told.is_expired and (since is None or since > observed):
+        since = observed  # whose date lies ahead
+    if since is None or not max(_FIRST_BELIEVED, born) < since <= observed or (told.deleted and since == observed):
         return kept_of(decision.id_instance, [_seen_in(decision)])
     account, kind, tariff = decision.row.account, told.type_instance, told.tariff
     other = map(plain_value, _other_of(told))
     time_deleted = None if told.deleted else rows.moment(told.time_deleted)
     versions = [(told.id_instance, born, since, account, kind, tariff, time_deleted, 0, 0, *other)]
     if told.is_expired:
-        return Kept(versions, _NONE, _opened(since, born))
-    day, last_day = _day_of_hour(born[:13]), _day_of_hour(since[:13])
+        return Kept(versions, _NONE, (since, *opened[1:]))
+    day, last_day = opened[3], _day_of_hour(since[:13])
     night = last_day if since[11:] == _MIDNIGHT else _next_day(last_day)
     life = (told.id_instance, born, "created", since, "deleted", account, kind, tariff)
     return Kept(versions, [(*life, day, day, last_day, max(night, _next_day(day)))], (since, None, None, None, None))
-
-
-def _opened(valid_from: str, born: str) -> Plain:
-    day = _day_of_hour(born[:13])
-    return valid_from, born, "created", day, day
 
 
 @lru_cache(maxsize=1 << 16)

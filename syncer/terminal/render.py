@@ -231,20 +231,20 @@ def print_difference(found: dict[str, Any], shown: int) -> None:
         line(f"{change['id_instance']}  {one_line(change['name'])}")
         for name, (old, new) in change["fields"].items():
             line(f"    {name}: {value_text(old)} -> {value_text(new)}")
-    if len(found["changes"]) > shown:
-        line(f"… and {len(found['changes']) - shown} more; --json shows all")
+    _print_more(found["changes"], shown)
 
 
-def print_bill(document: dict[str, Any]) -> None:
-    """A month's bill for a person, and where the vendor's invoice differs."""
+def print_bill(document: dict[str, Any], shown: int) -> None:
+    """A month's bill for a person, and where the vendor's invoice differs; so many lines of a list."""
     by_instance = document["by"] == "instance"
     headings = ("instance", "name", "account", "tariff") if by_instance else ("tariff", "type")
     columns = ("id_instance", "name", "account", "tariff") if by_instance else ("tariff", "type_instance")
     rows = [
         (*(row[column] or "none" for column in columns), row["days"], _money(row["amount"], row["currency"]))
-        for row in document["lines"]
+        for row in document["lines"][:shown]
     ]
     console().print(table(f"{document['month']}", (*headings, "instance-days", "amount"), rows))
+    _print_more(document["lines"], shown)
     line(f"in all: {_sums(document['totals'])}")
     if "forecast" in document:
         line(f"forecast to the month's end, if nothing changes: {_sums(document['forecast'])}")
@@ -254,7 +254,12 @@ def print_bill(document: dict[str, Any]) -> None:
         line(f"no price for {unpriced} of the days; set it: syncer rates set TARIFF RATE CURRENCY --from DATE")
     _print_uncertain(document)
     if "invoice" in document:
-        _print_invoice(document["invoice"])
+        _print_invoice(document["invoice"], shown)
+
+
+def _print_more(rows: Sequence[object], shown: int) -> None:
+    if len(rows) > shown:
+        line(f"… and {len(rows) - shown} more; --json shows all")
 
 
 def _print_uncertain(document: dict[str, Any]) -> None:
@@ -273,7 +278,7 @@ def _print_uncertain(document: dict[str, Any]) -> None:
         )
 
 
-def _print_invoice(invoice: dict[str, Any]) -> None:
+def _print_invoice(invoice: dict[str, Any], shown: int) -> None:
     from syncer.views.invoice import KINDS
 
     line("")
@@ -294,13 +299,14 @@ def _print_invoice(invoice: dict[str, Any]) -> None:
                 one["our_days"],
                 _money(one["our_amount"]),
             )
-            for one in found
+            for one in found[:shown]
         ]
         sums = [
             sum(one[name] for one in found if one[name] is not None)
             for name in ("invoiced_days", "invoiced_amount", "our_days", "our_amount")
         ]
         console().print(table(f"{meaning}: {len(found)}", columns, rows))
+        _print_more(found, shown)
         line(
             f"sum: theirs {sums[0]} days, {_money(sums[1])}; ours {sums[2]} days, {_money(sums[3])}; "
             f"difference {sums[0] - sums[2]} days, {_money(sums[1] - sums[3])}"

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, func, select
 from syncer.errors import ConfigurationError
 from syncer.rules.timeline import billing_day, first_midnight, midnight_of
 from syncer.storage.tables import ended_lives, instance_history, instances, sync_runs
-from syncer.views.catalogue import bi_billing_monthly, bi_costs_monthly, read
+from syncer.views.catalogue import bi_billing_monthly, bi_costs_monthly, exact, read
 from syncer.views.rates import Rate, next_month, price_on, read_rates
 
 UNCERTAIN_AFTER = timedelta(days=1)  # between the last answer that listed an instance and the first without it
@@ -33,6 +33,9 @@ class Charge(NamedTuple):
     amount: Decimal | None
     currency: str | None
     unpriced_days: int = 0
+
+
+_LINE = ("id_instance", "name", "account", "tariff", *Charge._fields)
 
 
 def month_of(text_: str | None, today: date) -> date:
@@ -57,11 +60,11 @@ def bill(connection: Connection, month: date, now: datetime, account: str | None
     charges: list[Charge]
     if by == "instance":
         costs = _costs(connection, month, account)
-        costs.sort(key=lambda row: (row["id_instance"], row["account"], row["tariff"] is None, row["tariff"] or ""))
-        charges = [_charge(row) for row in costs]
-        named = ("id_instance", "name", "account", "tariff")
+        costs.sort(key=lambda cost: (cost[0], cost[1], cost[2] is None, cost[2] or ""))
+        charges = [charge for *_, charge in costs]
         lines = [
-            {name: row[name] for name in named} | charge._asdict() for row, charge in zip(costs, charges, strict=True)
+            dict(zip(_LINE, (key, name, owner, tariff, *charge), strict=True))
+            for key, owner, tariff, name, charge in costs
         ]
     else:
         of_tariffs = _charges(connection, month, account)
@@ -107,19 +110,28 @@ def _charge(row: Mapping[str, Any]) -> Charge:
     return Charge(row["instance_days"], row["amount"], row["currency"], row["unpriced_days"])
 
 
-def _costs(connection: Connection, month: date, account: str | None) -> list[dict[str, Any]]:
-    query = select(bi_costs_monthly).where(bi_costs_monthly.c.month == f"{month:%Y-%m}")
+def _costs(
+    connection: Connection, month: date, account: str | None
+) -> list[tuple[int, str, str | None, str | None, Charge]]:
+    """What each instance comes to under each account and tariff: id, account, tariff, name, charge."""
+    costs = bi_costs_monthly.c
+    named = (costs.id_instance, costs.account, costs.tariff, costs.name)
+    query = select(*named, costs.instance_days, costs.amount, costs.currency, costs.unpriced_days)
+    query = query.where(costs.month == f"{month:%Y-%m}")
     if account is not None:
-        query = query.where(bi_costs_monthly.c.account == account)
-    return read(connection, query)
+        query = query.where(costs.account == account)
+    return [
+        (key, owner, tariff, name, Charge(days, None if amount is None else exact(amount), currency, unpriced))
+        for key, owner, tariff, name, days, amount, currency, unpriced in connection.execute(query).all()
+    ]
 
 
 def charges_by_instance(connection: Connection, month: date, account: str | None) -> dict[str, Charge]:
     """What every instance comes to in a month, by its id as text."""
     charges: dict[str, Charge] = {}
-    for row in _costs(connection, month, account):
-        key = str(row["id_instance"])
-        charges[key] = plus(charges.get(key), _charge(row))
+    for id_instance, *_, charge in _costs(connection, month, account):
+        key = str(id_instance)
+        charges[key] = plus(charges[key], charge) if key in charges else charge
     return charges
 
 

@@ -1,6 +1,7 @@
 """The views of CONTRACT 7 with the types of their columns on either database; their SQL is in `migrations/views`."""
 
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import BigInteger, Boolean, Connection, Date, Integer, Select, column, table
@@ -95,11 +96,23 @@ VIEWS: dict[str, TableClause] = {
 
 def read(connection: Connection, query: Select[Any]) -> list[dict[str, Any]]:
     """The rows of a query over views, money as exact decimals."""
-    return [plain(dict(row._mapping)) for row in connection.execute(query)]
+    result = connection.execute(query)
+    names = tuple(result.keys())
+    return [plain(dict(zip(names, row, strict=True))) for row in result.all()]
 
 
 def plain(row: dict[str, Any]) -> dict[str, Any]:
-    """A row with its amount as a decimal: SQLite gives a float, whose shortest form is the sum of whole millionths."""
-    if isinstance(row.get("amount"), float):
-        row["amount"] = Decimal(repr(row["amount"]))
+    """A row with its amount as a decimal."""
+    if row.get("amount") is not None:
+        row["amount"] = exact(row["amount"])
     return row
+
+
+def exact(amount: float | Decimal) -> Decimal:
+    """An amount as a decimal: SQLite gives a float, whose shortest form is the sum of whole millionths."""
+    return _exact_float(amount) if isinstance(amount, float) else amount
+
+
+@lru_cache(maxsize=1 << 12)
+def _exact_float(amount: float) -> Decimal:
+    return Decimal(repr(amount))

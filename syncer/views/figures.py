@@ -4,13 +4,15 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from heapq import nsmallest
 from typing import Any
 
-from sqlalchemy import Connection, Select, case, func, select
+from sqlalchemy import ColumnElement, Connection, Select, Text, case, cast, func, literal_column, select, type_coerce
+from sqlalchemy.types import NullType
 
 from syncer.rules.timeline import billing_day
-from syncer.storage.tables import instances, sync_runs
+from syncer.storage.tables import UtcDateTime, instances, sync_runs
 from syncer.views import estate, past
 from syncer.views.catalogue import (
     bi_attention,
@@ -35,7 +37,6 @@ def read_figures(connection: Connection, now: datetime, account: str | None) -> 
     """Everything that a report shows, of one account or of all. Days are days at UTC+3."""
     today = billing_day(now)
     daily = _daily(connection, account)
-    attention = connection.execute(_of(account, bi_attention, select(bi_attention))).all()
     expiring = read(
         connection,
         _of(account, bi_expiring, select(bi_expiring)).where(bi_expiring.c.days_left.between(0, EXPIRY_DAYS)),
@@ -54,13 +55,7 @@ def read_figures(connection: Connection, now: datetime, account: str | None) -> 
         "kinds": _kinds(connection, account),
         "periods": _periods(daily, today),
         "churn": _churn(months),
-        "attention": {
-            "counts": {reason: n for (_, reason), n in sorted(_severities(attention).items())},
-            "instances": [
-                dict(row._mapping)
-                for row in nsmallest(LISTED, attention, key=lambda row: (row.severity, row.reason, row.id_instance))
-            ],
-        },
+        "attention": _attention(connection, account),
         "expiring": expiring,
         "statuses_by_week": _statuses_by_week(connection, account, daily, today),
         "moves_by_week": _moves_by_week(daily, today),
@@ -76,12 +71,31 @@ def _daily(connection: Connection, account: str | None) -> list[dict[str, Any]]:
         (rates.tariff == bi_daily.c.tariff) & (rates.valid_from <= bi_daily.c.day) & (rates.valid_to > bi_daily.c.day)
     )
     query = select(bi_daily, rates.currency, rates.millionths).outerjoin(rate_periods, holds)
-    return [dict(row._mapping) for row in connection.execute(_of(account, bi_daily, query))]
+    return read(connection, _of(account, bi_daily, query))
 
 
-def _severities(attention: Iterable[Any]) -> Counter[tuple[int, str]]:
-    """How often each reason is given, by its severity."""
-    return Counter((row.severity, row.reason) for row in attention)
+def _attention(connection: Connection, account: str | None) -> dict[str, Any]:
+    """How often each reason is given, and the first instances, the gravest first."""
+    since = type_coerce(bi_attention.c.since, NullType()).label("since")  # as the driver has it: few rows are shown
+    columns = (bi_attention.c.severity, bi_attention.c.reason, bi_attention.c.id_instance, since)
+    query = select(*columns, bi_attention.c.account, bi_attention.c.name)
+    rows = list(map(tuple, connection.execute(_of(account, bi_attention, query)).all()))
+    moment = UtcDateTime().dialect_impl(connection.dialect).result_processor(connection.dialect, None)
+    assert moment is not None  # noqa: S101 - the type has one
+    return {
+        "counts": {reason: n for (_, reason), n in sorted(Counter(row[:2] for row in rows).items())},
+        "instances": [
+            {
+                "id_instance": key,
+                "account": owner,
+                "name": name,
+                "reason": reason,
+                "since": moment(at),
+                "severity": grade,
+            }
+            for grade, reason, key, at, owner, name in nsmallest(LISTED, rows, key=lambda row: row[:3])
+        ],
+    }
 
 
 def _of(account: str | None, thing: Any, query: Select[Any]) -> Select[Any]:
@@ -115,7 +129,8 @@ def _kinds(connection: Connection, account: str | None) -> list[dict[str, Any]]:
         .group_by(columns.type_instance, columns.tariff)
     )
     rows = [{**row._mapping, "expired": int(row.expired)} for row in connection.execute(_of(account, instances, query))]
-    return sorted(rows, key=lambda row: (-row["live"], row["type_instance"] or "~", row["tariff"] or "~"))
+    named = ("type_instance", "tariff")
+    return sorted(rows, key=lambda row: (-row["live"], *((row[name] is None, row[name] or "") for name in named)))
 
 
 def _periods(daily: Iterable[Mapping[str, Any]], today: date) -> list[dict[str, Any]]:
@@ -127,10 +142,12 @@ def _periods(daily: Iterable[Mapping[str, Any]], today: date) -> list[dict[str, 
         "this month": today.replace(day=1),
     }
     found = []
-    rows = list(daily)
+    earliest = min(starts.values())
+    recent = [row for row in daily if row["day"] >= earliest]
     for name, start in starts.items():
-        created = sum(row["created"] for row in rows if row["day"] >= start)
-        deleted = sum(row["deleted"] for row in rows if row["day"] >= start)
+        rows = [row for row in recent if row["day"] >= start]
+        created = sum(row["created"] for row in rows)
+        deleted = sum(row["deleted"] for row in rows)
         found.append({"period": name, "new": created, "deleted": deleted, "net": created - deleted})
     return found
 
@@ -151,6 +168,7 @@ def _churn(months: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
+@lru_cache(maxsize=1 << 12)
 def _week(day: date) -> date:
     """The Monday of a day's week."""
     return day - timedelta(days=day.weekday())
@@ -172,14 +190,15 @@ def _statuses_by_week(
         return []
     steps: dict[date, Counter[str]] = defaultdict(Counter)
     for row in daily:
-        net = row["began"] - row["ended"]
-        steps[_week(row["day"])].update(created=row["created"], live=net)
+        of_week = steps[_week(row["day"])]
+        of_week["created"] += row["created"]
+        of_week["live"] += row["began"] - row["ended"]
     for word, day, step in (
         *_expired_steps(connection, account),
         *_missing_steps(connection, account),
         *_moved_steps(connection, account),
     ):
-        steps[_week(day)].update({word: step})
+        steps[_week(day)][word] += step
     weeks = _weeks(min(steps), today)
     balance = Counter[str]()
     for week in sorted(week for week in steps if week < weeks[0]):
@@ -196,18 +215,30 @@ def _statuses_by_week(
 def _expired_steps(connection: Connection, account: str | None) -> Iterator[tuple[str, date, int]]:
     """When live instances began and ceased to be expired."""
     version = instance_versions.c
-    query = select(version.valid_from, version.valid_to).where(version.is_expired, ~version.deleted, ~version.missing)
-    for row in connection.execute(_of(account, instance_versions, query)):
-        yield "expired", billing_day(row.valid_from), 1
-        if row.valid_to is not None:
-            yield "expired", billing_day(row.valid_to), -1
+    query = select(_hour(version.valid_from), _hour(version.valid_to))
+    query = query.where(version.is_expired, ~version.deleted, ~version.missing)
+    versions = connection.execute(_of(account, instance_versions, query)).all()
+    for step, hours in zip((1, -1), zip(*versions, strict=True), strict=False):
+        for hour, n in Counter(hours).items():
+            if hour is not None:
+                yield "expired", _day_of(hour), step * n
 
 
 def _missing_steps(connection: Connection, account: str | None) -> Iterator[tuple[str, date, int]]:
     columns = instances.c
-    query = select(columns.missing_since, columns.deleted).where(columns.missing_since.is_not(None))
-    for row in connection.execute(_of(account, instances, query)):
-        yield "purged" if row.deleted else "vanished", billing_day(row.missing_since), 1
+    hour = _hour(columns.missing_since)
+    query = select(hour, columns.deleted, func.count()).where(columns.missing_since.is_not(None))
+    for hour_, deleted, n in connection.execute(_of(account, instances, query).group_by(hour, columns.deleted)):
+        yield "purged" if deleted else "vanished", _day_of(hour_), n
+
+
+def _hour(moment: ColumnElement[datetime]) -> ColumnElement[Any]:
+    """The hour (UTC) of a moment as both databases write it, so that the database counts: days begin with an hour."""
+    return func.substr(cast(moment, Text), literal_column("1"), literal_column("13"))
+
+
+def _day_of(hour: str) -> date:
+    return billing_day(datetime.fromisoformat(f"{hour}:00:00+00:00"))
 
 
 def _moved_steps(connection: Connection, account: str | None) -> Iterator[tuple[str, date, int]]:
@@ -227,7 +258,9 @@ def _moved_steps(connection: Connection, account: str | None) -> Iterator[tuple[
 def _moves_by_week(daily: Iterable[Mapping[str, Any]], today: date) -> list[dict[str, Any]]:
     sums: dict[date, Counter[str]] = defaultdict(Counter)
     for row in daily:
-        sums[_week(row["day"])].update(created=row["created"], deleted=row["deleted"])
+        of_week = sums[_week(row["day"])]
+        of_week["created"] += row["created"]
+        of_week["deleted"] += row["deleted"]
     if not sums:
         return []
     return [
@@ -257,7 +290,7 @@ def _cost_by_month(daily: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     days: Counter[tuple[str, str | None]] = Counter()
     millionths: Counter[tuple[str, str | None]] = Counter()
     for row in daily:
-        key = (f"{row['day']:%Y-%m}", row["currency"])
+        key = (row["day"].isoformat()[:7], row["currency"])
         days[key] += row["billable"]
         millionths[key] += row["billable"] * (row["millionths"] or 0)
     return [

@@ -5,22 +5,27 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, case, func, or_, select
+from sqlalchemy import Connection, and_, case, func, or_, select
 from sqlalchemy.sql.expression import FromClause
 
 from syncer.rules.transitions import is_auto_renewing
-from syncer.storage.tables import instance_history, sync_runs
+from syncer.storage.tables import instance_history, past_versions, sync_runs
 from syncer.views.catalogue import instance_versions
 
 COMPARED = ("account", "name", "type_instance", "messenger", "tariff", "is_free", "is_partner", "expiration_date")
-COMPARED_AT_ONCE = 500  # instances
+_NAME, _TARIFF, _IS_PARTNER = map(COMPARED.index, ("name", "tariff", "is_partner"))
 ESTATE = ("account", "status", "type_instance", "tariff", "n")
 STATUSES = ("active", "expired", "deleted", "vanished", "purged")
+_ENDED = past_versions.alias("ended")
 
 
 def status_of(version: FromClause) -> Any:
-    """A version's status in one word, as `estate.STATUS` is that of a row."""
+    """A version's status in one word, as `estate.STATUS` is that of a row; one that is over was never missing."""
     columns = version.c
+    if "missing" not in columns:
+        return case(
+            (columns.deleted, "deleted"), (columns.is_expired, "expired"), (columns.id_instance.is_not(None), "active")
+        )
     return case(
         (and_(columns.missing, columns.deleted), "purged"),
         (columns.missing, "vanished"),
@@ -80,11 +85,10 @@ def difference(connection: Connection, before: datetime, after: datetime) -> dic
         .where(occurred > before, occurred <= after)
         .group_by(instance_history.c.transition)
     )
-    old, new = _totals(_groups_at(connection, before, [])), _totals(_groups_at(connection, after, []))
     return {
         "from": before,
         "to": after,
-        "totals": {word: [old[word], new[word]] for word in STATUSES},
+        "totals": _totals_at(connection, before, after),
         "transitions": {
             row.transition: row.n for row in sorted(connection.execute(words), key=lambda row: row.transition)
         },
@@ -92,31 +96,47 @@ def difference(connection: Connection, before: datetime, after: datetime) -> dic
     }
 
 
+def _totals_at(connection: Connection, before: datetime, after: datetime) -> dict[str, list[int]]:
+    """How many instances had each status at two moments, in one reading of the versions."""
+    was, is_ = (case((_held_at(instance_versions, moment), 1), else_=0) for moment in (before, after))
+    status = status_of(instance_versions).label("status")
+    query = (
+        select(status, func.sum(was).label("old"), func.sum(is_).label("new"))
+        .where(or_(_held_at(instance_versions, before), _held_at(instance_versions, after)))
+        .group_by(status)
+    )
+    found = {row.status: [int(row.old), int(row.new)] for row in connection.execute(query)}
+    return {word: found.get(word, [0, 0]) for word in STATUSES}
+
+
 def _changes(connection: Connection, before: datetime, after: datetime) -> list[dict[str, Any]]:
-    """What differs is another version since: nothing else has to be looked at."""
-    version = instance_versions.c
-    query = select(
-        version.id_instance, status_of(instance_versions).label("status"), *(version[name] for name in COMPARED)
+    """What differs is another version since, so the one that held before is over: nothing else has to be looked at."""
+    columns = [
+        [version.c.id_instance, status_of(version), *(version.c[name] for name in COMPARED)]
+        for version in (instance_versions, _ENDED)
+    ]
+    query = (
+        select(*(column.label(f"_{number}") for number, column in enumerate([*columns[0], *columns[1]])))
+        .outerjoin(_ENDED, and_(_ENDED.c.id_instance == instance_versions.c.id_instance, _held_at(_ENDED, before)))
+        .where(_held_at(instance_versions, after), instance_versions.c.valid_from > before)
+        .order_by(instance_versions.c.id_instance)
     )
-    later = query.where(_held_at(instance_versions, after), version.valid_from > before).order_by(version.id_instance)
-    earlier = query.where(
-        version.id_instance.in_(bindparam("ids", expanding=True)), _held_at(instance_versions, before)
-    )
-    changes = []
-    for new in connection.execute(later).partitions(COMPARED_AT_ONCE):
-        old = {row.id_instance: row for row in connection.execute(earlier, {"ids": [row.id_instance for row in new]})}
-        changes += [change for row in new if (change := _change(old.get(row.id_instance), row)) is not None]
-    return changes
+    width = len(columns[0])
+    changes = (_change(row[width:], row[:width]) for row in connection.execute(query).all())
+    return [change for change in changes if change is not None]
 
 
-def _change(old: Any, new: Any) -> dict[str, Any] | None:
+def _change(old: Sequence[Any], new: Sequence[Any]) -> dict[str, Any] | None:
     """What differs between two versions of an instance, of which there may have been none before."""
+    key, status, *values = new
+    known, old_status, *old_values = old
     fields: dict[str, Any] = {}
-    if old is None or old.status != new.status:
-        fields["status"] = [old and old.status, new.status]
-    for name in COMPARED if old is not None else ():
-        if getattr(old, name) != getattr(new, name):
-            fields[name] = [getattr(old, name), getattr(new, name)]
-    if is_auto_renewing(new.is_partner, new.tariff):
-        fields.pop("expiration_date", None)  # the daily roll, of which there are no versions
-    return {"id_instance": new.id_instance, "name": new.name, "fields": fields} if fields else None
+    if status != old_status:
+        fields["status"] = [old_status, status]
+    if known is not None and values != old_values:
+        for name, was, is_ in zip(COMPARED, old_values, values, strict=True):
+            if was != is_:
+                fields[name] = [was, is_]
+        if "expiration_date" in fields and is_auto_renewing(values[_IS_PARTNER], values[_TARIFF]):
+            del fields["expiration_date"]  # the daily roll, of which there are no versions
+    return {"id_instance": key, "name": values[_NAME], "fields": fields} if fields else None

@@ -203,6 +203,18 @@ def test_an_invoice_is_compared_instance_by_instance(
     assert "we see, and they do not bill: 3" in told.stdout
 
 
+@pytest.mark.parametrize("mirror", ["sqlite"], indirect=True)
+def test_a_bill_of_many_instances_shows_the_first_and_counts_the_others(run_syncer: RunSyncer, mirror: Mirror) -> None:
+    """A table of a hundred thousand lines would take a minute, and nobody reads it."""
+    mirror.now = real_now() - timedelta(hours=1)
+    mirror.observe([item(number) for number in range(1, 203)])
+    env = {"SYNCER_DATABASE_URL": mirror.engine.url.render_as_string(hide_password=False)}
+    shown = run_syncer("bill", "--by", "instance", env=env).stdout
+
+    assert "… and 2 more; --json shows all\n" in shown
+    assert 202 == len(json.loads(run_syncer("bill", "--by", "instance", "--json", env=env).stdout)["lines"])
+
+
 def test_the_estate_of_a_past_moment_and_what_changed_since(run_syncer: RunSyncer, env: dict[str, str]) -> None:
     then = (real_now() - timedelta(days=8, hours=-1)).isoformat()
     past = json.loads(run_syncer("status", "--as-of", then, "--json", env=env).stdout)
@@ -355,6 +367,48 @@ def test_a_blind_gap_is_told_in_the_report(run_syncer: RunSyncer, mirror: Mirror
     env = {"SYNCER_DATABASE_URL": mirror.engine.url.render_as_string(hide_password=False)}
 
     assert "saw nothing for more than 80 days before run 2" in run_syncer("report", env=env).stdout
+
+
+def test_a_creation_in_the_year_2_is_a_rejected_item_and_the_report_ends(run_syncer: RunSyncer, mirror: Mirror) -> None:
+    mirror.now = real_now() - timedelta(hours=1)
+    report = mirror.observe([item(1), item(2, timeCreated="0002-01-01T00:00:00")])
+    env = {"SYNCER_DATABASE_URL": mirror.engine.url.render_as_string(hide_password=False)}
+    done = run_syncer("report", "--json", env=env)
+
+    assert (1, 1) == (report.created, report.rejected)
+    assert 0 == done.returncode, done.stderr
+    assert 1 == json.loads(done.stdout)["totals"]["live"]
+
+
+def test_lists_stand_in_the_same_order_on_both_databases(run_syncer: RunSyncer, mirror: Mirror) -> None:
+    """What has no tariff or type stands last."""
+    mirror.now = real_now() - timedelta(hours=1)
+    mirror.observe(
+        [
+            item(1, tariff=None),
+            item(2, tariff="b"),
+            item(3, tariff="B"),
+            item(4, tariff="b", typeInstance=None),
+            item(5, tariff="Б"),
+            item(6, tariff=""),
+        ]
+    )
+    env = {"SYNCER_DATABASE_URL": mirror.engine.url.render_as_string(hide_password=False)}
+
+    def told(*arguments: str) -> dict[str, Any]:
+        done = run_syncer(*arguments, "--json", env=env)
+        assert 0 == done.returncode, done.stderr
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+    assert [("", 1), ("B", 1), ("b", 1), ("b", None), ("Б", 1), (None, 1)] == [
+        (line["tariff"], line["type_instance"] and 1) for line in told("bill")["lines"]
+    ]
+    assert [1, 2, 3, 4, 5, 6] == [line["id_instance"] for line in told("bill", "--by", "instance")["lines"]]
+    assert ["", "B", "b", "Б", None, "b"] == [
+        row["tariff"] for row in told("status", "--as-of", real_now().isoformat())["estate"]
+    ]
+    assert ["", "B", "b", "Б", None, "b"] == [row["tariff"] for row in told("report")["kinds"]]
 
 
 class _Page(HTMLParser):

@@ -1,6 +1,7 @@
 """The views of CONTRACT 7 on both databases, against figures worked out from the answers without SQL."""
 
 import random
+import sqlite3
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NoReturn
 
@@ -370,3 +371,13 @@ def test_a_moment_just_before_midnight_is_not_rounded_into_the_next_day(recent: 
     recent.observe([item(1, timeCreated="0001-01-01T00:00:00")], after=timedelta())
 
     assert ["2026-01-01"] == [str(row["day"]) for row in query(recent, "SELECT * FROM bi_transitions_daily")]
+
+
+@pytest.mark.skipif(sqlite3.sqlite_version_info < (3, 41), reason="SQLite before 3.41 gives a CAST of a view no type")
+@pytest.mark.parametrize("mirror", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("view", COLUMNS)
+def test_each_column_of_a_view_has_a_declared_type(mirror: Mirror, view: str) -> None:
+    found = query(mirror, f"SELECT name, type FROM pragma_table_info('{view}')")
+
+    assert COLUMNS[view].split(", ") == [column["name"] for column in found]
+    assert [] == [column["name"] for column in found if not column["type"]]

@@ -102,7 +102,8 @@ TARGETS = [
 # The tests, the quick ones first: the later step is taken only by a fault that the earlier one did not see.
 STEPS = [
     ["tests/unit/test_transitions.py", "tests/unit/test_guard.py", "tests/unit/test_item.py",
-     "tests/unit/test_listing.py", "tests/unit/test_timeline.py", "tests/unit/test_stated.py", "tests/unit/test_zone.py",
+     "tests/unit/test_listing.py", "tests/unit/test_timeline.py", "tests/unit/test_first_sight.py",
+     "tests/unit/test_stated.py", "tests/unit/test_zone.py",
      "tests/unit/test_core.py"],
     ["tests/integration/test_run.py", "tests/integration/test_whose_it_is.py",
      "tests/integration/test_more_than_absence.py", "tests/integration/test_road.py", "tests/integration/test_model.py",

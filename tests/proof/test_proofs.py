@@ -19,6 +19,7 @@ SHORT = {
     "models, second half": ("models", 250, 2, ["--databases-every", "8", "--shared-every", "25", "--lives", "200"]),
     "kills, first half": ("kills", 120, 1, []),
     "kills, second half": ("kills", 120, 2, []),
+    "upgrades": ("upgrades", 6, 1, []),
     "lost commits": ("lost_commits", 25, 1, []),
     "bodies": ("bodies", 30_000, 1, ["--pieces-every", "5"]),
     "disk": ("disk", 6, 1, []),

@@ -270,6 +270,19 @@ def test_a_deletion_dated_at_the_answer_that_ends_a_gap_is_not_dated_at_the_gap(
     assert at("11-10") == lives_of(histories.versions(2))[-1].ended_at
 
 
+def test_of_two_deletions_from_one_moment_the_one_told_later_has_the_date() -> None:
+    """The first has none, and so is from when it vanished."""
+    histories = played(
+        ("11-01", {}),
+        ("11-08", None),
+        ("11-12", {"deleted": True}),
+        ("11-15", {}),
+        ("11-20", {"deleted": True, "timeDeleted": told("11-08")}),
+    )
+
+    assert (at("11-08"), at("11-08")) in said(histories, "time_deleted")
+
+
 def test_two_expiries_told_late_are_each_true_from_their_dates() -> None:
     histories = played(
         ("11-01", {}),
