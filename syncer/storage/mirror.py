@@ -1,20 +1,22 @@
 """What one run reads of the mirror and writes into it, over a `Connection`; the caller owns the transaction."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from operator import itemgetter
-from typing import Any, cast
+from itertools import compress
+from operator import attrgetter, ne
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, exists, insert, select, update
 
 from syncer.answer.values import canonical_json
-from syncer.model import HISTORY_FIELDS, TYPES, Decision, Event, Instance, MirrorRow, Reject, TimeSource, Transition
+from syncer.model import HISTORY_FIELDS, Decision, Event, Instance, MirrorRow, Reject, TimeSource, Transition
 from syncer.storage import rows, timeline
 from syncer.storage.tables import accounts, instance_history, instances, rejected_items
-from syncer.storage.timeline_rows import CURRENT_COLUMNS, Kept, Plain
+from syncer.storage.timeline_rows import CURRENT_COLUMNS, plain_value
 
-_ROW_COLUMNS = ("account", *Instance._fields[1:], *MirrorRow._fields[2:], "item_hash", "id_instance")
+_COLUMNS = ("account", *Instance._fields[1:], *MirrorRow._fields[2:])
+"""Those of a row of `instances` but for its id, the hash of its item and its timeline."""
 _EVENT_COLUMNS = (
     "id_instance",
     "account",
@@ -27,9 +29,8 @@ _EVENT_COLUMNS = (
     "changes",
 )
 _HISTORY_COLUMNS = (*_EVENT_COLUMNS, *HISTORY_FIELDS, "missing")
-_TIMES = [place for place, name in enumerate(Instance._fields[1:]) if TYPES.get(name) == datetime | None]
-_TIME_CREATED = _ROW_COLUMNS.index("time_created")
-_state_of = itemgetter(*map(_ROW_COLUMNS.index, HISTORY_FIELDS))
+_TIME_CREATED = _COLUMNS.index("time_created")
+_state_of = attrgetter(*HISTORY_FIELDS)
 _AS_NEW_ROW_SAYS = {
     **{column: column for column in ("id_instance", "account", *HISTORY_FIELDS)},
     "occurred_at": "time_created",
@@ -62,62 +63,69 @@ class Writer:
         self._connection = connection
         self._account = account
         self._run_id = run_id
-        self._observed_at = observed_at
         self._observed = rows.moment(observed_at) or ""
         self._robbed: set[str] = set()  # accounts that instances were moved away from
 
     def write(self, decisions: Sequence[Decision]) -> None:
         """Write the rows that differ with their history, and the hashes of those that do not."""
-        batch = _Batch()
         touched = [decision for decision in decisions if decision.before is not None and decision.events]
         changes = timeline.changes_by(self._connection, touched)
+        new: list[Decision] = []
+        changed: dict[tuple[bool, ...], list[Decision]] = defaultdict(list)  # by which columns, and whether in history
+        marks: list[tuple[int, int]] = []  # hashes of rows that do not differ
         for decision in decisions:
-            item_hash = _lasting_hash(decision)
+            before, row, item_hash = decision.before, decision.row, _lasting_hash(decision)
             if decision.item is not None and item_hash is None:
                 self.is_lasting = False
-            if decision.row is not decision.before:
-                self._add(batch, decision, item_hash, changes.current.get(decision.id_instance))
+            if before is None:
+                new.append(decision)
+            elif row is not before:
+                changed[(*map(ne, _flat(before), _flat(row)), bool(decision.events))].append(decision)
+                if before.account != self._account:
+                    self._robbed.add(before.account)
             elif item_hash is not None:
-                batch.marks.append((item_hash, decision.id_instance))
-        if batch.new:
-            rows.insert(self._connection, instances, (*_ROW_COLUMNS, *CURRENT_COLUMNS), batch.new)
-            timeline.insert_first(self._connection, batch.first)
-        if batch.dated:
-            self._insert_created(batch.dated)
-        if batch.known:
-            rows.update(self._connection, instances, "id_instance", _ROW_COLUMNS[:-1], batch.known)
-        if batch.touched:
-            columns = (*_ROW_COLUMNS[:-1], *CURRENT_COLUMNS)
-            rows.update(self._connection, instances, "id_instance", columns, batch.touched)
-        if batch.history:
-            rows.insert(self._connection, instance_history, _HISTORY_COLUMNS, batch.history)
+                marks.append((item_hash, decision.id_instance))
+        if new:
+            self._insert(new)
+        for columns, known in changed.items():
+            self._update(columns, known, changes)
+        history = [row for decision in decisions if decision.events for row in self._history_rows(decision)]
+        if history:
+            rows.insert(self._connection, instance_history, _HISTORY_COLUMNS, history)
         timeline.write(self._connection, changes)
-        if batch.marks:  # it changes nothing that one reads
-            rows.update(self._connection, instances, "id_instance", ("item_hash",), batch.marks)
-        self.created += len(batch.new)
-        self.updated += len(batch.known) + len(batch.touched)
+        if marks:  # it changes nothing that one reads
+            rows.update(self._connection, instances, "id_instance", ("item_hash",), marks)
+        self.created += len(new)
+        self.updated += sum(map(len, changed.values()))
+        self.transitions.update(str(event.transition) for decision in decisions for event in decision.events)
 
-    def _add(self, batch: "_Batch", decision: Decision, item_hash: int | None, current: Plain | None) -> None:
-        before, events = decision.before, decision.events
-        row = self._row_values(decision.row, item_hash)
-        if before is None:
-            kept = timeline.first_of(decision, row[_TIME_CREATED], self._observed)
-            if kept.versions or kept.lives:
-                batch.first.append(kept)
-            batch.new.append((*row, *kept.current))
-            if events[0].time_source is TimeSource.UPSTREAM:
-                batch.dated.append(decision.id_instance)
-                events = events[1:]
-        else:
-            if current is None:
-                batch.known.append(row)
-            else:
-                batch.touched.append((*row[:-1], *current, row[-1]))
-            if before.account != self._account:
-                self._robbed.add(before.account)
-        if events:
-            batch.history.extend(self._history_rows(decision, events, row))
-        self.transitions.update(str(event.transition) for event in decision.events)
+    def _insert(self, decisions: Sequence[Decision]) -> None:
+        """Rows of new instances, with their timeline and what of their history the database can copy."""
+        formed = list(rows.formed(_COLUMNS, [_flat(decision.row) for decision in decisions]))
+        kept = [
+            timeline.first_of(decision, row[_TIME_CREATED], self._observed)
+            for decision, row in zip(decisions, formed, strict=True)
+        ]
+        whole = [
+            (*row, _lasting_hash(decision), decision.id_instance, *one.current)
+            for decision, row, one in zip(decisions, formed, kept, strict=True)
+        ]
+        rows.insert(self._connection, instances, (*_COLUMNS, "item_hash", "id_instance", *CURRENT_COLUMNS), whole)
+        timeline.insert_first(self._connection, kept)
+        dated = [decision.id_instance for decision in decisions if _is_created_when_its_row_says(decision)]
+        if dated:
+            self._insert_created(dated)
+
+    def _update(self, changed: tuple[bool, ...], decisions: Sequence[Decision], changes: timeline.Changes) -> None:
+        """The columns that have changed in all these rows: few of them on a daily roll, whose checks are few, too."""
+        names = tuple(compress(_COLUMNS, changed))
+        formed = rows.formed(names, [compress(_flat(decision.row), changed) for decision in decisions])
+        whole = [
+            (*row, *changes.current.get(decision.id_instance, ()), _lasting_hash(decision), decision.id_instance)
+            for decision, row in zip(decisions, formed, strict=True)
+        ]
+        written = (*names, *(CURRENT_COLUMNS if decisions[0].events else ()), "item_hash")
+        rows.update(self._connection, instances, "id_instance", written, whole)
 
     def _insert_created(self, ids: Sequence[int]) -> None:
         """History of new instances that were created when their rows say; the database copies the rows it was given."""
@@ -131,19 +139,13 @@ class Writer:
         }
         rows.insert_from(self._connection, instance_history, values, instances, _AS_NEW_ROW_SAYS, ids)
 
-    def _row_values(self, row: MirrorRow, item_hash: int | None) -> tuple[Any, ...]:
-        """In the order of `_ROW_COLUMNS`."""
-        id_instance, *values = cast("tuple[Any, ...]", row.instance)
-        for place in _TIMES:
-            values[place] = rows.moment(values[place])
-        return (row.account, *values, *map(self._moment, row[2:]), item_hash, id_instance)
-
-    def _history_rows(
-        self, decision: Decision, events: Sequence[Event], row: tuple[Any, ...]
-    ) -> Iterator[tuple[Any, ...]]:
-        """In the order of `_HISTORY_COLUMNS`; `row` has the values of the instance's own row, which serve again."""
+    def _history_rows(self, decision: Decision) -> Iterator[tuple[Any, ...]]:
+        """In the order of `_HISTORY_COLUMNS`."""
+        events = decision.events[1:] if _is_created_when_its_row_says(decision) else decision.events
+        if not events:
+            return
         instance = decision.row.instance
-        state = (*_state_of(row), decision.row.missing_since is not None)
+        state = [plain_value(value) for value in (*_state_of(instance), decision.row.missing_since is not None)]
         previous = rows.moment(decision.previous_observed_at)
         for event in events:
             yield (
@@ -151,17 +153,13 @@ class Writer:
                 self._account,
                 self._run_id,
                 str(event.transition),
-                self._moment(event.occurred_at),
+                rows.moment(event.occurred_at),
                 str(event.time_source),
                 self._observed,
                 previous,
                 _changes(event),
                 *state,
             )
-
-    def _moment(self, value: datetime | None) -> str | None:
-        """As `rows.moment`; most times that are written are those of the observation, whose form is at hand."""
-        return self._observed if value == self._observed_at else rows.moment(value)
 
     def close(self) -> None:
         """Void what the accounts that instances were moved away from are known by."""
@@ -173,21 +171,14 @@ class Writer:
             )
 
 
-class _Batch:
-    """Rows in their stored form: those of new and of known instances, of history, and hashes of unchanged ones.
+def _flat(row: MirrorRow) -> tuple[Any, ...]:
+    """Its values in the order of `_COLUMNS`."""
+    return (row.account, *row.instance[1:], *row[2:])
 
-    `dated` are new instances that were created when their rows say: the database copies their `created` from these.
-    `first` is the timeline of the new ones; the `touched` of the known ones have more history now, and so another one.
-    """
 
-    def __init__(self) -> None:
-        self.new: list[tuple[Any, ...]] = []
-        self.known: list[tuple[Any, ...]] = []
-        self.history: list[tuple[Any, ...]] = []
-        self.marks: list[tuple[int, int]] = []
-        self.dated: list[int] = []
-        self.first: list[Kept] = []
-        self.touched: list[tuple[Any, ...]] = []
+def _is_created_when_its_row_says(decision: Decision) -> bool:
+    """Whether its `created` can be copied from the new row."""
+    return decision.before is None and decision.events[0].time_source is TimeSource.UPSTREAM
 
 
 def _lasting_hash(decision: Decision) -> int | None:
