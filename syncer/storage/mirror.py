@@ -70,7 +70,7 @@ class Writer:
         """Write the rows that differ with their history, and the hashes of those that do not."""
         touched = [decision for decision in decisions if decision.before is not None and decision.events]
         changes = timeline.changes_by(self._connection, touched)
-        new: list[Decision] = []
+        new: list[tuple[Decision, int | None]] = []  # with the hash of its item
         changed: dict[tuple[bool, ...], list[Decision]] = defaultdict(list)  # by which columns, and whether in history
         marks: list[tuple[int, int]] = []  # hashes of rows that do not differ
         for decision in decisions:
@@ -78,7 +78,7 @@ class Writer:
             if decision.item is not None and item_hash is None:
                 self.is_lasting = False
             if before is None:
-                new.append(decision)
+                new.append((decision, item_hash))
             elif row is not before:
                 changed[(*map(ne, _flat(before), _flat(row)), bool(decision.events))].append(decision)
                 if before.account != self._account:
@@ -89,7 +89,12 @@ class Writer:
             self._insert(new)
         for columns, known in changed.items():
             self._update(columns, known, changes)
-        history = [row for decision in decisions if decision.events for row in self._history_rows(decision)]
+        history = [
+            row
+            for decision in decisions
+            if (events := decision.events[_is_created_when_its_row_says(decision) :])
+            for row in self._history_rows(decision, events)
+        ]
         if history:
             rows.insert(self._connection, instance_history, _HISTORY_COLUMNS, history)
         timeline.write(self._connection, changes)
@@ -99,20 +104,17 @@ class Writer:
         self.updated += sum(map(len, changed.values()))
         self.transitions.update(str(event.transition) for decision in decisions for event in decision.events)
 
-    def _insert(self, decisions: Sequence[Decision]) -> None:
+    def _insert(self, hashed: Sequence[tuple[Decision, int | None]]) -> None:
         """Rows of new instances, with their timeline and what of their history the database can copy."""
-        formed = list(rows.formed(_COLUMNS, [_flat(decision.row) for decision in decisions]))
-        kept = [
-            timeline.first_of(decision, row[_TIME_CREATED], self._observed)
-            for decision, row in zip(decisions, formed, strict=True)
-        ]
-        whole = [
-            (*row, _lasting_hash(decision), decision.id_instance, *one.current)
-            for decision, row, one in zip(decisions, formed, kept, strict=True)
-        ]
+        kept, whole = [], []
+        formed = rows.formed(_COLUMNS, [_flat(decision.row) for decision, _hash in hashed])
+        for (decision, item_hash), row in zip(hashed, formed, strict=True):
+            timeline_of_row = timeline.first_of(decision, row[_TIME_CREATED], self._observed)
+            kept.append(timeline_of_row)
+            whole.append((*row, item_hash, decision.id_instance, *timeline_of_row.current))
         rows.insert(self._connection, instances, (*_COLUMNS, "item_hash", "id_instance", *CURRENT_COLUMNS), whole)
         timeline.insert_first(self._connection, kept)
-        dated = [decision.id_instance for decision in decisions if _is_created_when_its_row_says(decision)]
+        dated = [decision.id_instance for decision, _hash in hashed if _is_created_when_its_row_says(decision)]
         if dated:
             self._insert_created(dated)
 
@@ -139,11 +141,8 @@ class Writer:
         }
         rows.insert_from(self._connection, instance_history, values, instances, _AS_NEW_ROW_SAYS, ids)
 
-    def _history_rows(self, decision: Decision) -> Iterator[tuple[Any, ...]]:
+    def _history_rows(self, decision: Decision, events: Sequence[Event]) -> Iterator[tuple[Any, ...]]:
         """In the order of `_HISTORY_COLUMNS`."""
-        events = decision.events[1:] if _is_created_when_its_row_says(decision) else decision.events
-        if not events:
-            return
         instance = decision.row.instance
         state = [plain_value(value) for value in (*_state_of(instance), decision.row.missing_since is not None)]
         previous = rows.moment(decision.previous_observed_at)
