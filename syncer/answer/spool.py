@@ -7,7 +7,7 @@ import msgspec
 
 from syncer.model import Item
 
-PACKED_ITEMS = 1_000
+PACKED_ITEMS = 2_000
 PLAIN_PACKED_BYTES = 16 * 1024 * 1024  # what is packed beyond this is compressed too
 
 _PACK = msgspec.msgpack.Encoder()
