@@ -61,8 +61,9 @@ def first_of(decision: Decision, created: str | None, observed: str) -> Kept:
     """
     told = decision.row.instance
     born = created if created is not None and _FIRST_BELIEVED <= created < observed else observed
+    day = _day_of_hour(born[:13])
     if not told.deleted and not told.is_expired:
-        return Kept(_NONE, _NONE, _opened(born, born))
+        return Kept(_NONE, _NONE, (born, born, "created", day, day))
     if told.deleted and told.is_expired:
         return kept_of(decision.id_instance, [_seen_in(decision)])
     since = rows.moment(told.time_deleted if told.deleted else told.expiration_date)
@@ -73,16 +74,11 @@ def first_of(decision: Decision, created: str | None, observed: str) -> Kept:
     time_deleted = None if told.deleted else rows.moment(told.time_deleted)
     versions = [(told.id_instance, born, since, account, kind, tariff, time_deleted, 0, 0, *other)]
     if told.is_expired:
-        return Kept(versions, _NONE, _opened(since, born))
-    day, last_day = _day_of_hour(born[:13]), _day_of_hour(since[:13])
+        return Kept(versions, _NONE, (since, born, "created", day, day))
+    last_day = _day_of_hour(since[:13])
     night = last_day if since[11:] == _MIDNIGHT else _next_day(last_day)
     life = (told.id_instance, born, "created", since, "deleted", account, kind, tariff)
     return Kept(versions, [(*life, day, day, last_day, max(night, _next_day(day)))], (since, None, None, None, None))
-
-
-def _opened(valid_from: str, born: str) -> Plain:
-    day = _day_of_hour(born[:13])
-    return valid_from, born, "created", day, day
 
 
 @lru_cache(maxsize=1 << 16)
