@@ -126,7 +126,8 @@ def decisions_of(
     known = listing.known
     for items in listing.differing.batches():
         items.sort(key=lambda item: item.id_instance)
-        before = read_rows([item.id_instance for item in items]) if shared or known.ids else {}
+        ids = [item.id_instance for item in items if shared or known.find(item.id_instance) >= 0]
+        before = read_rows(ids) if ids else {}
         yield [decide_listed(before.get(item.id_instance), item, observation) for item in items]
     for ids in rows.batches(known.ids[row] for row in listing.absent):
         before = read_rows(ids)
