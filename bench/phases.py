@@ -21,13 +21,13 @@ from run import CASE_WORDS, CASES, Database, bodies, postgres, syncer_environmen
 from syncer import sync
 from syncer.answer import reader
 from syncer.cli import main as command_line
-from syncer.storage import mirror, rows
+from syncer.storage import rows, timeline
 
 STEPS: dict[str, list[tuple[Any, str]]] = {
     "read the answer": [(reader.Reader, "__call__")],
     "read the mirror": [(rows, "read_known"), (rows, "read_rows")],
     "decide": [(sync, "decide_listed"), (sync, "decide_absent")],
-    "form rows": [(mirror.Writer, "_add")],
+    "form rows": [(rows, "formed"), (timeline, "first_of")],
     "write instances": [],
     "write history": [(rows, "insert_from")],
 }

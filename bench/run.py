@@ -34,7 +34,7 @@ TOKEN = "gac." + "0" * 46
 LONGEST_SECONDS = 600
 STARTS = {"syncer": "import httpx, sqlalchemy", "floor": "import http.client, msgspec, xxhash"}
 DRIVERS = {"sqlite": "sqlite3", "postgresql": "psycopg"}
-LIGHTLY = "import gc, sys; gc.set_threshold(5_000); sys.modules['httpx._main'] = None"  # as `syncer.cli.main` does
+LIGHTLY = "import gc, sys; gc.set_threshold(50_000); sys.modules['httpx._main'] = None"  # as `syncer.cli.main` does
 PEERS = {
     "core": ("core_upsert.py", ["sqlalchemy", "psycopg[binary]"], ("sqlite", "postgresql")),
     "polars": (

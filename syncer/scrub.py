@@ -11,7 +11,7 @@ from functools import lru_cache
 from hashlib import sha256
 from urllib.parse import unquote
 
-from syncer.readings import SPACE, has_escapes, seen, solid
+from syncer.readings import SPACE, Reading, has_escapes, seen, solid
 
 REMOVED = "[removed]"
 MISPLACED = "what looks like a token"
@@ -87,6 +87,7 @@ class Scrubber:
         self._short: list[str] = []  # secrets that are known as they are alone
         self._spellings: list[str] = []  # of the others, as `solid` reads them
         self._shortest = SHORTEST_TOKEN
+        self._shortest_solid = _HEX_TOKEN_LENGTHS[0]  # what is found in a solid text alone is no shorter
         self._enough = _enough(SHORTEST_TOKEN - len(_PREFIX))
         self.learn(*secrets)
 
@@ -103,6 +104,7 @@ class Scrubber:
                 self._spellings += _spellings(secret)
         known = [*self._short, *self._spellings]
         self._shortest = min([SHORTEST_TOKEN, *map(len, known)])
+        self._shortest_solid = min([_HEX_TOKEN_LENGTHS[0], *map(len, self._spellings)])
         self._enough = _enough(min([SHORTEST_TOKEN - len(_PREFIX), *map(_alphanumerics, known)]))
 
     def learn_misplaced(self, *values: str) -> None:
@@ -128,6 +130,12 @@ class Scrubber:
         for secret in self._short:
             spans += _occurrences(secret, text)
             spans += [read.back(*span) for span in _occurrences(secret, read.text)]
+        if len(read.text) >= self._shortest_solid:
+            spans += self._spans_of_solid(text, read, is_clean=not spans)
+        return _without(spans, text) if spans else text
+
+    def _spans_of_solid(self, text: str, read: Reading, *, is_clean: bool) -> list[tuple[int, int]]:
+        """The spans in the text of what shows in it without white space and case; `is_clean` so far."""
         joined = solid(read.text)
         found = [
             _with_prefix(span, joined)
@@ -135,12 +143,12 @@ class Scrubber:
             if spelling in joined
             for span in _occurrences(spelling, joined)
         ]
-        if not spans and not found and len(joined) != len(text):  # else a letter beside a token would go with it
+        if is_clean and not found and len(joined) != len(text):  # else a letter beside a token would go with it
             found += _broken_shapes(joined)
-        if found:
-            reading = read.after(SPACE, "")
-            spans += [reading.back(*span) for span in found]
-        return _without(spans, text) if spans else text
+        if not found:
+            return []
+        reading = read.after(SPACE, "")
+        return [reading.back(*span) for span in found]
 
     def fingerprint(self) -> str:
         """The same for the same secrets, whatever the order in which they were learned."""

@@ -83,8 +83,7 @@ class Comparison:
         if places:
             positions = [self._position + place for place in places]
             outcomes = self._read([items[place] for place in places], positions, [hashes[place] for place in places])
-            for outcome in outcomes:
-                self._keep(outcome)
+            self._keep(outcomes)
         self._position += len(items)
 
     def settle(self) -> None:
@@ -138,12 +137,11 @@ class Comparison:
         except (ValueError, RecursionError):
             raise NotAList from None
 
-    def _keep(self, outcome: Item | Reject) -> None:
-        if isinstance(outcome, Reject):
-            self._rejects.append(outcome)
-            self._every_id_read = self._every_id_read and outcome.id_instance is not None
-        else:
-            self._differing.add(outcome)
+    def _keep(self, outcomes: Sequence[Item | Reject]) -> None:
+        self._differing.add(outcome for outcome in outcomes if isinstance(outcome, Item))
+        rejects = [outcome for outcome in outcomes if isinstance(outcome, Reject)]
+        self._rejects += rejects
+        self._every_id_read = self._every_id_read and all(reject.id_instance is not None for reject in rejects)
 
     def listing(self, body: Body) -> Listing:
         """All that the answer says."""
@@ -192,7 +190,7 @@ class Comparison:
             for position, item in (items[place] for place in (0, *differing)):
                 self._rejects.append(self._reader.reject(item, position, id_instance, reason))
         elif row < 0 or hashes[0] != self._known.hashes[row] or self._known.flags[row] & RETURNS:
-            self._keep(read[0])
+            self._keep(read[:1])
         self._repeated += len(items) - 1 - len(differing)
 
 

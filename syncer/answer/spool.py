@@ -1,7 +1,7 @@
 """Items that differ, kept small between the reading of an answer and its transaction. Pure."""
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -26,10 +26,11 @@ class Spool:
     def __len__(self) -> int:
         return self._count
 
-    def add(self, item: Item) -> None:
-        self._items.append(item)
-        self._count += 1
-        if len(self._items) == PACKED_ITEMS:
+    def add(self, items: Iterable[Item]) -> None:
+        before = len(self._items)
+        self._items += items
+        self._count += len(self._items) - before
+        while len(self._items) >= PACKED_ITEMS:
             self._pack()
 
     def batches(self) -> Iterator[list[Item]]:
@@ -39,10 +40,10 @@ class Spool:
             yield self._items
 
     def _pack(self) -> None:
-        pack = _PACK.encode(self._items)
+        pack = _PACK.encode(self._items[:PACKED_ITEMS])
         compressed = self._packed_bytes > PLAIN_PACKED_BYTES
         if compressed:
             pack = zlib.compress(pack, 1)
         self._packed_bytes += len(pack)
         self._packs.append((compressed, pack))
-        self._items = []
+        del self._items[:PACKED_ITEMS]

@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 from hashlib import sha256
 from typing import NoReturn
 
@@ -22,7 +23,8 @@ _TIME = re.compile(
 )
 _NO_DATE = "0001-01-01"
 EARLIEST, LATEST = datetime(2010, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)  # the service is younger
-_USUAL_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]")
+_USUAL_LENGTH = len("2022-06-03T18:39:44")
+_IN_HOUR = re.compile(":[0-5][0-9]:[0-5][0-9]")
 _FLAGS: dict[object, bool] = {0: False, 1: True, "true": True, "false": False}  # True == 1 and False == 0
 
 
@@ -32,7 +34,7 @@ class BadItem(Exception):
 
 def storable(text: str) -> str:
     """Without NUL and lone surrogates, which the databases refuse."""
-    return _UNSTORABLE.sub("\ufffd", text)
+    return text if text.isprintable() else _UNSTORABLE.sub("\ufffd", text)
 
 
 def read_text(key: str, value: object, scrub: Scrub) -> str | None:
@@ -72,6 +74,10 @@ def read_time(key: str, value: object, upstream_offset: timedelta, *, is_end: bo
 
     Of the end of something a time after 2199 means none too. Raises `BadItem` for what is no time or an impossible one.
     """
+    if isinstance(value, str) and len(value) == _USUAL_LENGTH:
+        hour, beyond = _hour(value[:13], upstream_offset), _time_in_hour(value[13:])
+        if hour is not None and beyond is not None:
+            return hour + beyond
     if value is None or (isinstance(value, str) and value.startswith(_NO_DATE)):
         return None
     try:
@@ -89,12 +95,29 @@ def read_time(key: str, value: object, upstream_offset: timedelta, *, is_end: bo
     return moment
 
 
+@lru_cache(maxsize=1 << 14)
+def _hour(text: str, upstream_offset: timedelta) -> datetime | None:
+    """The beginning of an hour such as `2022-06-03T18`; None for what is none, or is not wholly possible.
+
+    To look up a time's hour and what is beyond it takes a third of the time of reading it anew.
+    """
+    try:
+        hour = _moment(f"{text}:00:00", upstream_offset)
+    except (ValueError, OverflowError):
+        return None
+    return hour if hour is not None and EARLIEST <= hour < LATEST - timedelta(hours=1) else None
+
+
+@lru_cache(maxsize=3600)
+def _time_in_hour(text: str) -> timedelta | None:
+    """What stands behind the hour, such as `:39:44`."""
+    return timedelta(minutes=int(text[1:3]), seconds=int(text[4:])) if _IN_HOUR.fullmatch(text) else None
+
+
 def _moment(value: object, upstream_offset: timedelta) -> datetime | None:
     """None for what has not the form of a time; raises `ValueError` or `OverflowError` for what cannot be."""
     if not isinstance(value, str):
         return None
-    if _USUAL_TIME.fullmatch(value):
-        return datetime.fromisoformat(f"{value}+00:00") - upstream_offset
     match = _TIME.fullmatch(value)
     if match is None:
         return None

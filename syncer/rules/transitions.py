@@ -12,6 +12,8 @@ PARTNER_TARIFF = "PARTNER"
 CHANGED_COLUMNS = tuple(name for name, field in FIELDS.items() if field.is_changed)
 """Columns whose change is always `changed`; `account`, `expiration_date` and `time_deleted` are, by the rules below."""
 
+DELETION, EXPIRY = ("deleted", "time_deleted"), ("is_expired", "expiration_date")
+
 _changing = attrgetter(*CHANGED_COLUMNS)
 _STORED_ORDER = {transition: place for place, transition in enumerate(Transition)}
 
@@ -114,29 +116,22 @@ def _decide_differing(before: MirrorRow, instance: Instance, item: Item, observa
     observed_at = observation.observed_at
     events: list[Event] = []
 
-    def happened(transition: Transition, **changes: Change) -> None:
-        moved = {column: change for column, change in changes.items() if change[0] != change[1]}
-        events.append(Event(transition, observed_at, TimeSource.OBSERVED, moved))
+    def happened(transition: Transition, changes: Mapping[str, Change]) -> None:
+        events.append(Event(transition, observed_at, TimeSource.OBSERVED, changes))
 
-    deletion = {"deleted": (old.deleted, instance.deleted), "time_deleted": (old.time_deleted, instance.time_deleted)}
-    expiry = {
-        "is_expired": (old.is_expired, instance.is_expired),
-        "expiration_date": (old.expiration_date, instance.expiration_date),
-    }
-    other: dict[str, Change] = {}
-    if _changing(old) != _changing(instance):
-        other = {column: (getattr(old, column), getattr(instance, column)) for column in CHANGED_COLUMNS}
-    other["account"] = (before.account, observation.account)
+    other = _moved(old, instance, CHANGED_COLUMNS) if _changing(old) != _changing(instance) else {}
+    other |= _moved(before, observation, ("account",))
 
     if before.missing_since is not None:
-        happened(Transition.REAPPEARED, missing=(True, False))
+        happened(Transition.REAPPEARED, {"missing": (True, False)})
 
     if old.deleted and not instance.deleted:
-        happened(Transition.RESTORED, **deletion)
+        happened(Transition.RESTORED, _moved(old, instance, DELETION))
     elif instance.deleted and not old.deleted:
+        deletion = _moved(old, instance, DELETION)
         events.append(_stated(Transition.DELETED, instance.time_deleted, observed_at, deletion))
-    else:  # of what lives, a date of deletion says nothing
-        other["time_deleted"] = deletion["time_deleted"] if instance.deleted else (None, None)
+    elif instance.deleted:  # of what lives, a date of deletion says nothing
+        other |= _moved(old, instance, ("time_deleted",))
 
     later = (
         old.expiration_date is not None
@@ -144,28 +139,24 @@ def _decide_differing(before: MirrorRow, instance: Instance, item: Item, observa
         and instance.expiration_date > old.expiration_date
     )
     if old.is_expired and not instance.is_expired:
-        happened(Transition.RENEWED, **expiry)
+        happened(Transition.RENEWED, _moved(old, instance, EXPIRY))
     elif instance.is_expired and not old.is_expired:
+        expiry = _moved(old, instance, EXPIRY)
         events.append(_stated(Transition.EXPIRED, instance.expiration_date, observed_at, expiry))
     elif later and is_auto_renewing(instance.is_partner, instance.tariff):
         pass  # the daily roll: the row and `renewed_at` move, and nothing happened
     elif later and not instance.is_expired:
-        happened(Transition.EXTENDED, **expiry)
+        happened(Transition.EXTENDED, _moved(old, instance, EXPIRY))
     else:
-        other["expiration_date"] = expiry["expiration_date"]
+        other |= _moved(old, instance, ("expiration_date",))
 
-    if any(was != now for was, now in other.values()):
-        happened(Transition.CHANGED, **other)
+    if other:
+        happened(Transition.CHANGED, other)
     if old.token_fingerprint not in {None, instance.token_fingerprint}:
-        happened(Transition.TOKEN_ROTATED, token_fingerprint=(old.token_fingerprint, instance.token_fingerprint))
+        happened(Transition.TOKEN_ROTATED, _moved(old, instance, ("token_fingerprint",)))
 
-    row = before._replace(
-        account=observation.account,
-        instance=instance,
-        changed_at=observed_at,
-        renewed_at=observed_at if later else before.renewed_at,
-        missing_since=None,
-    )
+    renewed_at, missing_since = observed_at if later else before.renewed_at, None
+    row = MirrorRow(observation.account, instance, before.first_seen_at, observed_at, renewed_at, missing_since)
     previous_observed_at = observation.previous_observed_at.get(before.account)
     return Decision(before, row, _in_stored_order(events), previous_observed_at, item)
 
@@ -174,10 +165,15 @@ def _stated(
     transition: Transition, stated: datetime | None, observed_at: datetime, changes: Mapping[str, Change]
 ) -> Event:
     """An event whose time the upstream may have stated; a time after it was observed is not believed."""
-    moved = changes and {column: change for column, change in changes.items() if change[0] != change[1]}
     if stated is None or stated > observed_at:
-        return Event(transition, observed_at, TimeSource.OBSERVED, moved)
-    return Event(transition, stated, TimeSource.UPSTREAM, moved)
+        return Event(transition, observed_at, TimeSource.OBSERVED, changes)
+    return Event(transition, stated, TimeSource.UPSTREAM, changes)
+
+
+def _moved(old: Instance, new: Instance, columns: Sequence[str]) -> dict[str, Change]:
+    """Those of the columns that differ."""
+    changes = {column: (getattr(old, column), getattr(new, column)) for column in columns}
+    return {column: change for column, change in changes.items() if change[0] != change[1]}
 
 
 def _in_stored_order(events: Sequence[Event]) -> tuple[Event, ...]:

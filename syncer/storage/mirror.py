@@ -1,21 +1,23 @@
 """What one run reads of the mirror and writes into it, over a `Connection`; the caller owns the transaction."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from operator import itemgetter
-from typing import Any, cast
+from itertools import compress
+from operator import attrgetter, ne
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, exists, func, insert, select, update
 
 from syncer.answer.values import canonical_json
-from syncer.model import HISTORY_FIELDS, TYPES, Decision, Event, Instance, MirrorRow, Reject, TimeSource, Transition
+from syncer.model import HISTORY_FIELDS, Decision, Event, Instance, MirrorRow, Reject, TimeSource, Transition
 from syncer.storage import rows, timeline
 from syncer.storage.claims import drop_claims, keep_claims
 from syncer.storage.tables import accounts, instance_history, instances, rejected_items
-from syncer.storage.timeline_rows import CURRENT_COLUMNS, Kept, Plain
+from syncer.storage.timeline_rows import CURRENT_COLUMNS, plain_value
 
-_ROW_COLUMNS = ("account", *Instance._fields[1:], *MirrorRow._fields[2:], "item_hash", "id_instance")
+_COLUMNS = ("account", *Instance._fields[1:], *MirrorRow._fields[2:])
+"""Those of a row of `instances` but for its id, the hash of its item and its timeline."""
 _EVENT_COLUMNS = (
     "id_instance",
     "account",
@@ -28,9 +30,8 @@ _EVENT_COLUMNS = (
     "changes",
 )
 _HISTORY_COLUMNS = (*_EVENT_COLUMNS, *HISTORY_FIELDS, "missing")
-_TIMES = [place for place, name in enumerate(Instance._fields[1:]) if TYPES.get(name) == datetime | None]
-_TIME_CREATED = _ROW_COLUMNS.index("time_created")
-_state_of = itemgetter(*map(_ROW_COLUMNS.index, HISTORY_FIELDS))
+_TIME_CREATED = _COLUMNS.index("time_created")
+_state_of = attrgetter(*HISTORY_FIELDS)
 _AS_NEW_ROW_SAYS = rows.Copied(
     instances,
     {column: column for column in ("id_instance", "account", *HISTORY_FIELDS)} | {"occurred_at": "time_created"},
@@ -75,58 +76,65 @@ class Writer:
             decisions = [decision for decision in decisions if not decision.is_claim]
         touched = [decision for decision in decisions if decision.before is not None and decision.events]
         changes = timeline.changes_by(self._connection, touched)
-        batch = _Batch()
+        new: list[tuple[Decision, int | None]] = []  # with the hash of its item
+        changed: dict[tuple[bool, ...], list[Decision]] = defaultdict(list)  # by which columns, and whether in history
+        marks: list[tuple[int, int]] = []  # hashes of rows that do not differ
         for decision in decisions:
-            item_hash = _lasting_hash(decision)
+            before, row, item_hash = decision.before, decision.row, _lasting_hash(decision)
             if decision.item is not None and item_hash is None:
                 self.is_lasting = False
-            if decision.row is not decision.before:
-                self._add(batch, decision, item_hash, changes.current.get(decision.id_instance))
+            if before is None:
+                new.append((decision, item_hash))
+            elif row is not before:
+                changed[(*map(ne, _flat(before), _flat(row)), bool(decision.events))].append(decision)
             elif item_hash is not None:
-                batch.marks.append((item_hash, decision.id_instance))
-        self._store(batch, changes)
-        self._move([one for one in touched if one.before is not None and one.before.account != one.row.account])
-        self.created += len(batch.new)
-        self.updated += len(batch.known) + len(batch.touched)
-
-    def _store(self, batch: "_Batch", changes: timeline.Changes) -> None:
-        if batch.new:
-            rows.insert(self._connection, instances, (*_ROW_COLUMNS, *CURRENT_COLUMNS), batch.new)
-            timeline.insert_first(self._connection, batch.first)
-        if batch.dated:
-            self._insert_created(batch.dated)
-        if batch.known:
-            rows.update(self._connection, instances, "id_instance", _ROW_COLUMNS[:-1], batch.known)
-        if batch.touched:
-            columns = (*_ROW_COLUMNS[:-1], *CURRENT_COLUMNS)
-            rows.update(self._connection, instances, "id_instance", columns, batch.touched)
-        if batch.history:
-            rows.insert(self._connection, instance_history, _HISTORY_COLUMNS, batch.history)
+                marks.append((item_hash, decision.id_instance))
+        if new:
+            self._insert(new)
+        for columns, known in changed.items():
+            self._update(columns, known, changes)
+        history = [
+            row
+            for decision in decisions
+            if (events := decision.events[_is_created_when_its_row_says(decision) :])
+            for row in self._history_rows(decision, events)
+        ]
+        if history:
+            rows.insert(self._connection, instance_history, _HISTORY_COLUMNS, history)
         timeline.write(self._connection, changes)
-        if batch.marks:  # it changes nothing that one reads
-            rows.update(self._connection, instances, "id_instance", ("item_hash",), batch.marks)
+        if marks:  # it changes nothing that one reads
+            rows.update(self._connection, instances, "id_instance", ("item_hash",), marks)
+        self._move([one for one in touched if one.before is not None and one.before.account != one.row.account])
+        self.created += len(new)
+        self.updated += sum(map(len, changed.values()))
+        self.transitions.update(str(event.transition) for decision in decisions for event in decision.events)
 
-    def _add(self, batch: "_Batch", decision: Decision, item_hash: int | None, current: Plain | None) -> None:
-        before, events = decision.before, decision.events
-        row = self._row_values(decision.row, item_hash)
-        if before is None:
-            told = decision.row.instance
-            if told.deleted or told.is_expired:
-                kept = timeline.first_of(decision, row[_TIME_CREATED], self._observed)
-                batch.first.append(kept)
-                batch.new.append(row + kept.current)
-            else:
-                batch.new.append(row + timeline.opening_of(row[_TIME_CREATED], self._observed))
-            if events[0].time_source is TimeSource.UPSTREAM:
-                batch.dated.append(decision.id_instance)
-                events = events[1:]
-        elif current is None:
-            batch.known.append(row)
-        else:
-            batch.touched.append((*row[:-1], *current, row[-1]))
-        if events:
-            batch.history.extend(self._history_rows(decision, events, row))
-        self.transitions.update(str(event.transition) for event in decision.events)
+    def _insert(self, hashed: Sequence[tuple[Decision, int | None]]) -> None:
+        """Rows of new instances, with their timeline and what of their history the database can copy."""
+        kept, whole = [], []
+        formed = rows.formed(_COLUMNS, [_flat(decision.row) for decision, _hash in hashed])
+        for (decision, item_hash), row in zip(hashed, formed, strict=True):
+            current = timeline.opening_of(row[_TIME_CREATED], self._observed)
+            if decision.row.instance.deleted or decision.row.instance.is_expired:
+                kept.append(timeline.first_of(decision, row[_TIME_CREATED], self._observed))
+                current = kept[-1].current
+            whole.append((*row, item_hash, decision.id_instance, *current))
+        rows.insert(self._connection, instances, (*_COLUMNS, "item_hash", "id_instance", *CURRENT_COLUMNS), whole)
+        timeline.insert_first(self._connection, kept)
+        dated = [decision.id_instance for decision, _hash in hashed if _is_created_when_its_row_says(decision)]
+        if dated:
+            self._insert_created(dated)
+
+    def _update(self, changed: tuple[bool, ...], decisions: Sequence[Decision], changes: timeline.Changes) -> None:
+        """The columns that have changed in all these rows: few of them on a daily roll, whose checks are few, too."""
+        names = tuple(compress(_COLUMNS, changed))
+        formed = rows.formed(names, [compress(_flat(decision.row), changed) for decision in decisions])
+        whole = [
+            (*row, *changes.current.get(decision.id_instance, ()), _lasting_hash(decision), decision.id_instance)
+            for decision, row in zip(decisions, formed, strict=True)
+        ]
+        written = (*names, *(CURRENT_COLUMNS if decisions[0].events else ()), "item_hash")
+        rows.update(self._connection, instances, "id_instance", written, whole)
 
     def _insert_created(self, ids: Sequence[int]) -> None:
         """History of new instances that were created when their rows say; the database copies the rows it was given."""
@@ -140,19 +148,10 @@ class Writer:
         }
         rows.insert_from(self._connection, instance_history, values, _AS_NEW_ROW_SAYS, ids)
 
-    def _row_values(self, row: MirrorRow, item_hash: int | None) -> tuple[Any, ...]:
-        """In the order of `_ROW_COLUMNS`."""
-        id_instance, *values = cast("tuple[Any, ...]", row.instance)
-        for place in _TIMES:
-            values[place] = rows.moment(values[place])
-        return (row.account, *values, *map(self._moment, row[2:]), item_hash, id_instance)
-
-    def _history_rows(
-        self, decision: Decision, events: Sequence[Event], row: tuple[Any, ...]
-    ) -> Iterator[tuple[Any, ...]]:
-        """In the order of `_HISTORY_COLUMNS`; `row` has the values of the instance's own row, which serve again."""
+    def _history_rows(self, decision: Decision, events: Sequence[Event]) -> Iterator[tuple[Any, ...]]:
+        """In the order of `_HISTORY_COLUMNS`."""
         instance = decision.row.instance
-        state = (*_state_of(row), decision.row.missing_since is not None)
+        state = [plain_value(value) for value in (*_state_of(instance), decision.row.missing_since is not None)]
         previous = rows.moment(decision.previous_observed_at)
         for event in events:
             yield (
@@ -160,17 +159,13 @@ class Writer:
                 decision.row.account,
                 self._run_id,
                 str(event.transition),
-                self._moment(event.occurred_at),
+                rows.moment(event.occurred_at),
                 str(event.time_source),
                 self._observed,
                 previous,
                 _changes(event),
                 *state,
             )
-
-    def _moment(self, value: datetime | None) -> str | None:
-        """As `rows.moment`; most times that are written are those of the observation, whose form is at hand."""
-        return self._observed if value == self._observed_at else rows.moment(value)
 
     def _claim(self, decisions: Sequence[Decision]) -> None:
         """Note what is another account's; an owner that misses it has to look again who has it."""
@@ -197,21 +192,14 @@ class Writer:
             void_bases(self._connection, self._moved_with, self._observed_at)
 
 
-class _Batch:
-    """Rows in their stored form: those of new and of known instances, of history, and hashes of unchanged ones.
+def _flat(row: MirrorRow) -> tuple[Any, ...]:
+    """Its values in the order of `_COLUMNS`."""
+    return (row.account, *row.instance[1:], *row[2:])
 
-    `dated` are new instances that were created when their rows say: the database copies their `created` from these.
-    `first` is the timeline of the new ones; the `touched` of the known ones have more history now, and so another one.
-    """
 
-    def __init__(self) -> None:
-        self.new: list[tuple[Any, ...]] = []
-        self.known: list[tuple[Any, ...]] = []
-        self.history: list[tuple[Any, ...]] = []
-        self.marks: list[tuple[int, int]] = []
-        self.dated: list[int] = []
-        self.first: list[Kept] = []
-        self.touched: list[tuple[Any, ...]] = []
+def _is_created_when_its_row_says(decision: Decision) -> bool:
+    """Whether its `created` can be copied from the new row."""
+    return decision.before is None and decision.events[0].time_source is TimeSource.UPSTREAM
 
 
 def void_bases(connection: Connection, names: Iterable[str], moved_at: datetime | None = None) -> None:

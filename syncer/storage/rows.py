@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import chain, islice
 from typing import Any, NamedTuple, NoReturn
+from zlib import crc32
 
 from msgspec import to_builtins
 from sqlalchemy import Connection, Table
@@ -26,16 +27,32 @@ ROWS_IN_A_VALUE = 50_000  # whose hashes PostgreSQL sends as one value
 
 _KEPT = MirrorRow._fields[2:]
 _READ_COLUMNS = ("account", *_KEPT, *Instance._fields)
-_TIMES = [place for place, name in enumerate(_READ_COLUMNS) if name in _KEPT or TYPES.get(name) == datetime | None]
-_FLAGS = [place for place, name in enumerate(_READ_COLUMNS) if TYPES.get(name) in {bool, bool | None}]
+_FIELD_TIMES = frozenset(name for name, kind in TYPES.items() if kind == datetime | None)
+_FLAGS = frozenset(name for name, kind in TYPES.items() if kind in {bool, bool | None})
+_FLAG_OF = {None: None, 0: False, 1: True}
 
 
 def moment(value: datetime | None) -> str | None:
     """A time in UTC as `tables.UtcDateTime` stores it on SQLite; PostgreSQL reads it in a session at UTC."""
-    if value is None:
-        return None
-    text: str = to_builtins(value)  # its isoformat takes three times as long
+    return None if value is None else _as_stored(to_builtins(value))  # its isoformat takes three times as long
+
+
+def _as_stored(text: str) -> str:
     return f"{text[:10]} {text[11:19]}.000000" if len(text) == 20 else f"{text[:10]} {text[11:26]}"
+
+
+def formed(names: Sequence[str], rows: Iterable[Iterable[Any]]) -> Iterator[tuple[Any, ...]]:
+    """Rows of `MirrorRow`s' columns with these names in the form above; column by column, which is twice as quick."""
+    return zip(*map(_formed, names, zip(*rows, strict=True)), strict=True)
+
+
+def _formed(name: str, values: Sequence[Any]) -> Sequence[Any]:
+    if name in _KEPT:  # nearly all are the time of one observation
+        texts = {value: moment(value) for value in set(values)}
+        return [texts[value] for value in values]
+    if name in _FIELD_TIMES:
+        return [text and _as_stored(text) for text in to_builtins(values)]
+    return values
 
 
 def insert(connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -66,7 +83,7 @@ def update(
         connection.exec_driver_sql(statement, [tuple(map(_text, row)) for row in rows])
     else:
         names = ", ".join((*columns, key))
-        changed = f"changed_{table.name}_{len(columns)}"  # one transaction may update these columns, then those
+        changed = f"changed_{crc32(names.encode())}"  # one transaction may update these columns, then those
         connection.exec_driver_sql(
             f"CREATE TEMPORARY TABLE IF NOT EXISTS {changed} ON COMMIT DROP AS "  # noqa: S608 - as above
             f"SELECT {names} FROM {table.name} WITH NO DATA"
@@ -115,12 +132,21 @@ def read_rows(connection: Connection, ids: Sequence[int]) -> dict[int, MirrorRow
     """The rows of these ids, whichever account they belong to."""
     names = ", ".join("CAST(extra AS TEXT)" if name == "extra" else name for name in _READ_COLUMNS)
     statement = f"SELECT {names} FROM instances WHERE id_instance "  # noqa: S608 - names of tables.py
-    if connection.dialect.name == "postgresql":
-        found = connection.exec_driver_sql(statement + "= ANY(%s)", (list(ids),))
-        return {row.instance.id_instance: row for row in map(_row_of_postgresql, found)}
-    statement += "IN (SELECT value FROM json_each(?))"
-    found = connection.exec_driver_sql(statement, (_json_list(ids),))
-    return {row.instance.id_instance: row for row in map(_row_of_sqlite, found)}
+    is_sqlite = connection.dialect.name == "sqlite"
+    statement += "IN (SELECT value FROM json_each(?))" if is_sqlite else "= ANY(%s)"
+    found = connection.exec_driver_sql(statement, (_json_list(ids) if is_sqlite else list(ids),)).all()
+    if not found:
+        return {}
+    columns: dict[str, Iterable[Any]]
+    columns = dict(zip(_READ_COLUMNS, zip(*found, strict=True), strict=True))  # one by one it takes twice as long
+    for name in (*_KEPT, *_FIELD_TIMES):
+        columns[name] = _times_of_sqlite(columns[name]) if is_sqlite else _times_of_postgresql(columns[name])
+    if is_sqlite:
+        for name in _FLAGS:
+            columns[name] = map(_FLAG_OF.__getitem__, columns[name])
+    keys = columns["id_instance"]
+    instances = map(Instance._make, zip(*map(columns.__getitem__, Instance._fields), strict=True))
+    return dict(zip(keys, map(MirrorRow, columns["account"], instances, *map(columns.__getitem__, _KEPT)), strict=True))
 
 
 def read_known(connection: Connection, account: str) -> Known:
@@ -193,28 +219,13 @@ def _hashes_of_sqlite(connection: Connection, account: str) -> Iterator["array[i
         yield array("q", chain.from_iterable(rows))
 
 
-def _row_of_sqlite(row: Sequence[Any]) -> MirrorRow:
-    values = list(row)
-    for place in _TIMES:
-        if values[place] is not None:
-            values[place] = datetime.fromisoformat(f"{values[place]}+00:00")
-    for place in _FLAGS:
-        if values[place] is not None:
-            values[place] = bool(values[place])
-    return _row_of(values)
+def _times_of_sqlite(texts: Iterable[str | None]) -> Sequence[datetime | None]:
+    read = {text: None if text is None else datetime.fromisoformat(f"{text}+00:00") for text in set(texts)}
+    return [read[text] for text in texts]
 
 
-def _row_of_postgresql(row: Sequence[Any]) -> MirrorRow:
-    values = list(row)
-    for place in _TIMES:
-        if values[place] is not None:
-            values[place] = values[place].astimezone(UTC)
-    return _row_of(values)
-
-
-def _row_of(values: Sequence[Any]) -> MirrorRow:
-    account, *kept = values[: 1 + len(_KEPT)]
-    return MirrorRow(account, Instance._make(values[1 + len(_KEPT) :]), *kept)
+def _times_of_postgresql(times: Iterable[datetime | None]) -> Sequence[datetime | None]:
+    return [time and time.astimezone(UTC) for time in times]
 
 
 def _type(table: Table, column: str) -> str:

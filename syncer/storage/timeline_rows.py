@@ -199,6 +199,8 @@ def _plain(row: Iterable[Any]) -> Plain:
 
 
 def plain_value(value: Any) -> Any:
+    if value is None or isinstance(value, str):  # most are
+        return value
     if isinstance(value, datetime):
         return rows.moment(value.astimezone(UTC))
     if isinstance(value, bool):

@@ -497,3 +497,32 @@ def counted_steps(engine: Engine) -> Iterator[Callable[[], int]]:
     event.listen(engine, "connect", listen)
     yield lambda: taken
     event.remove(engine, "connect", listen)
+
+
+@pytest.mark.parametrize("count", [3, stored_rows.SMALL_CHANGE + 1])
+def test_columns_that_have_not_changed_are_not_written(mirror: Mirror, count: int) -> None:
+    """In few rows and in many, which PostgreSQL is sent otherwise."""
+    numbers = range(1, 1 + count)
+    mirror.observe([item(number) for number in numbers])
+
+    with statements(mirror.engine) as sent:
+        mirror.observe([item(number, expirationDate="2026-12-04T18:39:44") for number in numbers])
+
+    (update,) = (statement for statement in sent if statement.startswith("UPDATE instances SET"))
+    assignments = update.removeprefix("UPDATE instances SET").partition(" WHERE ")[0].partition(" FROM ")[0]
+    written = [assignment.partition(" = ")[0].strip() for assignment in assignments.split(",")]
+    assert ["expiration_date", "changed_at", "renewed_at", "item_hash"] == written
+
+
+def test_many_rows_of_which_other_columns_have_changed_are_each_written_as_they_should(mirror: Mirror) -> None:
+    many = 2 * stored_rows.SMALL_CHANGE + 2
+    before = [item(number) for number in range(1, 1 + many)]
+    after = [one | ({"name": "new"} if one["idInstance"] % 2 else {"tariff": "PARTNER_24"}) for one in before]
+    mirror.observe(before)
+
+    report = mirror.observe(after)
+
+    stored = [(row["name"], row["tariff"]) for row in mirror.rows(instances)]
+    assert (many, {"changed": many}) == (report.updated, dict(report.transitions))
+    assert sorted([("new", "PARTNER_23"), ("client", "PARTNER_24")] * (many // 2)) == sorted(stored)
+    assert verify.verify(mirror.engine).holds

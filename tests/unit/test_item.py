@@ -11,7 +11,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from reading import WholeBody, read_whole
 
-from syncer.answer import item as item_reader
 from syncer.answer.item import Decoder, ItemReader
 from syncer.errors import AnswerUnusable, SyncerError, UpstreamRefused
 from syncer.model import FIELDS, Instance, Item, Reject
@@ -644,16 +643,6 @@ def test_an_item_is_read_alike_in_a_list_alone_and_by_type(items: list[dict[str,
 
         assert expected == _said(reader.read_one(text, 0, 0)) == _said(in_list)
         assert _without_unknown_key(expected) == _without_unknown_key(_said(unusual))
-
-
-def test_what_is_remembered_of_shared_texts_is_let_go_before_it_is_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(item_reader, "CLEANED_TEXTS", 1)
-    reader = ItemReader(DECODER)
-    texts = [json.dumps(item(1, tariff=tariff)).encode() for tariff in ("A", "B", "C")]
-
-    tariffs = [_said(one).tariff for text in texts for one in reader.read([text], [0], [0])]  # type: ignore[union-attr]
-
-    assert ["A", "B", "C"] == tariffs
 
 
 def _said(outcome: Item | Reject) -> Instance | Reject:

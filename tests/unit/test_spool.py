@@ -43,8 +43,9 @@ def test_items_come_back_in_their_order(monkeypatch: pytest.MonkeyPatch, plain_b
     @given(st.lists(ITEMS, max_size=10))
     def check(items: list[Item]) -> None:
         kept = Spool()
-        for item in items:
-            kept.add(item)
+        kept.add(items[:7])
+        for item in items[7:]:
+            kept.add([item])
 
         assert items == [item for batch in kept.batches() for item in batch]
         assert len(items) == len(kept)
