@@ -1,0 +1,194 @@
+"""What the page says: the figures put into the words of a language, as plain values that the templates show. Pure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from syncer.rules.timeline import billing_day
+from syncer.views.rates import next_month
+from syncer.views.report.charts import charts
+from syncer.views.report.shown import Reason, Row, Seen, Table, Tile, age, price, share, told
+from syncer.views.strangers_text import one_line
+from syncer.words import language
+from syncer.words.catalogue import Words
+from syncer.words.language import number, signed
+
+KINDS = 8  # of messenger and tariff, before the rest is summed up
+WARNINGS = 3  # accounts, or gaps, that are named
+Figures = Mapping[str, Any]
+
+
+def content(figures: Figures, words: Words) -> dict[str, Any]:
+    """All that the page shows, by the names that its template uses."""
+    account = figures["account"]
+    has_accounts = account is None and len(figures["freshness"]) > 1
+    shown: dict[str, Any] = {
+        "lang": str(words.language),
+        "title": words("title_of", account=one_line(account)) if account else words("title"),
+        "as_of": words("as_of", moment=told(words, figures["as_of"])),
+        "warnings": list(_warnings(figures, words)),
+        "is_empty": not any(figures["totals"].values()),
+        "has_answer": figures["first_answer_at"] is not None,
+        "words": words,
+    }
+    if shown["is_empty"]:
+        return shown
+    return shown | {
+        "tiles": _tiles(figures, words),
+        "figures": charts(figures, words),
+        "kinds": _kinds(figures["kinds"], words),
+        "reasons": [_reason(one, words) for one in figures["attention"]],
+        "has_accounts": has_accounts,
+        "notes": list(_notes(words, Seen(figures["first_answer_at"]))),
+    }
+
+
+def _warnings(figures: Figures, words: Words) -> Iterable[str]:
+    """What must be known before any figure is believed."""
+    bad = [one for one in figures["freshness"] if one["state"] != "ok"]
+    for one in bad[:WARNINGS]:
+        moment = told(words, one["data_as_of"]) if one["data_as_of"] else ""
+        yield words(f"state_{one['state']}", account=one_line(one["account"]), moment=moment)
+    if len(bad) > WARNINGS:
+        yield words.counted("more_accounts", len(bad) - WARNINGS)
+    for gap in figures["blind_gaps"][-WARNINGS:]:
+        yield words("blind_gap", account=one_line(gap["account"]), moment=told(words, gap["started_at"]))
+
+
+def _tiles(figures: Figures, words: Words) -> list[Tile]:
+    return [*_of_the_month(figures, words), _cost(figures, words), _wasted(figures, words), _age(figures, words)]
+
+
+def _of_the_month(figures: Figures, words: Words) -> Iterable[Tile]:
+    """What lives, what came and went, and what was lost; each beside the month before."""
+    months = figures["churn"]
+    running = months[-1] if months and months[-1]["month"] == figures["month_under_way"]["month"] else None
+    earlier = months[-2] if running and len(months) > 1 else None
+    live = figures["totals"]["live"]
+    note = ""
+    if running and earlier:
+        change = live - running["opening"]
+        month = language.of_month(words.language, earlier["month"])
+        note = words("live_new", month=month)
+        if running["opening"]:
+            grown = share(words, abs(change) / running["opening"])
+            sign = "+" if change > 0 else language.MINUS if change < 0 else ""
+            note = words("live_change", change=signed(change), share=sign + grown, month=month)
+    yield Tile(words("live"), [number(live)], [note] if note else [])
+    if running is None:
+        return
+    came = running["created"] + running["returned"] + max(0, running["moved"])
+    gone = running["deleted"] + running["vanished"] - min(0, running["moved"])
+    notes = [words("came_and_went", came=number(came), gone=number(gone))]
+    if earlier:
+        notes.append(_before(words, earlier, signed(earlier["closing"] - earlier["opening"])))
+    yield Tile(words("net_new"), [signed(came - gone)], notes)
+    notes = [words.counted("churn_lost", running["lost"], opening=number(running["opening"]))]
+    if earlier and earlier["churn_rate"] is not None:
+        notes.append(_before(words, earlier, share(words, earlier["churn_rate"])))
+    yield Tile(words("churn"), [share(words, running["churn_rate"]) or "–"], notes)
+
+
+def _before(words: Words, row: Mapping[str, Any], value: str) -> str:
+    return words("month_before", month=language.month(words.language, row["month"]), value=value)
+
+
+def _cost(figures: Figures, words: Words) -> Tile:
+    running = figures["month_under_way"]["currencies"]
+    if not running:
+        return Tile(words("cost"), ["–"], [words("no_prices"), words("no_prices_remedy")])
+    last = next_month(billing_day(figures["as_of"])) - timedelta(days=1)
+    by = language.short_day(words.language, last)
+    return Tile(
+        words("cost"),
+        [price(words, one["so_far"], one["currency"], 0) for one in running],
+        [words("forecast_by", amount=price(words, one["forecast"], one["currency"], 0), day=by) for one in running],
+    )
+
+
+def _wasted(figures: Figures, words: Words) -> Tile:
+    """The sums of all leaks, and how many instances each has; a leak that has none is not named."""
+    leaks = [leak for leak in figures["paid_for_nothing"] if leak["instances"]]
+    sums: dict[str, Any] = {}
+    unpriced = 0
+    for leak in leaks:
+        for row in leak["totals"]:
+            if row["currency"] is None:
+                unpriced += row["days"]
+            else:
+                sums[row["currency"]] = sums.get(row["currency"], 0) + row["amount"]
+    values = [price(words, amount, currency, 0) for currency, amount in sorted(sums.items())]
+    if unpriced and not values:
+        values = [words.counted("wasted_unpriced", unpriced)]
+    return Tile(
+        words("wasted"),
+        values or [words("nothing_wasted")],
+        [words.counted(f"leak_{leak['leak']}", leak["instances"]) for leak in leaks],
+        is_bad=bool(values),
+    )
+
+
+def _age(figures: Figures, words: Words) -> Tile:
+    """That of the account whose data is oldest."""
+    accounts = figures["freshness"]
+    oldest = max(accounts, key=lambda one: (one["age_seconds"] is None, one["age_seconds"] or 0), default=None)
+    if oldest is None or oldest["data_as_of"] is None:
+        return Tile(words("age"), [words("age_none")], [], is_bad=True)
+    notes = [words("age_seen", moment=told(words, oldest["data_as_of"]))]
+    if len(accounts) > 1:
+        notes.append(words("age_oldest", n=number(len(accounts)), account=one_line(oldest["account"])))
+    return Tile(words("age"), [age(words, oldest["age_seconds"])], notes, is_bad=not oldest["is_fresh"])
+
+
+def _kinds(kinds: Sequence[Mapping[str, Any]], words: Words) -> Table:
+    rows: list[Sequence[str]] = [
+        [
+            language.messenger(one_line(row["type_instance"])) or words("none"),
+            one_line(row["tariff"]) or words("none"),
+            number(row["live"]),
+            number(row["expired"]),
+        ]
+        for row in kinds[:KINDS]
+    ]
+    rest = kinds[KINDS:]
+    if rest:
+        rows.append(
+            [
+                words.counted("more_kinds", len(rest)),
+                "",
+                number(sum(row["live"] for row in rest)),
+                number(sum(row["expired"] for row in rest)),
+            ]
+        )
+    return Table([words("messenger"), words("tariff"), words("col_live"), words("expired")], rows, words=2)
+
+
+def _reason(one: Mapping[str, Any], words: Words) -> Reason:
+    known = words.known(f"reason_{one['reason']}")
+    sums = [price(words, row["amount"], row["currency"]) for row in one["totals"] if row["amount"] is not None]
+    more = one["n"] - len(one["instances"])
+    return Reason(
+        title=words(f"reason_{one['reason']}") if known else one["reason"],
+        severity=one["severity"],
+        severity_text=words(f"severity_{one['severity']}"),
+        instances=number(one["n"]),
+        sums=", ".join(sums),
+        rows=[
+            Row(
+                str(row["id_instance"]),
+                one_line(row["account"]),
+                one_line(row["name"]),
+                language.day(words.language, billing_day(row["since"])) if row["since"] else "",
+                price(words, row["amount"], row["currency"]),
+            )
+            for row in one["instances"]
+        ],
+        more=words.counted("and_more", more) if more else "",
+    )
+
+
+def _notes(words: Words, seen: Seen) -> Iterable[str]:
+    yield words("note_days")
+    yield words("note_churn")
+    if seen.first:
+        yield words("note_first", day=language.day(words.language, billing_day(seen.first)))
