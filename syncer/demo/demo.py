@@ -136,8 +136,8 @@ def _is_of_a_demo(path: Path) -> bool:
 
 
 def _start(now: datetime) -> datetime:
-    """The midnight from which the demo plays, so that its last day is yesterday."""
-    return now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=8)
+    """The midnight from which the demo plays, so that its last poll is at today's."""
+    return now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=7)
 
 
 def _poll(engine: Engine, api: FakeApi, at: datetime) -> RunReport:

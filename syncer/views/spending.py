@@ -3,7 +3,7 @@
 Which instances are paid for nothing is said by `bi_attention`; here is what their days cost.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -41,23 +41,32 @@ class Leak(NamedTuple):
 def month_under_way(
     connection: Connection, cost_by_month: Iterable[Mapping[str, Any]], today: date, account: str | None
 ) -> dict[str, Any]:
-    """This month's amount by currency so far, and at its end if what lives now lives on; `unpriced_days` beside."""
+    """This month's amount by currency so far, and at its end if what lives now lives on.
+
+    The currency of most instance-days comes first.
+    """
     month = f"{today:%Y-%m}"
     so_far = {row["currency"]: row for row in cost_by_month if row["month"] == month}
     amounts = {currency: row["amount"] for currency, row in so_far.items() if currency is not None}
-    to_come = {row["currency"]: row["amount"] for row in totals(still_to_come(connection, today, account))}
-    currencies = sorted({*amounts, *(currency for currency in to_come if currency is not None)})
+    to_come = {row["currency"]: row for row in totals(still_to_come(connection, today, account))}
+    unpriced = so_far.get(None, {"instance_days": 0})["instance_days"]
+
+    def days(currency: str) -> int:
+        come = to_come[currency]["days"] if currency in to_come else 0
+        return int(so_far[currency]["instance_days"] if currency in so_far else 0) + int(come)
+
     return {
         "month": month,
         "instance_days": sum(row["instance_days"] for row in so_far.values()),
-        "unpriced_days": so_far[None]["instance_days"] if None in so_far else 0,
+        "unpriced_days": unpriced,
         "currencies": [
             {
                 "currency": currency,
                 "so_far": amounts.get(currency, Decimal()),
-                "forecast": amounts.get(currency, Decimal()) + (to_come.get(currency) or Decimal()),
+                "forecast": amounts.get(currency, Decimal())
+                + (to_come[currency]["amount"] if currency in to_come else 0),
             }
-            for currency in currencies
+            for currency in sorted({*amounts, *to_come} - {None}, key=lambda currency: (-days(currency), currency))
         ],
     }
 
@@ -104,28 +113,33 @@ def worst_first(attention: Sequence[Any], leaks: Sequence[Leak]) -> list[dict[st
     for row in attention:
         by_reason[row.severity, row.reason].append(row)
 
-    def money(reason: str, id_instance: int) -> Decimal:
-        charge = charges.get(reason, {}).get(id_instance)
-        return Decimal() if charge is None or charge.amount is None else charge.amount
-
     found = []
     for (severity, reason), rows in by_reason.items():
-        worst = nsmallest(
-            LISTED, rows, key=lambda row: (-money(row.reason, row.id_instance), row.since or NEVER, row.id_instance)
-        )
+        charged = charges.get(reason, {})
+        spread = Counter(charge.currency for charge in charged.values() if charge.amount is not None)
+
+        def worst(row: Any, charged: Mapping[int, Charge] = charged, spread: Counter[Any] = spread) -> Any:
+            """Amounts of two currencies cannot be compared: that of most instances goes first."""
+            charge = charged.get(row.id_instance)
+            amount = Decimal() if charge is None or charge.amount is None else charge.amount
+            return (
+                -(spread[charge.currency] if charge else 0), str(charge and charge.currency), -amount,
+                row.since or NEVER, row.id_instance,
+            )  # fmt: skip
+
         found.append(
             {
                 "reason": reason,
                 "severity": severity,
                 "n": len(rows),
-                "totals": totals(charges.get(reason, {}).values()),
+                "totals": totals(charged.values()),
                 "instances": [
                     {
                         **row._mapping,
-                        "amount": charge.amount if (charge := charges.get(reason, {}).get(row.id_instance)) else None,
+                        "amount": charge.amount if (charge := charged.get(row.id_instance)) else None,
                         "currency": charge.currency if charge else None,
                     }
-                    for row in worst
+                    for row in nsmallest(LISTED, rows, key=worst)
                 ],
             }
         )

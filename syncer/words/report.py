@@ -24,6 +24,7 @@ REPORT: Catalogue = {
     # the headline row
     "live": Text("Live", "Живых"),
     "live_change": Text("{change} ({share}) since the end of {month}", "{change} ({share}) с конца {month}"),
+    "live_same": Text("as many as at the end of {month}", "столько же, сколько в конце {month}"),
     "live_new": Text("none lived at the end of {month}", "в конце {month} не было ни одного"),
     "net_new": Text("Net new this month", "Прирост за месяц"),
     "came_and_went": Text("{came} came, {gone} went", "пришло {came}, ушло {gone}"),
@@ -176,6 +177,7 @@ REPORT: Catalogue = {
     "messenger": Text("messenger", "мессенджер"),
     "tariff": Text("tariff", "тариф"),
     "col_live": Text("live", "живых"),
+    "col_expired": Text("expired", "истекли"),
     "none": Text("none", "нет"),
     "more_kinds": Text(("{n} more kind", "{n} more kinds"), ("ещё {n} вид", "ещё {n} вида", "ещё {n} видов")),
     # attention
@@ -195,7 +197,7 @@ REPORT: Catalogue = {
     "instance": Text("instance", "инстанс"),
     "name": Text("name", "имя"),
     "account": Text("account", "аккаунт"),
-    "since": Text("since", "с какого дня"),
+    "since": Text("since {day}", "с {day}"),
     "lost_in_30_days": Text("30 days", "за 30 дней"),
     "and_more": Text(("and {n} more", "and {n} more"), ("и ещё {n}", "и ещё {n}", "и ещё {n}")),
     "all_of_them": Text("All of them: syncer export bi_attention", "Весь список: syncer export bi_attention"),

@@ -8,7 +8,7 @@ from typing import Any
 from syncer.rules.timeline import billing_day
 from syncer.views.report import pictures
 from syncer.views.report.pictures import Bar, Cell, Column, Step
-from syncer.views.report.shown import Figure, Seen, Table, price, share
+from syncer.views.report.shown import Drawing, Figure, Seen, Table, price, share
 from syncer.words import language
 from syncer.words.catalogue import Words
 from syncer.words.language import number
@@ -38,9 +38,7 @@ def _estate(figures: Figures, words: Words, seen: Seen) -> Figure:
     moved = {row["week"]: row for row in figures["moves_by_week"]}
     moves = [moved.get(row["week"], {"created": 0, "deleted": 0}) for row in weeks]
     named = [language.short_day(words.language, row["week"]) for row in weeks]
-    months = [language.short_month(words.language, f"{row['week']:%Y-%m}") for row in weeks]
-    # The axis has months where weeks are many, and days where they are few.
-    labels = months if len(weeks) > 16 else named
+    labels = _months_of(weeks, words) if len(weeks) > 10 else named
     watched = [seen.covers(row["week"] + timedelta(days=6)) for row in weeks]
     layers = ("active", "expired")
     estate = [
@@ -59,8 +57,17 @@ def _estate(figures: Figures, words: Words, seen: Seen) -> Figure:
     return Figure(
         words("estate"),
         [
-            pictures.over_time(words("estate"), estate, layers, number),
-            pictures.up_and_down(words("moves"), changes, tips, number),
+            Drawing(
+                pictures.over_time(words("estate"), estate, layers, number),
+                [
+                    *((layer, words(layer)) for layer in layers if any(row[layer] for row in weeks)),
+                    *_grey(words, seen, all(watched)),
+                ],
+            ),
+            Drawing(
+                pictures.up_and_down(words("moves"), changes, tips, number),
+                [("came", words("came")), ("went", words("went"))],
+            ),
         ],
         Table(
             [words("week_of"), *map(words, statuses), words("col_created"), words("col_deleted")],
@@ -75,15 +82,17 @@ def _estate(figures: Figures, words: Words, seen: Seen) -> Figure:
             ],
         ),
         words("estate_remark"),
-        (
-            ("active", words("active")),
-            *((("expired", words("expired")),) if any(row["expired"] for row in weeks) else ()),
-            ("came", words("came")),
-            ("went", words("went")),
-            *_grey(words, seen, all(watched)),
-        ),
         is_wide=True,
     )
+
+
+def _months_of(weeks: Sequence[Mapping[str, Any]], words: Words) -> list[str]:
+    """Each month at the first week that begins in it; the others have no name."""
+    months = [f"{row['week']:%Y-%m}" for row in weeks]
+    return [
+        "" if before == month else language.short_month(words.language, month)
+        for before, month in zip(["", *months], months, strict=False)
+    ]
 
 
 def _grey(words: Words, seen: Seen, is_all_known: bool) -> tuple[tuple[str, str], ...]:
@@ -113,9 +122,8 @@ def _waterfalls(figures: Figures, words: Words, seen: Seen) -> Iterable[Figure]:
             notes.append(words("waterfall_partly", day=language.day(words.language, billing_day(seen.first))))
         yield Figure(
             title,
-            [picture],
+            [Drawing(picture, _grey(words, seen, seen.covers_month(row["month"])))],
             _months_table(months if row is months[-1] else [row], words),
-            keys=_grey(words, seen, seen.covers_month(row["month"])),
             notes=tuple(notes),
         )
 
@@ -138,9 +146,9 @@ def _months_table(months: Sequence[Mapping[str, Any]], words: Words) -> Table:
 def _costs(figures: Figures, words: Words, seen: Seen) -> Iterable[Figure]:
     """A picture for each currency; of days where there are no prices at all."""
     rows, running = figures["cost_by_month"], figures["month_under_way"]
-    currencies = sorted({row["currency"] for row in rows if row["currency"] is not None})
     forecasts = {one["currency"]: one["forecast"] for one in running["currencies"]}
-    currencies += [currency for currency in forecasts if currency not in currencies]
+    currencies = list(forecasts)
+    currencies += sorted({row["currency"] for row in rows if row["currency"] is not None} - {*forecasts})
     table = Table(
         [words("month"), words("currency"), words("instance_days"), words("amount")],
         [
@@ -179,7 +187,7 @@ def _costs(figures: Figures, words: Words, seen: Seen) -> Iterable[Figure]:
             )
         title = words("cost_per_month", currency=currency)
         hatched = (("hatched", words("forecast_key")),) if any(bar.more for bar in shown) else ()
-        yield Figure(title, [pictures.bars(title, shown)], table, keys=(*hatched, *grey), notes=unpriced)
+        yield Figure(title, [Drawing(pictures.bars(title, shown), [*hatched, *grey])], table, notes=unpriced)
     if not currencies:
         days = Counter[str]()
         for row in rows:
@@ -194,7 +202,7 @@ def _costs(figures: Figures, words: Words, seen: Seen) -> Iterable[Figure]:
             )
             for month in months
         ]
-        yield Figure(title, [pictures.bars(title, shown)], table, keys=grey, notes=(words("no_prices_at_all"),))
+        yield Figure(title, [Drawing(pictures.bars(title, shown), grey)], table, notes=(words("no_prices_at_all"),))
 
 
 def _cohorts(cohorts: Sequence[Mapping[str, Any]], words: Words, seen: Seen) -> Figure:
@@ -213,11 +221,17 @@ def _cohorts(cohorts: Sequence[Mapping[str, Any]], words: Words, seen: Seen) -> 
     return Figure(
         words("cohorts"),
         [
-            pictures.heat_map(
-                words("cohorts"),
-                [language.short_month(words.language, cohort["cohort_month"]) for cohort in cohorts],
-                rows,
-                words("age_in_months"),
+            Drawing(
+                pictures.heat_map(
+                    words("cohorts"),
+                    [language.short_month(words.language, cohort["cohort_month"]) for cohort in cohorts],
+                    rows,
+                    words("age_in_months"),
+                ),
+                [
+                    *((f"heat{shade}", language.percent(words.language, shade / 5, 0)) for shade in range(6)),
+                    *_grey(words, seen, all(cell.share is not None for row in rows for cell in row)),
+                ],
             )
         ],
         Table(
@@ -233,7 +247,6 @@ def _cohorts(cohorts: Sequence[Mapping[str, Any]], words: Words, seen: Seen) -> 
             ],
         ),
         words("cohorts_remark"),
-        _grey(words, seen, all(cell.share is not None for row in rows for cell in row)),
     )
 
 
@@ -256,11 +269,15 @@ def _expiries(figures: Figures, words: Words) -> Figure:
     ]
     return Figure(
         words("expiries"),
-        [pictures.slots(words("expiries"), slots, SOON_DAYS, number)],
+        [
+            Drawing(
+                pictures.slots(words("expiries"), slots, SOON_DAYS, number),
+                [("soon", words("within_a_week")), ("later", words("later"))] if by_day else [],
+            )
+        ],
         Table(
             [words("day"), words("instances")],
             [[language.day(words.language, day), number(by_day[day])] for day in days if by_day[day]],
         ),
-        words("expiries_remark" if any(by_day.values()) else "expiries_none"),
-        (("soon", words("within_a_week")), ("later", words("later"))) if any(by_day.values()) else (),
+        words("expiries_remark" if by_day else "expiries_none"),
     )

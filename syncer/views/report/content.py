@@ -1,13 +1,13 @@
 """What the page says: the figures put into the words of a language, as plain values that the templates show. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 from syncer.rules.timeline import billing_day
 from syncer.views.rates import next_month
 from syncer.views.report.charts import charts
-from syncer.views.report.shown import Reason, Row, Seen, Table, Tile, age, price, share, told
+from syncer.views.report.shown import Reason, Row, Seen, Table, Tile, age, past_day, price, share, told
 from syncer.views.strangers_text import one_line
 from syncer.words import language
 from syncer.words.catalogue import Words
@@ -37,7 +37,7 @@ def content(figures: Figures, words: Words) -> dict[str, Any]:
         "tiles": _tiles(figures, words),
         "figures": charts(figures, words),
         "kinds": _kinds(figures["kinds"], words),
-        "reasons": [_reason(one, words) for one in figures["attention"]],
+        "reasons": _reasons(figures, words),
         "has_accounts": has_accounts,
         "notes": list(_notes(words, Seen(figures["first_answer_at"]))),
     }
@@ -70,9 +70,11 @@ def _of_the_month(figures: Figures, words: Words) -> Iterable[Tile]:
         change = live - running["opening"]
         month = language.of_month(words.language, earlier["month"])
         note = words("live_new", month=month)
-        if running["opening"]:
+        if change == 0:
+            note = words("live_same", month=month)
+        elif running["opening"]:
             grown = share(words, abs(change) / running["opening"])
-            sign = "+" if change > 0 else language.MINUS if change < 0 else ""
+            sign = "+" if change > 0 else language.MINUS
             note = words("live_change", change=signed(change), share=sign + grown, month=month)
     yield Tile(words("live"), [number(live)], [note] if note else [])
     if running is None:
@@ -117,7 +119,7 @@ def _wasted(figures: Figures, words: Words) -> Tile:
                 unpriced += row["days"]
             else:
                 sums[row["currency"]] = sums.get(row["currency"], 0) + row["amount"]
-    values = [price(words, amount, currency, 0) for currency, amount in sorted(sums.items())]
+    values = [price(words, sums[currency], currency, 0) for currency in _by_weight(figures, sums)]
     if unpriced and not values:
         values = [words.counted("wasted_unpriced", unpriced)]
     return Tile(
@@ -126,6 +128,12 @@ def _wasted(figures: Figures, words: Words) -> Tile:
         [words.counted(f"leak_{leak['leak']}", leak["instances"]) for leak in leaks],
         is_bad=bool(values),
     )
+
+
+def _by_weight(figures: Figures, currencies: Iterable[str]) -> list[str]:
+    """Currencies in the order of the month under way, which has the one of most instance-days first."""
+    order = [one["currency"] for one in figures["month_under_way"]["currencies"]]
+    return sorted(currencies, key=lambda one: (order.index(one) if one in order else len(order), one))
 
 
 def _age(figures: Figures, words: Words) -> Tile:
@@ -160,27 +168,39 @@ def _kinds(kinds: Sequence[Mapping[str, Any]], words: Words) -> Table:
                 number(sum(row["expired"] for row in rest)),
             ]
         )
-    return Table([words("messenger"), words("tariff"), words("col_live"), words("expired")], rows, words=2)
+    return Table([words("messenger"), words("tariff"), words("col_live"), words("col_expired")], rows, words=2)
 
 
-def _reason(one: Mapping[str, Any], words: Words) -> Reason:
-    known = words.known(f"reason_{one['reason']}")
-    sums = [price(words, row["amount"], row["currency"]) for row in one["totals"] if row["amount"] is not None]
+def _reasons(figures: Figures, words: Words) -> list[Reason]:
+    today = billing_day(figures["as_of"])
+    ends = {row["id_instance"]: row["expiration_date"] for row in figures["expiring"]}
+
+    def when(row: Mapping[str, Any]) -> str:
+        """What its time or money says: of those that expire soon the day, of others the loss or since when."""
+        if row["reason"] == "expiring_soon" and row["id_instance"] in ends:
+            return language.short_day(words.language, billing_day(ends[row["id_instance"]]))
+        if row["amount"] is not None or row["since"] is None:
+            return price(words, row["amount"], row["currency"])
+        return words("since", day=past_day(words, billing_day(row["since"]), today))
+
+    def sums(one: Mapping[str, Any]) -> str:
+        amounts = {row["currency"]: row["amount"] for row in one["totals"] if row["amount"] is not None}
+        return ", ".join(price(words, amounts[currency], currency) for currency in _by_weight(figures, amounts))
+
+    return [_reason(one, words, sums(one), when) for one in figures["attention"]]
+
+
+def _reason(one: Mapping[str, Any], words: Words, sums: str, when: Callable[[Mapping[str, Any]], str]) -> Reason:
+    key = f"reason_{one['reason']}"
     more = one["n"] - len(one["instances"])
     return Reason(
-        title=words(f"reason_{one['reason']}") if known else one["reason"],
+        title=words(key) if words.known(key) else one["reason"],
         severity=one["severity"],
         severity_text=words(f"severity_{one['severity']}"),
         instances=number(one["n"]),
-        sums=", ".join(sums),
+        sums=sums,
         rows=[
-            Row(
-                str(row["id_instance"]),
-                one_line(row["account"]),
-                one_line(row["name"]),
-                language.day(words.language, billing_day(row["since"])) if row["since"] else "",
-                price(words, row["amount"], row["currency"]),
-            )
+            Row(str(row["id_instance"]), one_line(row["account"]), one_line(row["name"]), when(row))
             for row in one["instances"]
         ],
         more=words.counted("and_more", more) if more else "",

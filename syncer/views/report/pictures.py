@@ -5,12 +5,14 @@ as well as a desk, and its words keep their size. What must not overlap is laid 
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 NARROWEST = 286  # pixels that a picture has on a phone of 360
 LETTER = 7.4  # pixels of a figure or letter of an axis, of a wide font
 AXIS = 22  # pixels of the line of labels below
 ROW = 26  # pixels of a row of bars
+MOST_CELLS = 14  # columns of a heat map whose cells have room for a figure on a desk
 TICK = 15  # pixels of the line of a label
 
 Number = Callable[[int], str]  # how a whole number is written
@@ -102,35 +104,33 @@ class Cell(NamedTuple):
 
 
 def over_time(label: str, columns: Sequence[Column], kinds: Sequence[str], number: Number) -> Picture:
-    """Layers on one another along the time, the lowest first."""
-    height, top = 190, 18
-    largest = max((sum(column.values) for column in columns), default=0)
-    step, highest = scale(largest)
-    plot = height - AXIS - top
+    """Layers on one another along the time, the lowest first; its moments stand above those of `up_and_down`."""
+    height, top = 170, 18
+    step, highest = scale(max((sum(column.values) for column in columns), default=0))
+    slot = 100 / max(1, len(columns))
 
     def down(value: float) -> float:
-        return round(top + plot * (1 - value / highest), 2)
+        return round(top + (height - 1 - top) * (1 - value / highest), 2)
 
-    def across(place: int) -> float:
-        return round(100 * place / max(1, len(columns) - 1), 3)
+    def edge(values: Sequence[int]) -> list[tuple[float, float]]:
+        inner = [(round((place + 0.5) * slot, 3), down(value)) for place, value in enumerate(values)]
+        return [(0, inner[0][1]), *inner, (100, inner[-1][1])] if inner else []
 
-    marks: list[Mark] = [*_unseen(columns, 0, height - AXIS)]
+    marks: list[Mark] = []
     below = [0] * len(columns)
     for layer, kind in enumerate(kinds):
         above = [low + column.values[layer] for low, column in zip(below, columns, strict=True)]
-        if any(column.values[layer] for column in columns):
-            upper = [(across(place), down(value)) for place, value in enumerate(above)]
-            lower = [(across(place), down(value)) for place, value in reversed(list(enumerate(below)))]
-            if len(columns) == 1:
-                upper, lower = [*upper, (100, upper[0][1])], [(100, lower[0][1]), *lower]
-            marks.append(Area(_path(upper + lower) + "Z", f"{kind} area"))
-            marks.append(Area(_path(upper), f"{kind} line"))
+        if above != below:
+            marks.append(Area(_path([*edge(above), *reversed(edge(below))]) + "Z", f"{kind} area"))
+            if layer == 0:
+                marks.append(Area(_path(edge(above)), f"{kind} line"))
         below = above
+    marks += _unseen(columns, height)
     for value in range(0, highest + 1, step):
         marks.append(Line(0, down(value), 100, down(value), "base" if value == 0 else "rule"))
         if value:
             marks.append(Label(0, down(value) - 4, number(value)))
-    return Picture(height, label, [*marks, *axis([column.label for column in columns], height)])
+    return Picture(height, label, marks)
 
 
 def up_and_down(label: str, columns: Sequence[Column], tips: Sequence[str], number: Number) -> Picture:
@@ -141,7 +141,7 @@ def up_and_down(label: str, columns: Sequence[Column], tips: Sequence[str], numb
     unit = room / max(1, sum(most))
     middle = TICK + most[0] * unit
     slot = 100 / max(1, len(columns))
-    marks: list[Mark] = [*_unseen(columns, 0, height - AXIS, slots=True)]
+    marks: list[Mark] = []
     for place, (column, tip) in enumerate(zip(columns, tips, strict=True)):
         came, went = column.values
         x, width = place * slot + slot * 0.12, slot * 0.76
@@ -149,13 +149,13 @@ def up_and_down(label: str, columns: Sequence[Column], tips: Sequence[str], numb
             marks.append(Rect(x, middle - came * unit, width, came * unit, "came", tip))
         if went:
             marks.append(Rect(x, middle, width, went * unit, "went", tip))
-    marks.append(Line(0, middle, 100, middle, "base"))
+    marks += [*_unseen(columns, height - AXIS), Line(0, middle, 100, middle, "base")]
     for side, y in ((0, TICK - 4), (1, height - AXIS - 3)):
         if most[side]:
             place = next(at for at, column in enumerate(columns) if column.values[side] == most[side])
             text = ("+", "\u2212")[side] + number(most[side])
             marks.append(_held(Label((place + 0.5) * slot, y, text, "middle", "value")))
-    return Picture(height, label, [*marks, *axis([column.label for column in columns], height, slots=True)])
+    return Picture(height, label, [*marks, *axis([column.label for column in columns], height)])
 
 
 def waterfall(label: str, steps: Sequence[Step], seen: bool) -> tuple[Picture, int]:
@@ -194,7 +194,7 @@ def waterfall(label: str, steps: Sequence[Step], seen: bool) -> tuple[Picture, i
 def bars(label: str, rows: Sequence[Bar]) -> Picture:
     """A bar a row, its value at the right."""
     largest = max((row.value + row.more for row in rows), default=0) or 1
-    left, wide = 25.0, 39.0
+    left, wide = 25.0, 46.0
     marks: list[Mark] = []
     y = 0
     for row in rows:
@@ -223,7 +223,7 @@ def heat_map(label: str, names: Sequence[str], rows: Sequence[Sequence[Cell]], h
     slot = (100 - left) / columns
     room = NARROWEST * slot / 100  # pixels of a cell on a phone
     small = "cell roomy" if room < 3.2 * LETTER else "cell"
-    has_text = tall >= TICK and columns <= 24
+    has_text = tall >= TICK and columns <= MOST_CELLS
     marks: list[Mark] = []
     for place, (name, cells) in enumerate(zip(names, rows, strict=True)):
         y = top + place * tall
@@ -266,27 +266,20 @@ def slots(label: str, days: Sequence[tuple[str, int, str]], soon: int, number: N
             y = height - AXIS - max(2.0, plot * n / largest) - 4
             marks.append(_held(Label(middle, y, text, "middle", "value")))
     marks.append(Line(0, height - AXIS, 100, height - AXIS, "base"))
-    return Picture(height, label, [*marks, *axis([name for name, _, _ in days], height, slots=True)])
+    return Picture(height, label, [*marks, *axis([name for name, _, _ in days], height)])
 
 
-def axis(labels: Sequence[str], height: int, *, slots: bool = False) -> list[Mark]:
-    """As many labels as never touch one another, at even distances from the first on."""
-    if not labels:
-        return []
-    widest = max(map(len, labels)) * LETTER + 12
-    most = max(1, int(NARROWEST // widest))
-    every = -(-len(labels) // most)
-    per = 100 / len(labels) if slots else 100 / max(1, len(labels) - 1)
-    shift = 0.5 if slots else 0.0
-    found: list[Mark] = []
-    free = 0.0
-    for place in range(0, len(labels), every):
-        label = _held(Label((place + shift) * per, height - 5, labels[place], "middle"))
-        start, end = _reach(label)
-        if start >= free:
-            found.append(label)
-            free = end + 100 * 8 / NARROWEST
-    return found
+def axis(labels: Sequence[str], height: int) -> list[Mark]:
+    """A label a slot, as many as never touch one another, at even distances; an empty one marks nothing."""
+    slot = 100 / max(1, len(labels))
+    named = [place for place, label in enumerate(labels) if label]
+    if len(named) > 2 and named[1] - named[0] < named[2] - named[1]:
+        del named[0]  # of a month that began before
+    for every in range(1, len(named) + 1):
+        marks = [_held(Label((place + 0.5) * slot, height - 5, labels[place], "middle")) for place in named[::every]]
+        if all(_reach(one)[1] + 100 * 8 / NARROWEST <= _reach(other)[0] for one, other in pairwise(marks)):
+            return [*marks]
+    return []
 
 
 def scale(largest: int) -> tuple[int, int]:
@@ -296,12 +289,11 @@ def scale(largest: int) -> tuple[int, int]:
     return step, step * max(1, -(-largest // step))
 
 
-def _unseen(columns: Sequence[Column], y: float, height: float, *, slots: bool = False) -> Iterable[Mark]:
-    """The time before syncer watched, behind everything."""
+def _unseen(columns: Sequence[Column], height: float) -> Iterable[Mark]:
+    """A veil over the time before syncer watched."""
     blind = sum(1 for column in columns if not column.seen)
     if blind:
-        width = 100 * blind / len(columns) if slots else 100 * min(blind, len(columns) - 1) / max(1, len(columns) - 1)
-        yield Rect(0, y, width, height, "unseen")
+        yield Rect(0, 0, 100 * blind / len(columns), height, "veil")
 
 
 def _reach(label: Label) -> tuple[float, float]:

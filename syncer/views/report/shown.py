@@ -1,7 +1,7 @@
 """The parts that a page is made of, in words already; templates show them as they stand."""
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -28,29 +28,34 @@ class Table(NamedTuple):
     words: int = 1
 
 
-class Figure(NamedTuple):
-    """Pictures under one heading, with what must be said of them and the table of their figures.
+Key = tuple[str, str]  # a kind of mark whose colour needs a name, and its word
 
-    `keys` are the colours that need a name: a kind of mark, and its word.
-    """
+
+class Drawing(NamedTuple):
+    """A picture, and what its colours mean."""
+
+    picture: Picture
+    keys: Sequence[Key] = ()
+
+
+class Figure(NamedTuple):
+    """Drawings under one heading, with what must be said of them and the table of their figures."""
 
     title: str
-    pictures: list[Picture]
+    drawings: list[Drawing]
     table: Table
     remark: str = ""
-    keys: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
     is_wide: bool = False
 
 
 class Row(NamedTuple):
-    """An instance that needs attention; `amount` is what was paid for nothing."""
+    """An instance that needs attention; `when` is since when, until when, or what it cost for nothing."""
 
     id_instance: str
     account: str
     name: str
-    since: str
-    amount: str
+    when: str
 
 
 class Reason(NamedTuple):
@@ -82,7 +87,7 @@ class Seen(NamedTuple):
         """Whether it began to watch within this month."""
         return self.first is not None and f"{billing_day(self.first):%Y-%m}" == month
 
-    def key(self, words: Words) -> tuple[str, str]:
+    def key(self, words: Words) -> Key:
         """What the grey means."""
         day = language.day(words.language, billing_day(self.first)) if self.first else ""
         return "unseen", words("unseen", day=day)
@@ -91,6 +96,12 @@ class Seen(NamedTuple):
 def told(words: Words, moment: datetime) -> str:
     """A moment at UTC+3."""
     return language.moment(words.language, (moment + BILLING_OFFSET).replace(tzinfo=None))
+
+
+def past_day(words: Words, day: date, today: date) -> str:
+    """A past day; with its year where it is not of the last months."""
+    write = language.short_day if today - day < timedelta(days=300) else language.day
+    return write(words.language, day)
 
 
 def age(words: Words, seconds: int) -> str:
