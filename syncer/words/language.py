@@ -82,8 +82,8 @@ def money(language: Language, amount: Decimal, currency: str | None, places: int
 
 
 def month(language: Language, text: str) -> str:
-    """A month that is written `2026-11`, in full."""
-    return f"{_MONTHS[language][int(text[5:7]) - 1]} {text[:4]}"
+    """A month that is written `2026-11`, in full, held together."""
+    return f"{_MONTHS[language][int(text[5:7]) - 1]}\u00a0{text[:4]}"
 
 
 def short_month(language: Language, text: str) -> str:

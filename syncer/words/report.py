@@ -111,7 +111,7 @@ REPORT: Catalogue = {
     "vanished": Text("vanished", "пропавшие"),
     "week_of": Text("week of", "неделя с"),
     "waterfall": Text("What became of {month}", "Как прошёл {month}"),
-    "waterfall_running": Text("{month} so far", "{month}: что уже было"),
+    "waterfall_running": Text("{month} so far", "Как идёт {month}"),
     "waterfall_cut": Text("The bars begin at {n}, not at zero.", "Полосы начинаются с {n}, а не с нуля."),
     "waterfall_partly": Text(
         "syncer has watched since {day}; what was before is as the first answer told it.",
@@ -174,8 +174,7 @@ REPORT: Catalogue = {
     "instances": Text("instances", "инстансы"),
     "counted_instances": Text(("{n} instance", "{n} instances"), ("{n} инстанс", "{n} инстанса", "{n} инстансов")),
     "kinds": Text("By messenger and tariff", "По мессенджерам и тарифам"),
-    "messenger": Text("messenger", "мессенджер"),
-    "tariff": Text("tariff", "тариф"),
+    "messenger_and_tariff": Text("messenger and tariff", "мессенджер и тариф"),
     "col_live": Text("live", "живых"),
     "col_expired": Text("expired", "истекли"),
     "none": Text("none", "нет"),

@@ -14,6 +14,7 @@ from syncer.words.catalogue import Words
 from syncer.words.language import number, signed
 
 KINDS = 8  # of messenger and tariff, before the rest is summed up
+LONGEST_NAME = 60  # letters
 WARNINGS = 3  # accounts, or gaps, that are named
 Figures = Mapping[str, Any]
 
@@ -149,26 +150,16 @@ def _age(figures: Figures, words: Words) -> Tile:
 
 
 def _kinds(kinds: Sequence[Mapping[str, Any]], words: Words) -> Table:
-    rows: list[Sequence[str]] = [
-        [
-            language.messenger(one_line(row["type_instance"])) or words("none"),
-            one_line(row["tariff"]) or words("none"),
-            number(row["live"]),
-            number(row["expired"]),
-        ]
-        for row in kinds[:KINDS]
-    ]
+    def named(row: Mapping[str, Any]) -> str:
+        messenger = language.messenger(one_line(row["type_instance"])) or words("none")
+        return f"{messenger} {one_line(row['tariff']) or words('none')}"
+
+    rows: list[Sequence[str]] = [[named(row), number(row["live"]), number(row["expired"])] for row in kinds[:KINDS]]
     rest = kinds[KINDS:]
     if rest:
-        rows.append(
-            [
-                words.counted("more_kinds", len(rest)),
-                "",
-                number(sum(row["live"] for row in rest)),
-                number(sum(row["expired"] for row in rest)),
-            ]
-        )
-    return Table([words("messenger"), words("tariff"), words("col_live"), words("col_expired")], rows, words=2)
+        sums = [number(sum(row[word] for row in rest)) for word in ("live", "expired")]
+        rows.append([words.counted("more_kinds", len(rest)), *sums])
+    return Table([words("messenger_and_tariff"), words("col_live"), words("col_expired")], rows)
 
 
 def _reasons(figures: Figures, words: Words) -> list[Reason]:
@@ -200,11 +191,16 @@ def _reason(one: Mapping[str, Any], words: Words, sums: str, when: Callable[[Map
         instances=number(one["n"]),
         sums=sums,
         rows=[
-            Row(str(row["id_instance"]), one_line(row["account"]), one_line(row["name"]), when(row))
+            Row(str(row["id_instance"]), one_line(row["account"]), _short(one_line(row["name"])), when(row))
             for row in one["instances"]
         ],
         more=words.counted("and_more", more) if more else "",
     )
+
+
+def _short(name: str) -> str:
+    """A name that does not push the rest off the page."""
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
 
 
 def _notes(words: Words, seen: Seen) -> Iterable[str]:

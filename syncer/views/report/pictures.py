@@ -169,7 +169,7 @@ def waterfall(label: str, steps: Sequence[Step], seen: bool) -> tuple[Picture, i
     if high - low < low // 2:
         begin = max(0, low - max(1, (high - low) // 2))
         begin -= begin % max(1, 10 ** (len(str(max(1, high - low))) - 1))
-    left, wide = 37.0, 40.0
+    left, wide = 36.0, 34.0
     marks: list[Mark] = []
 
     def across(value: int) -> float:
