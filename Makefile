@@ -102,8 +102,9 @@ pictures: .venv/installed  ## docs/pictures anew: the demo's page in Chromium, f
 # What the program needs, and no development tools: that is all the demo waits for. What is imported is compiled then.
 .venv/runnable: pyproject.toml .ci/constraints.txt
 	@test -n "$(PYTHON)" || { echo "make: no Python 3.11 or newer was found; install one, or: make PYTHON=/path/to/python3"; exit 1; }
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -q --no-compile --disable-pip-version-check -c .ci/constraints.txt -e .
+	@echo "installing syncer into .venv"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install -q --no-compile --disable-pip-version-check -c .ci/constraints.txt -e .
 	@touch $@
 
 .venv/installed: .venv/runnable

@@ -45,7 +45,7 @@ def read_figures(connection: Connection, now: datetime, account: str | None) -> 
     return {
         "as_of": now,
         "account": account,
-        "first_answer_at": past.first_answer_at(connection),
+        "first_answer_at": past.first_answer_at(connection, account),
         "freshness": [
             status._asdict() for status in estate.read_accounts(connection, now) if account in {None, status.account}
         ],

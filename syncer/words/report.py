@@ -1,7 +1,4 @@
-"""What the report says. `{n}` is a count; a text with several forms has one for each number of its language.
-
-Over 300 lines: a text a line, in each language.
-"""
+"""What the report says. `{n}` is a count; a text with several forms has one for each number of its language."""
 
 from syncer.words.catalogue import Catalogue, Text
 
@@ -193,9 +190,6 @@ REPORT: Catalogue = {
     "reason_vanished": Text("Vanished without a deletion", "Пропали из списка, хотя удалены не были"),
     "reason_lived_under_a_day": Text("Lived under a day, charged all the same", "Прожили меньше суток, но оплачены"),
     "reason_claimed_twice": Text("Listed by two accounts", "Есть в списках двух аккаунтов"),
-    "instance": Text("instance", "инстанс"),
-    "name": Text("name", "имя"),
-    "account": Text("account", "аккаунт"),
     "since": Text("since {day}", "с {day}"),
     "lost_in_30_days": Text("30 days", "за 30 дней"),
     "and_more": Text(("and {n} more", "and {n} more"), ("и ещё {n}", "и ещё {n}", "и ещё {n}")),
@@ -214,6 +208,12 @@ REPORT: Catalogue = {
         "that it was deleted.",
         "Отток — доля живших в начале месяца, которые до его конца не дожили. Вернулись — восстановлены или снова в "
         "списке после удаления. Пропали — исчезли из списка, хотя об удалении никто не сообщал.",
+    ),
+    "note_wasted": Text(
+        "Paid for nothing: what the last 30 days were charged for instances that had expired and are not deleted, and "
+        "for those that were deleted within a day of their creation. Each day counts at its price.",
+        "Впустую — сколько за последние 30 дней начислено за просроченные и не удалённые инстансы и за те, что удалили "
+        "в первые же сутки. Каждый день — по своей цене.",
     ),
     "note_first": Text(
         "syncer saw its first answer on {day}. The upstream forgets deleted instances after about three months: "

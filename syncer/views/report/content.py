@@ -206,5 +206,6 @@ def _short(name: str) -> str:
 def _notes(words: Words, seen: Seen) -> Iterable[str]:
     yield words("note_days")
     yield words("note_churn")
+    yield words("note_wasted")
     if seen.first:
         yield words("note_first", day=language.day(words.language, billing_day(seen.first)))

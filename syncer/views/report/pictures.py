@@ -1,70 +1,17 @@
-"""The report's pictures as shapes, which a template draws as SVG: pure functions of figures and words.
-
-Across, a place is in per cent of the picture's width; down, and in text, it is in pixels. So a picture fills a phone
-as well as a desk, and its words keep their size. What must not overlap is laid out for `NARROWEST`.
-"""
+"""The report's pictures as shapes, which a template draws as SVG: pure functions of figures and words."""
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-NARROWEST = 286  # pixels that a picture has on a phone of 360
-LETTER = 7.4  # pixels of a figure or letter of an axis, of a wide font
+from syncer.views.report.shapes import LETTER, NARROWEST, Area, Label, Line, Mark, Picture, Rect, held, reach
+
 AXIS = 22  # pixels of the line of labels below
 ROW = 26  # pixels of a row of bars
 MOST_CELLS = 14  # columns of a heat map whose cells have room for a figure on a desk
 TICK = 15  # pixels of the line of a label
 
 Number = Callable[[int], str]  # how a whole number is written
-
-
-class Rect(NamedTuple):
-    """A box; `kind` says what it shows, and by that its colour; `tip` is told by a pointer that rests on it."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-    kind: str
-    tip: str = ""
-
-
-class Label(NamedTuple):
-    """A text on its base line; `anchor` is start, middle or end."""
-
-    x: float
-    y: float
-    text: str
-    anchor: str = "start"
-    kind: str = "tick"
-
-
-class Line(NamedTuple):
-    """A straight line."""
-
-    x1: float
-    y1: float
-    x2: float
-    y2: float
-    kind: str = "rule"
-
-
-class Area(NamedTuple):
-    """A shape that is stretched with the picture; `path` counts per cent across and pixels down."""
-
-    path: str
-    kind: str
-
-
-Mark = Rect | Label | Line | Area
-
-
-class Picture(NamedTuple):
-    """What is drawn, from back to front; `label` says to those who do not see it what it shows."""
-
-    height: int
-    label: str
-    marks: list[Mark]
 
 
 class Column(NamedTuple):
@@ -154,7 +101,7 @@ def up_and_down(label: str, columns: Sequence[Column], tips: Sequence[str], numb
         if most[side]:
             place = next(at for at, column in enumerate(columns) if column.values[side] == most[side])
             text = ("+", "\u2212")[side] + number(most[side])
-            marks.append(_held(Label((place + 0.5) * slot, y, text, "middle", "value")))
+            marks.append(held(Label((place + 0.5) * slot, y, text, "middle", "value")))
     return Picture(height, label, [*marks, *axis([column.label for column in columns], height)])
 
 
@@ -264,7 +211,7 @@ def slots(label: str, days: Sequence[tuple[str, int, str]], soon: int, number: N
         if n and all(start + 2 * half <= other or start >= end for other, end in taken):
             taken.append((start, start + 2 * half))
             y = height - AXIS - max(2.0, plot * n / largest) - 4
-            marks.append(_held(Label(middle, y, text, "middle", "value")))
+            marks.append(held(Label(middle, y, text, "middle", "value")))
     marks.append(Line(0, height - AXIS, 100, height - AXIS, "base"))
     return Picture(height, label, [*marks, *axis([name for name, _, _ in days], height)])
 
@@ -276,8 +223,8 @@ def axis(labels: Sequence[str], height: int) -> list[Mark]:
     if len(named) > 2 and named[1] - named[0] < named[2] - named[1]:
         del named[0]  # of a month that began before
     for every in range(1, len(named) + 1):
-        marks = [_held(Label((place + 0.5) * slot, height - 5, labels[place], "middle")) for place in named[::every]]
-        if all(_reach(one)[1] + 100 * 8 / NARROWEST <= _reach(other)[0] for one, other in pairwise(marks)):
+        marks = [held(Label((place + 0.5) * slot, height - 5, labels[place], "middle")) for place in named[::every]]
+        if all(reach(one)[1] + 100 * 8 / NARROWEST <= reach(other)[0] for one, other in pairwise(marks)):
             return [*marks]
     return []
 
@@ -294,21 +241,6 @@ def _unseen(columns: Sequence[Column], height: float) -> Iterable[Mark]:
     blind = sum(1 for column in columns if not column.seen)
     if blind:
         yield Rect(0, 0, 100 * blind / len(columns), height, "veil")
-
-
-def _reach(label: Label) -> tuple[float, float]:
-    """Where a label begins and ends on the narrowest page, in per cent."""
-    width = 100 * len(label.text) * LETTER / NARROWEST
-    start = label.x - {"start": 0, "middle": width / 2, "end": width}[label.anchor]
-    return start, start + width
-
-
-def _held(label: Label) -> Label:
-    """The label within the picture, even on the narrowest page."""
-    start, end = _reach(label)
-    if start < 0:
-        return label._replace(x=0.0, anchor="start")
-    return label._replace(x=100.0, anchor="end") if end > 100 else label
 
 
 def _shade(share: float) -> int:

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from syncer.rules.timeline import BILLING_OFFSET, billing_day
-from syncer.views.report.pictures import Picture
+from syncer.views.report.shapes import Picture
 from syncer.words import language
 from syncer.words.catalogue import Words
 
