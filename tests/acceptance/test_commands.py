@@ -319,7 +319,15 @@ def test_a_poll_loads_nothing_that_it_has_no_use_for(run_syncer: RunSyncer, fake
 
     loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
     assert {"httpx", "sqlalchemy"} <= loaded
-    assert set() == loaded & {"alembic", "apscheduler", "cryptography", "prometheus_client", "pygments", "rich"}
+    assert set() == loaded & {
+        "alembic",
+        "apscheduler",
+        "cryptography",
+        "jinja2",
+        "prometheus_client",
+        "pygments",
+        "rich",
+    }
 
 
 def test_the_demo_ends_in_sql_that_answers_and_in_a_page(run_syncer: RunSyncer, tmp_path: Path) -> None:

@@ -229,7 +229,8 @@ def _cohorts(cohorts: Sequence[Mapping[str, Any]], words: Words, seen: Seen) -> 
                     words("age_in_months"),
                 ),
                 [
-                    *((f"heat{shade}", language.percent(words.language, shade / 5, 0)) for shade in range(6)),
+                    *((f"heat{shade}", f"{20 * shade}+") for shade in range(5)),
+                    ("heat5", language.percent(words.language, 1, 0)),
                     *_grey(words, seen, all(cell.share is not None for row in rows for cell in row)),
                 ],
             )
