@@ -238,6 +238,25 @@ def test_nothing_overlaps_or_leaves_its_box_on_screen_and_paper(mirror: Mirror, 
 
 @needs_browser
 @pytest.mark.parametrize("mirror", ["sqlite"], indirect=True)
+def test_years_of_cohorts_and_three_currencies_print_on_two_sheets(
+    lived: tuple[Mirror, datetime], tmp_path: Path
+) -> None:
+    mirror, now = lived
+    found = read(mirror, now)
+    found["survival"] = [
+        {"cohort_month": f"{2022 + n // 12}-{n % 12 + 1:02}", "size": 9, "survival": [0.9] * (60 - n)}
+        for n in range(60)
+    ]
+    found["cost_by_month"] += [row | {"currency": "USD"} for row in found["cost_by_month"] if row["currency"] == "RUB"]
+    found["freshness"] = [found["freshness"][0] | {"state": "stale"}] * 3
+    path = tmp_path / "page.html"
+    path.write_text(page(found, Language.RU), "utf-8")
+
+    assert 2 == browser.sheets(path)
+
+
+@needs_browser
+@pytest.mark.parametrize("mirror", ["sqlite"], indirect=True)
 def test_the_largest_figures_fit_as_well(lived: tuple[Mirror, datetime], tmp_path: Path) -> None:
     """Millions of instances, five years of cohorts, every reason and state, long names without a place to break."""
     mirror, now = lived
