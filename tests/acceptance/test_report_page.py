@@ -238,6 +238,29 @@ def test_nothing_overlaps_or_leaves_its_box_on_screen_and_paper(mirror: Mirror, 
 
 @needs_browser
 @pytest.mark.parametrize("mirror", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    ("style", "fault"),
+    [
+        ("main { width: 2000px; max-width: none; }", "the page is"),
+        (".tile .note { margin-top: -20px; }", "overlap"),
+        (".picture text { font-size: 26px; }", "words of"),
+        (".picture { height: 60px; }", "outside of"),
+        (".reason h3 { white-space: nowrap; width: 900px; }", "leaves its box"),
+    ],
+)  # fmt: skip
+def test_a_page_that_is_laid_out_badly_is_seen(
+    lived: tuple[Mirror, datetime], tmp_path: Path, style: str, fault: str
+) -> None:
+    path = tmp_path / "page.html"
+    path.write_text(page(read(*lived), Language.RU).replace("</style>", f"{style}</style>"), "utf-8")
+
+    found = browser.faults(path, 390)
+
+    assert any(fault in line for line in found["page 390"])
+
+
+@needs_browser
+@pytest.mark.parametrize("mirror", ["sqlite"], indirect=True)
 def test_years_of_cohorts_and_three_currencies_print_on_two_sheets(
     lived: tuple[Mirror, datetime], tmp_path: Path
 ) -> None:
