@@ -12,10 +12,10 @@ COUNT ?= 40
 # Options of the bench, for one: make bench BENCH="--sizes 1000 100000 1000000 --repeat 1"
 BENCH ?=
 
-.PHONY: help demo test check coverage audit sbom docs proof soak mutants view-faults replicas replicas-1000 bench bench-phases bench-imports bench-daemon bench-history bench-views format wheel release clean
+.PHONY: help demo test check coverage audit sbom docs pictures proof soak mutants view-faults replicas replicas-1000 bench bench-phases bench-imports bench-daemon bench-history bench-views format wheel release clean
 
-demo: .venv/installed  ## the product in one command, no token needed
-	$(BIN)/syncer demo
+demo: .venv/runnable  ## the product in one command, no token needed; it ends in a page to open
+	@$(BIN)/syncer demo
 
 test: .venv/installed  ## all tests, on real SQLite and real PostgreSQL
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist load --maxschedchunk 2
@@ -91,14 +91,23 @@ wheel: .venv/installed  ## dist/syncer-VERSION-py3-none-any.whl
 release: .venv/installed  ## a release, rehearsed: wheel and sdist, held against version, changes and checkout; tags nothing
 	.ci/release
 
-clean:  ## remove what was made: the environment, the wheel, the demo's database
-	rm -rf .venv dist build demo.db demo.db-wal demo.db-shm
+clean:  ## remove what was made: the environment, the wheel, the demo's database and page
+	rm -rf .venv dist build demo.db demo.db-wal demo.db-shm demo.html
 
 help:  ## this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*  ## /\1: /p' $(firstword $(MAKEFILE_LIST))
 
-.venv/installed: pyproject.toml .ci/constraints.txt
+pictures: .venv/installed  ## docs/pictures anew: the demo's page in Chromium, for the README
+	$(BIN)/python docs/make_pictures.py
+
+# What the program needs, and no development tools: that is all the demo waits for. What is imported is compiled then.
+.venv/runnable: pyproject.toml .ci/constraints.txt
 	@test -n "$(PYTHON)" || { echo "make: no Python 3.11 or newer was found; install one, or: make PYTHON=/path/to/python3"; exit 1; }
-	$(PYTHON) -m venv .venv
+	@echo "installing syncer into .venv"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install -q --no-compile --disable-pip-version-check -c .ci/constraints.txt -e .
+	@touch $@
+
+.venv/installed: .venv/runnable
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c .ci/constraints.txt -e '.[dev]'
 	@touch $@

@@ -141,10 +141,10 @@ def report(context: Context, account_name: str | None, html_file: Path | None, a
         known_accounts(estate.read_accounts(connection, moment), account_name)
         found = figures.read_figures(connection, moment, account_name)
     if html_file is not None:
-        from syncer.views.page import page
+        from syncer.views.report.page import page
 
         with export.opened(html_file) as out:
-            out.write(page(found).encode())
+            out.write(page(found, context.settings.language).encode())
         printing.line(f"the report is in {html_file}")
     elif as_json:
         printing.print_json(found)

@@ -1,11 +1,13 @@
 """The commands that need no token: a local upstream, and the demo that polls it."""
 
 import logging
+import os
 from pathlib import Path
 
 import click
 
 from syncer.cli.command import now
+from syncer.settings.declared import SETTINGS
 
 
 @click.command("fake-api")
@@ -24,9 +26,14 @@ def fake_api(scenario: str, port: int, host: str) -> None:
     "--database", type=click.Path(path_type=Path), default=Path("demo.db"), show_default=True,
     help="The SQLite file to write; that of an earlier demo is replaced.",
 )  # fmt: skip
-def demo_command(database: Path) -> None:
+@click.option("--lang", envvar="SYNCER_LANG", help=SETTINGS["lang"].help)
+def demo_command(database: Path, lang: str | None) -> None:
     """See syncer at work, no token needed. It polls a fake API over simulated days and shows what it knows then."""
     from syncer.demo import demo
+    from syncer.settings.config import parsed
+    from syncer.settings.forms import parse_language
+    from syncer.words.language import language_of
 
     logging.getLogger().addHandler(logging.NullHandler())  # each run is told on standard output
-    demo.play(database, now())
+    language = parsed(SETTINGS["lang"].variable, parse_language, lang) if lang else language_of(os.environ)
+    demo.play(database, now(), language)

@@ -170,7 +170,7 @@ def _stated(
     return Event(transition, stated, TimeSource.UPSTREAM, changes)
 
 
-def _moved(old: Instance, new: Instance, columns: Sequence[str]) -> dict[str, Change]:
+def _moved(old: Instance | MirrorRow, new: Instance | Observation, columns: Sequence[str]) -> dict[str, Change]:
     """Those of the columns that differ."""
     changes = {column: (getattr(old, column), getattr(new, column)) for column in columns}
     return {column: change for column, change in changes.items() if change[0] != change[1]}

@@ -30,6 +30,7 @@ from syncer.settings.logs import LogFormat
 from syncer.settings.options import DOCUMENT, given
 from syncer.storage.database import parse_database_url
 from syncer.storage.tokens import parse_key
+from syncer.words.language import Language, language_of
 
 NEARLY = 0.8  # of difflib's ratio: SYNCER_SHEDULE is a mistyped setting, SYNCER_PORT is somebody else's
 ACCOUNT_KEYS = ("token_file", "token_env", "api_url", "schedule")
@@ -61,6 +62,7 @@ class Settings:
     max_body: int
     log_format: LogFormat | None
     log_level: str
+    language: Language
     listen: tuple[str, int] | None
     ping_url: str | None = field(repr=False)
     auto_migrate: bool
@@ -155,6 +157,7 @@ def settings_of(context: click.Context) -> Settings:
         max_body=sources.read("max_body", forms.parse_size),
         log_format=sources.read("log_format", forms.parse_log_format),
         log_level=sources.read("log_level", forms.parse_log_level),
+        language=sources.read("lang", forms.parse_language) or language_of(sources.environment),
         listen=listen,
         ping_url=sources.read("ping_url", forms.parse_ping_url),
         auto_migrate=sources.read("auto_migrate", forms.parse_switch),
@@ -257,7 +260,7 @@ def _accounts(sources: _Sources, tables: object, zone: ZoneInfo) -> tuple[Accoun
         raise ConfigurationError(f"accounts in {CONFIG_FILE}: write one table per account, [accounts.NAME]")
     found = []
     for name, table in tables.items():
-        _checked(f"accounts in {CONFIG_FILE}", forms.parse_account_name, name)
+        parsed(f"accounts in {CONFIG_FILE}", forms.parse_account_name, name)
         where = f"[accounts.{name}]"
         _refuse_unknown(table, list(ACCOUNT_KEYS), where)
         if "token_file" in table and "token_env" in table:
@@ -271,10 +274,8 @@ def _accounts(sources: _Sources, tables: object, zone: ZoneInfo) -> tuple[Accoun
         found.append(
             AccountSettings(
                 name,
-                _checked(f"api_url in {where}", forms.parse_api_url, table["api_url"])
-                if "api_url" in table
-                else api_url,
-                _checked(f"schedule in {where}", lambda text: parse_schedule(text, zone), table["schedule"])
+                parsed(f"api_url in {where}", forms.parse_api_url, table["api_url"]) if "api_url" in table else api_url,
+                parsed(f"schedule in {where}", lambda text: parse_schedule(text, zone), table["schedule"])
                 if "schedule" in table
                 else schedule,
                 called,
@@ -296,7 +297,8 @@ def _account_token(called: str, table: Mapping[str, str], environment: Mapping[s
     return _token_reader(called, lambda: environment.get(variable, ""), f"set the variable {variable}")
 
 
-def _checked(called: str, parse: Callable[[str], Any], text: str) -> Any:
+def parsed(called: str, parse: Callable[[str], Any], text: str) -> Any:
+    """A value that is named so; a `ValueError` of `parse` becomes the message."""
     try:
         return parse(text)
     except ValueError as error:

@@ -57,6 +57,7 @@ SETTINGS = {
         Setting("max_body", "1GiB", "The largest answer, decompressed"),
         Setting("log_format", None, "console or json", "console on a terminal, else json"),
         Setting("log_level", "info", "debug, info, warning or error"),
+        Setting("lang", None, "The language of what people read: en or ru", "from LANG, else en"),
         Setting("listen", None, "host:port of the daemon's /healthz, /readyz and /metrics"),
         Setting("ping_url", None, "A dead-man's switch, pinged at each run's start and end"),
         Setting("auto_migrate", "true", "Upgrade an older schema at start"),

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from syncer.rules.schedule import parse_duration
 from syncer.scrub import looks_secret
 from syncer.settings.logs import LEVELS, LogFormat
+from syncer.words.language import Language
 
 _SIZE = re.compile(r"([0-9]{1,15})\s*(B|kB|KB|MB|GB|KiB|MiB|GiB)?")
 _UNITS = {"B": 1, "kB": 1000, "KB": 1000, "MB": 1000**2, "GB": 1000**3, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
@@ -103,6 +104,15 @@ def parse_log_level(text: str) -> str:
     if text.lower() not in LEVELS:
         raise ValueError(f"it is none of {', '.join(LEVELS)}")
     return text.lower()
+
+
+def parse_language(text: str) -> Language:
+    """A language by its code."""
+    try:
+        return Language(text.lower())
+    except ValueError:
+        pass
+    raise ValueError(f"it is none of {', '.join(Language)}")
 
 
 def parse_listen(text: str) -> tuple[str, int]:

@@ -335,13 +335,13 @@ def print_report(figures: dict[str, Any]) -> None:
     out.print(table("\nNew, deleted, net", ("period", "new", "deleted", "net"), periods))
     kinds = [tuple(row.values()) for row in figures["kinds"]]
     out.print(table("\nBy type and tariff", ("type", "tariff", "live", "expired"), kinds))
-    words = ("month", "opening", "created", "returned", "deleted", "vanished", "closing", "lost")
+    words = ("month", "opening", "created", "returned", "moved", "deleted", "vanished", "closing", "lost")
     churn = [
         (*(row[word] for word in words), "" if row["churn_rate"] is None else f"{100 * row['churn_rate']:.1f} %")
         for row in figures["churn"]
     ]
     out.print(table("\nMonth by month", (*words, "churn"), churn))
-    attention = [(reason, n) for reason, n in figures["attention"]["counts"].items()]
+    attention = [(one["reason"], one["n"]) for one in figures["attention"]]
     out.print(table("\nWhat needs attention (SELECT * FROM bi_attention)", ("reason", "instances"), attention))
     freshness = [
         (one["account"], one["state"], one["data_as_of"], _age(one["age_seconds"])) for one in figures["freshness"]

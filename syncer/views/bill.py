@@ -83,16 +83,20 @@ def bill(connection: Connection, month: date, now: datetime, account: str | None
         "blind_gaps": _blind_gaps(connection, month, account),
     }
     if today.replace(day=1) == month:
-        live = _live_now(connection, account)
-        rates = read_rates(connection)
         tonight = today + timedelta(days=1)
-        nights = [tonight + timedelta(days=n) for n in range((next_month(month) - tonight).days)]
         document["tonight"] = {
             "at": midnight_of(tonight),
-            "totals": totals(_charged_on(live, rates, [tonight])),
+            "totals": totals(charged_on(_live_now(connection, account), read_rates(connection), [tonight])),
         }
-        document["forecast"] = totals([*charges, *_charged_on(live, rates, nights)])
+        document["forecast"] = totals([*charges, *still_to_come(connection, today, account)])
     return document
+
+
+def still_to_come(connection: Connection, today: date, account: str | None) -> list[Charge]:
+    """What the nights of this month that are still to come will cost, if what lives now lives on."""
+    tonight = today + timedelta(days=1)
+    nights = [tonight + timedelta(days=n) for n in range((next_month(today) - tonight).days)]
+    return charged_on(_live_now(connection, account), read_rates(connection), nights)
 
 
 def _charges(connection: Connection, month: date, account: str | None) -> dict[tuple[str | None, str | None], Charge]:
@@ -150,7 +154,8 @@ def _live_now(connection: Connection, account: str | None) -> dict[str | None, i
     return {row.tariff: row.n for row in connection.execute(query.group_by(instances.c.tariff))}
 
 
-def _charged_on(live: Mapping[str | None, int], rates: Sequence[Rate], days: Iterable[date]) -> list[Charge]:
+def charged_on(live: Mapping[str | None, int], rates: Sequence[Rate], days: Iterable[date]) -> list[Charge]:
+    """What so many instances of each tariff cost on these days."""
     charges = []
     for day in days:
         for tariff, n in live.items():

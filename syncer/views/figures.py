@@ -1,19 +1,17 @@
-"""The estate in figures, read from the views as plain data; `render` and `report_page` show it."""
+"""The estate in figures, read from the views as plain data; `terminal/render` and `views/report` show it."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
-from heapq import nsmallest
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, Text, case, cast, func, literal_column, select, type_coerce
-from sqlalchemy.types import NullType
+from sqlalchemy import ColumnElement, Connection, Select, Text, case, cast, func, literal_column, select
 
 from syncer.rules.timeline import billing_day
-from syncer.storage.tables import UtcDateTime, instances, sync_runs
-from syncer.views import estate, past
+from syncer.storage.tables import instances, sync_runs
+from syncer.views import estate, past, spending
 from syncer.views.catalogue import (
     bi_attention,
     bi_churn_monthly,
@@ -28,8 +26,7 @@ from syncer.views.catalogue import (
 LAST_DAYS = 30
 EXPIRY_DAYS = 30
 WEEKS = 104  # of the charts over time
-COHORTS = 12
-LISTED = 50  # instances of a list that needs attention
+MONTHS = 12  # of what came and went
 STATUSES = ("active", "expired", "deleted", "vanished")
 
 
@@ -43,10 +40,13 @@ def read_figures(connection: Connection, now: datetime, account: str | None) -> 
     )
     expiring.sort(key=lambda row: (row["expiration_date"], row["id_instance"]))
     months = read(connection, _of(account, bi_churn_monthly, select(bi_churn_monthly)))
+    attention = connection.execute(_of(account, bi_attention, select(bi_attention))).all()
+    leaks = spending.paid_for_nothing(connection, attention, now)
+    cost_by_month = _cost_by_month(daily)
     return {
         "as_of": now,
         "account": account,
-        "first_answer_at": past.first_answer_at(connection),
+        "first_answer_at": past.first_answer_at(connection, account),
         "freshness": [
             status._asdict() for status in estate.read_accounts(connection, now) if account in {None, status.account}
         ],
@@ -55,12 +55,14 @@ def read_figures(connection: Connection, now: datetime, account: str | None) -> 
         "kinds": _kinds(connection, account),
         "periods": _periods(daily, today),
         "churn": _churn(months),
-        "attention": _attention(connection, account),
+        "attention": spending.worst_first(attention, leaks),
+        "paid_for_nothing": [leak.as_figures() for leak in leaks],
         "expiring": expiring,
         "statuses_by_week": _statuses_by_week(connection, account, daily, today),
         "moves_by_week": _moves_by_week(daily, today),
         "survival": _survival(read(connection, _of(account, bi_cohorts, select(bi_cohorts)))),
-        "cost_by_month": _cost_by_month(daily),
+        "cost_by_month": cost_by_month,
+        "month_under_way": spending.month_under_way(connection, cost_by_month, today, account),
     }
 
 
@@ -72,30 +74,6 @@ def _daily(connection: Connection, account: str | None) -> list[dict[str, Any]]:
     )
     query = select(bi_daily, rates.currency, rates.millionths).outerjoin(rate_periods, holds)
     return read(connection, _of(account, bi_daily, query))
-
-
-def _attention(connection: Connection, account: str | None) -> dict[str, Any]:
-    """How often each reason is given, and the first instances, the gravest first."""
-    since = type_coerce(bi_attention.c.since, NullType()).label("since")  # as the driver has it: few rows are shown
-    columns = (bi_attention.c.severity, bi_attention.c.reason, bi_attention.c.id_instance, since)
-    query = select(*columns, bi_attention.c.account, bi_attention.c.name)
-    rows = list(map(tuple, connection.execute(_of(account, bi_attention, query)).all()))
-    moment = UtcDateTime().dialect_impl(connection.dialect).result_processor(connection.dialect, None)
-    assert moment is not None  # noqa: S101 - the type has one
-    return {
-        "counts": {reason: n for (_, reason), n in sorted(Counter(row[:2] for row in rows).items())},
-        "instances": [
-            {
-                "id_instance": key,
-                "account": owner,
-                "name": name,
-                "reason": reason,
-                "since": moment(at),
-                "severity": grade,
-            }
-            for grade, reason, key, at, owner, name in nsmallest(LISTED, rows, key=lambda row: row[:3])
-        ],
-    }
 
 
 def _of(account: str | None, thing: Any, query: Select[Any]) -> Select[Any]:
@@ -153,18 +131,18 @@ def _periods(daily: Iterable[Mapping[str, Any]], today: date) -> list[dict[str, 
 
 
 def _churn(months: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """`bi_churn_monthly` over all accounts, the last months only; what moved between them cancels out."""
-    words = ("opening", "created", "returned", "deleted", "vanished", "closing", "lost")
+    """`bi_churn_monthly` over all accounts, the last months only."""
+    words = ("opening", "created", "returned", "moved", "deleted", "vanished", "closing", "lost")
     sums: dict[str, Counter[str]] = defaultdict(Counter)
     for row in months:
-        sums[row["month"]].update({word: row[word] for word in (*words, "moved")})
+        sums[row["month"]].update({word: row[word] for word in words})
     return [
         {
             "month": month,
             **{word: sums[month][word] for word in words},
             "churn_rate": sums[month]["lost"] / sums[month]["opening"] if sums[month]["opening"] else None,
         }
-        for month in sorted(sums)[-COHORTS:]
+        for month in sorted(sums)[-MONTHS:]
     ]
 
 
@@ -270,7 +248,7 @@ def _moves_by_week(daily: Iterable[Mapping[str, Any]], today: date) -> list[dict
 
 
 def _survival(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Per month of creation the size and the share alive at each age, over all accounts, the last cohorts only."""
+    """Per month of creation the size and the share alive at each age, over all accounts."""
     sums: dict[str, dict[int, list[int]]] = defaultdict(lambda: defaultdict(lambda: [0, 0]))
     for row in rows:
         sums[row["cohort_month"]][row["age_months"]][0] += row["size"]
@@ -281,7 +259,7 @@ def _survival(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
             "size": max(size for size, _ in sums[month].values()),
             "survival": [alive / size for _, (size, alive) in sorted(sums[month].items())],
         }
-        for month in sorted(sums)[-COHORTS:]
+        for month in sorted(sums)
     ]
 
 

@@ -71,9 +71,11 @@ def _totals(groups: list[dict[str, Any]]) -> dict[str, int]:
     return {word: totals[word] for word in STATUSES}
 
 
-def first_answer_at(connection: Connection) -> datetime | None:
-    """When the first answer was accepted."""
+def first_answer_at(connection: Connection, account: str | None = None) -> datetime | None:
+    """When the first answer was accepted, of one account or of any."""
     query = select(func.min(sync_runs.c.started_at)).where(sync_runs.c.status.in_(["ok", "unchanged"]))
+    if account is not None:
+        query = query.where(sync_runs.c.account == account)
     return connection.execute(query).scalar()
 
 

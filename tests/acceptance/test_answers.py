@@ -5,12 +5,10 @@ import io
 import json
 import os
 import pty
-import shutil
 import subprocess
 import sys
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +22,10 @@ from fault_server import FaultServer
 from mirror import Mirror
 from psycopg import sql
 from sqlalchemy import text
-from waiting import HANG_SECONDS
 
 from syncer.storage import grants
 from syncer.storage.tables import metadata
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 Answers = dict[str, Any]
 
 
@@ -409,76 +405,6 @@ def test_lists_stand_in_the_same_order_on_both_databases(run_syncer: RunSyncer, 
         row["tariff"] for row in told("status", "--as-of", real_now().isoformat())["estate"]
     ]
     assert ["", "B", "b", "Б", None, "b"] == [row["tariff"] for row in told("report")["kinds"]]
-
-
-class _Page(HTMLParser):
-    """What a page asks of the network, its language, and its texts."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.links: list[str] = []
-        self.language: str | None = None
-        self.tags: list[str] = []
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        named = dict(attributes)
-        self.tags.append(tag)
-        self.links += [value or "" for name, value in named.items() if name in {"src", "href", "xlink:href"}]
-        self.language = named.get("lang") if tag == "html" else self.language
-
-
-@pytest.fixture
-def report_page(run_syncer: RunSyncer, env: dict[str, str], tmp_path: Path) -> Path:
-    page = tmp_path / "report.html"
-    done = run_syncer("report", "--html", str(page), env=env)
-    assert (0, f"the report is in {page}\n") == (done.returncode, done.stdout), done.stderr
-    return page
-
-
-def test_the_page_stands_by_itself_and_escapes_what_the_upstream_sent(report_page: Path) -> None:
-    content = report_page.read_text("utf-8")
-    page = _Page()
-    page.feed(content)
-
-    assert "en" == page.language
-    assert [] == [link for link in page.links if not link.startswith("#")]
-    assert "script" not in page.tags
-    assert "<b>name" not in content
-    assert 5 == page.tags.count("figure") == content.count('role="img"')
-    assert page.tags.count("table") >= 5
-    for words in ("prefers-color-scheme: dark", "@media print", 'name="viewport"'):
-        assert words in content
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
-@pytest.mark.parametrize("mirror", ["sqlite"], indirect=True)
-@pytest.mark.parametrize("width", [360, 768, 1280])
-@pytest.mark.usefixtures("report_page")
-def test_nothing_overflows_in_a_browser(tmp_path: Path, width: int) -> None:
-    """A frame of the width holds the page, and says how wide its content is and whether every chart has a size."""
-    assert CHROMIUM is not None
-    frame = tmp_path / "frame.html"
-    frame.write_text(
-        f'<iframe src="report.html" style="width:{width}px;height:900px;border:0" onload="'
-        "const d=this.contentDocument;document.title=JSON.stringify([d.documentElement.scrollWidth,"
-        "[...d.querySelectorAll('figure svg')].every(s=>s.getBoundingClientRect().height>100)])"
-        '"></iframe>'
-    )
-    done = subprocess.run(
-        [
-            CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-            "--disable-background-networking", "--disable-component-update", "--disable-sync",
-            "--allow-file-access-from-files", f"--user-data-dir={tmp_path}/browser", "--window-size=1400,1000",
-            "--virtual-time-budget=5000", "--dump-dom", frame.as_uri(),
-        ],
-        capture_output=True, text=True, timeout=HANG_SECONDS, check=True,
-    )  # fmt: skip
-    shutil.rmtree(tmp_path / "browser", ignore_errors=True)
-    title = done.stdout.partition("<title>")[2].partition("</title>")[0]
-
-    content_width, charts_have_a_size = json.loads(title)
-    assert content_width <= width
-    assert charts_have_a_size
 
 
 MOVES = "\x9b\x1b\u202e"

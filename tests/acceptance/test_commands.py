@@ -18,6 +18,7 @@ from fault_server import Behaviour, FaultServer
 from mirror import Mirror
 from sqlalchemy import text
 
+from syncer.demo.demo import QUERIES
 from syncer.storage import database
 
 
@@ -318,12 +319,20 @@ def test_a_poll_loads_nothing_that_it_has_no_use_for(run_syncer: RunSyncer, fake
 
     loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
     assert {"httpx", "sqlalchemy"} <= loaded
-    assert set() == loaded & {"alembic", "apscheduler", "cryptography", "prometheus_client", "pygments", "rich"}
+    assert set() == loaded & {
+        "alembic",
+        "apscheduler",
+        "cryptography",
+        "jinja2",
+        "prometheus_client",
+        "pygments",
+        "rich",
+    }
 
 
-def test_the_demo_shows_estate_history_runs_and_queries_that_work(run_syncer: RunSyncer, tmp_path: Path) -> None:
+def test_the_demo_ends_in_sql_that_answers_and_in_a_page(run_syncer: RunSyncer, tmp_path: Path) -> None:
     for _twice in range(2):
-        done = run_syncer("demo")
+        done = run_syncer("demo", "--lang", "ru")
 
         assert done.returncode == 0, done.stderr
         for words in (
@@ -334,13 +343,31 @@ def test_the_demo_shows_estate_history_runs_and_queries_that_work(run_syncer: Ru
             "purged",
             "syncer approve",
             "Unauthorized",
+            "SELECT messenger, tariff, COUNT(*) AS live",
         ):
             assert words in done.stdout
-    queries = [line.split('"')[1] for line in done.stdout.splitlines() if line.strip().startswith("sqlite3 ")]
+    page = tmp_path / "demo.html"
+    assert [f"  {page}", f"  {page.as_uri()}"] == done.stdout.splitlines()[-2:]
+    assert '<html lang="ru">' in page.read_text("utf-8")
     with sqlite3.connect(tmp_path / "demo.db") as connection:
-        assert all(connection.execute(query).fetchall() for query in queries)
+        answers = [connection.execute(query).fetchall() for query in QUERIES.values()]
     connection.close()
-    assert len(queries) == 2
+    assert all(answers)
+    assert all(str(answer[0][0]) in done.stdout for answer in answers)
+
+
+def test_the_demos_data_is_fresh(run_syncer: RunSyncer, tmp_path: Path) -> None:
+    """A page that begins with a warning is none to show."""
+    run_syncer("demo")
+
+    assert 'class="warning"' not in (tmp_path / "demo.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize("language", ["de", "ru_RU"])
+def test_the_demo_refuses_a_language_that_it_does_not_speak(run_syncer: RunSyncer, language: str) -> None:
+    done = run_syncer("demo", "--lang", language)
+
+    assert (done.returncode, done.stderr) == (2, "syncer: SYNCER_LANG: it is none of en, ru\n")
 
 
 @pytest.mark.parametrize(
@@ -351,6 +378,8 @@ def test_the_demo_shows_estate_history_runs_and_queries_that_work(run_syncer: Ru
         ("folder", "demo: folder is there, and no demo made it"),
         ("nowhere/x.db", "demo: there is no folder nowhere; create it, or name another file"),
         ("", "demo: . is there, and no demo made it"),
+        ("mine.db", "demo: mine.html is there, and no demo made it; name another file: --database FILE"),
+        ("new.html", "demo: new.html is where the page goes; name a file such as demo.db: --database FILE"),
     ],
 )
 def test_the_demo_replaces_nothing_but_a_demo(
@@ -358,6 +387,7 @@ def test_the_demo_replaces_nothing_but_a_demo(
 ) -> None:
     """A mirror's history cannot be fetched again."""
     (tmp_path / "thesis.txt").write_text("chapter one")
+    (tmp_path / "mine.html").write_text("<p>chapter two</p>")
     (tmp_path / "folder").mkdir()
     shutil.copy(sqlite_template, tmp_path / "syncer.db")
     Mirror(f"sqlite:///{tmp_path}/syncer.db").observe([item(1)])

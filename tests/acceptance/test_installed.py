@@ -13,7 +13,7 @@ from syncer.storage import schema
 
 PROGRAM_FOLDER = Path(sys.executable).parent
 SLOW_TO_IMPORT = {
-    "alembic", "apscheduler", "asyncio", "cryptography", "http", "httpx", "msgspec", "prometheus_client", "psycopg",
+    "alembic", "apscheduler", "asyncio", "cryptography", "http", "httpx", "jinja2", "msgspec", "prometheus_client", "psycopg",
     "rich", "sqlalchemy", "ssl",
 }  # fmt: skip
 

@@ -25,3 +25,13 @@ def test_the_queries_answer_what_the_readme_shows(run_syncer: RunSyncer, tmp_pat
 
     assert len(shown) == 2
     assert shown == answered
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_the_pictures_are_there_and_light(readme: str) -> None:
+    pictures = [
+        CHECKOUT / path for path in re.findall(r"!\[[^]]+\]\(([^)]+)\)", (CHECKOUT / readme).read_text("utf-8"))
+    ]
+
+    assert pictures
+    assert [] == [path for path in pictures if not 0 < path.stat().st_size < 200_000]

@@ -54,6 +54,24 @@ def test_the_defaults_are_those_of_the_contract(tmp_path: Path) -> None:
     assert (timedelta(seconds=180), 2**30, True) == (settings.timeout, settings.max_body, settings.auto_migrate)
 
 
+@pytest.mark.parametrize(
+    ("variables", "language"),
+    [
+        ({}, "en"), ({"LANG": "ru_RU.UTF-8"}, "ru"), ({"LANG": "C.UTF-8"}, "en"), ({"LANG": "run"}, "en"),
+        ({"LANG": "ru_RU.UTF-8", "LC_ALL": "C"}, "en"), ({"LANG": "de_DE", "LC_MESSAGES": "ru"}, "ru"),
+        ({"LANG": "ru_RU.UTF-8", "SYNCER_LANG": "en"}, "en"), ({"SYNCER_LANG": "RU"}, "ru"),
+    ],
+)  # fmt: skip
+def test_the_language_is_the_settings_or_that_of_the_locale(
+    tmp_path: Path, variables: dict[str, str], language: str
+) -> None:
+    assert language == loading.load({}, variables, None, tmp_path).language
+
+
+def test_a_language_that_nobody_wrote_is_refused(tmp_path: Path) -> None:
+    assert "SYNCER_LANG: it is none of en, ru" == problem(tmp_path, LANG="de")
+
+
 def test_the_grace_alone_may_be_nothing(tmp_path: Path) -> None:
     assert timedelta() == load(tmp_path, EXPIRY_GRACE="0s").expiry_grace
     with pytest.raises(ConfigurationError, match="SYNCER_TIMEOUT"):
