@@ -67,7 +67,8 @@ class Postgres:
 class OwnServer:
     """A server in a temporary folder; `stop` and `start` are there for tests of what happens when it is gone."""
 
-    def __init__(self, binaries: Path) -> None:
+    def __init__(self, binaries: Path, settings: str = "") -> None:
+        self._settings = settings
         self._folder = Path(tempfile.mkdtemp(prefix="syncer-pg-"))
         self._user = UNPRIVILEGED if os.getuid() == 0 else None
         self._guard: subprocess.Popen[bytes] | None = None
@@ -86,7 +87,7 @@ class OwnServer:
         return f"postgresql://postgres:{quote(DATABASE_PASSWORD, safe='')}@127.0.0.1:{self.port}/postgres"
 
     def start(self) -> None:
-        options = f"-p {self.port} -k {self._folder} {SETTINGS}"
+        options = f"-p {self.port} -k {self._folder} {SETTINGS} {self._settings}"
         self._run("pg_ctl", "-D", self._data, "-w", "-t", "60", "-l", self._folder / "log", "-o", options, "start")
 
     def stop(self, mode: str = "fast") -> None:

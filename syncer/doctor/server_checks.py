@@ -57,8 +57,9 @@ def connection_remedy(problem: str) -> str:
     Before a connection stands there is no SQLSTATE: of a server that speaks another language the error's own advice,
     which names all of these, has to do.
     """
+    servers_words = problem.rpartition("; ")[0]  # without that advice
     for words, remedy in _REFUSED_CONNECTIONS:
-        if re.search(words, problem):
+        if re.search(words, servers_words):
             return remedy
     return ""
 
