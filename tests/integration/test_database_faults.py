@@ -7,6 +7,7 @@ import shutil
 import socket
 import sqlite3
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,11 +26,11 @@ from fault_server import FaultServer
 from mirror import Mirror, account, serving
 from sqlalchemy import Connection, Engine, event, text
 from test_postgres import own_server  # noqa: F401 - a fixture
-from waiting import HANG_SECONDS
+from waiting import HANG_SECONDS, SOON_SECONDS
 
 from syncer.errors import DatabaseFailed
-from syncer.model import Answer, Read, RunResult
-from syncer.storage import database, schema
+from syncer.model import Answer, Read, RunResult, RunStatus, Trigger
+from syncer.storage import database, runs, schema
 from syncer.storage.tables import instance_history, instances
 from syncer.views import verify
 
@@ -162,6 +163,30 @@ def run_behind(mirror: Mirror, lock: str, amid: Callable[[Connection], object], 
 
 
 SOLE_WRITER = database.SOLE_WRITER_LOCK
+
+
+def test_a_run_that_starts_and_one_that_ends_do_not_wait_for_one_another(postgresql_mirror: Mirror) -> None:
+    """The one that ends holds its account, and then wants its run, which the other has just closed for it."""
+    mirror = postgresql_mirror
+    with database.writing(mirror.engine, "starting the first run") as connection:
+        first = runs.start_run(connection, "default", Trigger.MANUAL, mirror.now, 300)
+    has_started = threading.Event()
+
+    def start_another() -> None:
+        with database.writing(mirror.engine, "starting another run") as other:
+            runs.start_run(other, "default", Trigger.MANUAL, mirror.now, 300)
+            has_started.set()
+
+    starting = threading.Thread(target=start_another)
+    with database.writing(mirror.engine, "ending the first run") as connection:
+        runs.read_base(connection, "default", lock=True)
+        starting.start()
+        assert has_started.wait(SOON_SECONDS)
+        starting.join(SOON_SECONDS)
+        result = RunResult(first.id, "default", RunStatus.UNCHANGED, 5)
+        runs.accept_run(connection, first, result, [], mirror.now)
+
+    assert [run["status"] for run in mirror.runs()] == ["ok", "unchanged", "running"]
 
 
 def test_a_deadlock_costs_that_run_alone(postgresql_mirror: Mirror) -> None:
