@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from builders import body, item
 from canary import api_token
-from mirror import Mirror, account
+from mirror import Mirror, account, serving
 
 from syncer.errors import ConfigurationError
 from syncer.model import RunResult, RunStatus
 from syncer.storage import accounts as names
 from syncer.storage import database, lease
-from syncer.storage.tables import accounts, claims, sync_runs
+from syncer.storage.tables import accounts, claims, instances, sync_runs
 from syncer.views.verify import verify
 
 A, B, C = account("a"), account("b"), account("c")
@@ -23,8 +23,6 @@ def estate(*ids: int, **values: Any) -> list[dict[str, Any]]:
 
 
 def owners(mirror: Mirror) -> dict[int, str]:
-    from syncer.storage.tables import instances
-
     return {row["id_instance"]: row["account"] for row in mirror.rows(instances)}
 
 
@@ -162,8 +160,6 @@ def test_a_move_ends_a_run_of_the_new_owner_that_was_fetched_before_it(mirror: M
 
     def overtaken(read: Any) -> Any:
         mirror.observe(estate(2), of=A)
-        from mirror import serving
-
         return serving(body(estate(3)))(read)
 
     report = mirror.observe([], of=B, fetch=overtaken)
@@ -181,6 +177,24 @@ def test_a_clock_that_was_set_back_does_not_turn_a_moved_instances_history_round
 
     seen = [event["observed_at"] for event in mirror.history(1)]
     assert seen == sorted(seen)
+
+
+@pytest.mark.parametrize("said", [{"deleted": True}, {"isExpired": True, "tariff": "BUSINESS", "isPartner": False}])
+def test_runs_that_overlap_and_exchange_instances_break_no_promise(mirror: Mirror, said: dict[str, Any]) -> None:
+    """The number of the run that applies last is the lower one: of two accounts only the id of history is an order."""
+    mirror.observe(estate(1, 2), of=B)
+
+    def overlapped(read: Any) -> Any:
+        mirror.observe([item(1, **said), item(2)], of=B)
+        mirror.observe(estate(2), of=B)
+        return serving(body([item(1, **said), item(3)]))(read)
+
+    report = mirror.observe([], of=A, fetch=overlapped)
+
+    assert report.status is RunStatus.OK
+    assert owners(mirror)[1] == "a"
+    runs_of_it = [event["run_id"] for event in mirror.history(1)]
+    assert runs_of_it != sorted(runs_of_it)
 
 
 # --- renamed and retired -------------------------------------------------------------------------------------------------
