@@ -152,10 +152,9 @@ class Life:
         state |= {"account": shown.account, "missing": missing, "expiration_date": item.get("expirationDate")}
         if places:
             state |= {"deleted": item["deleted"], "is_expired": self.expired[place]}
-            state["time_deleted"] = item.get("timeDeleted")
+            state["time_deleted"] = item.get("timeDeleted") if item["deleted"] else None
         else:
-            state |= {"deleted": False, "is_expired": False}
-            state["time_deleted"] = None if item["deleted"] else item.get("timeDeleted")
+            state |= {"deleted": False, "is_expired": False, "time_deleted": None}
         overruling = [told for told in self.deletions if told[0] <= moment < told[1]]
         if overruling and not state["deleted"]:
             state |= {

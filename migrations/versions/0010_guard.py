@@ -125,6 +125,11 @@ def upgrade() -> None:
         op.add_column(table, sa.Column(name, kind, nullable=True))
     retype_warning("VARCHAR(32)", "TEXT")
     replace_held_and_approvals()
+    # A date of deletion on what lives says nothing any more: those timelines are worked out anew, as after 0008.
+    op.execute(
+        "UPDATE instances SET valid_from = NULL WHERE id_instance IN"
+        " (SELECT id_instance FROM past_versions WHERE NOT deleted AND time_deleted IS NOT NULL)"
+    )
     op.create_table(
         "claims",
         sa.Column("id_instance", IDENTIFIER, nullable=False),

@@ -46,7 +46,12 @@ STATE_COLUMNS = (*_NAMED, *OTHER_FIELDS)
 
 def state_of(values: Sequence[Any]) -> State:
     """The state of which `STATE_COLUMNS` have these values."""
-    return State._make((*values[: len(_NAMED)], tuple(values[len(_NAMED) :])))
+    return undated(State._make((*values[: len(_NAMED)], tuple(values[len(_NAMED) :]))))
+
+
+def undated(state: State) -> State:
+    """The state without the date of a deletion that did not happen: of what lives it says nothing."""
+    return state if state.deleted or state.time_deleted is None else state._replace(time_deleted=None)
 
 
 class Seen(NamedTuple):
@@ -226,9 +231,7 @@ def _birth(seen: Sequence[Seen]) -> Seen:
     """Its creation, as what it was first seen, but alive."""
     first = seen[0]
     dates = [answer.time_created for answer in seen if answer.time_created is not None]
-    alive = first.state._replace(deleted=False, is_expired=False, missing=False)
-    if first.state.deleted:
-        alive = alive._replace(time_deleted=None)
+    alive = undated(first.state._replace(deleted=False, is_expired=False, missing=False))
     return Seen(min([first.at, *dates[-1:]]), alive, {})
 
 

@@ -24,6 +24,7 @@ from syncer.rules.timeline import (
     is_believed,
     lived_on,
     reaches_back,
+    undated,
 )
 from syncer.storage import rows
 from syncer.storage.database import become_sole_writer, reading, writing
@@ -82,8 +83,7 @@ def first_of(decision: Decision, created: str | None, observed: str) -> Kept:
         return kept_of(decision.id_instance, [_seen_in(decision)])
     account, kind, tariff = decision.row.account, told.type_instance, told.tariff
     other = map(plain_value, _other_of(told))
-    time_deleted = None if told.deleted else rows.moment(told.time_deleted)
-    versions = [(told.id_instance, born, since, account, kind, tariff, time_deleted, 0, 0, *other)]
+    versions = [(told.id_instance, born, since, account, kind, tariff, None, 0, 0, *other)]
     if told.is_expired:
         return Kept(versions, _NONE, (since, *opened[1:]))
     day, last_day = opened[3], _day_of_hour(since[:13])
@@ -118,7 +118,7 @@ def _seen_in(decision: Decision) -> Seen:
 
 def _state(row: MirrorRow) -> State:
     missing = row.missing_since is not None
-    return State._make((row.account, *_named_of(row.instance), missing, _other_of(row.instance)))
+    return undated(State._make((row.account, *_named_of(row.instance), missing, _other_of(row.instance))))
 
 
 def insert_first(connection: Connection, kept: Iterable[Kept]) -> None:

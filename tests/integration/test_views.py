@@ -83,7 +83,7 @@ LATE_DELETIONS: dict[str, list[tuple[str, dict[str, Any] | None]]] = {
     "with two more tariffs": [("a", {}), ("a", {"tariff": "PARTNER_24"}), ("a", {}), ("a", {"deleted": True})],
     "not at all": [("a", {}), ("a", None), ("a", {"deleted": True})],
     "not at all, and again": [("a", {}), ("a", None), ("a", {}), ("a", {"deleted": True})],
-    "in another account": [("a", {}), ("b", {}), ("b", {"deleted": True})],
+    "in another account": [("a", {}), ("a", None), ("b", {}), ("b", {"deleted": True})],
 }  # fmt: skip
 
 
@@ -286,6 +286,8 @@ def test_sync_status_says_what_the_command_says(mirror: Mirror) -> None:
         with mirror.engine.connect() as connection:
             statuses = estate.read_accounts(connection, real_now())
             told = [{**status._asdict()} for status in statuses]
+            for row in told:
+                del row["is_retired"], row["claimed"]
             for row in told:
                 row.pop("is_fresh")
             seen = read(connection, select(sync_status).order_by(sync_status.c.account))
