@@ -24,7 +24,7 @@ def ends(request: pytest.FixtureRequest, tmp_path: Path, postgresql_url: str) ->
     source, target = (lite, postgresql_url) if request.param == "sqlite to postgresql" else (postgresql_url, lite)
     mirror = Mirror(source)
     fill(mirror)
-    mirror.observe([item(7, name='Ёж \U0001f994 "\\\\\t', note={"a": [1, None, "б"]}), paid(8)], of=account("north"))
+    mirror.observe([item(17, name='Ёж \U0001f994 "\\\\\t', note={"a": [1, None, "б"]}), paid(8)], of=account("north"))
     yield mirror, target
     mirror.engine.dispose()
 
@@ -44,7 +44,7 @@ def test_every_row_is_the_same_and_life_goes_on(ends: tuple[Mirror, str]) -> Non
     assert copied == {name: len(rows) for name, rows in before.items()}
     assert all(rows for rows in before.values())
     assert verify.verify(target.engine).holds
-    reports = [one.observe([item(7, deleted=True), paid(8)], of=account("north")) for one in (source, target)]
+    reports = [one.observe([item(17, deleted=True), paid(8)], of=account("north")) for one in (source, target)]
     assert [report.status for report in reports] == ["ok", "ok"]
     assert source.history() == target.history()
     target.engine.dispose()

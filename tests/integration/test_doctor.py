@@ -435,7 +435,8 @@ def test_rejected_items_are_a_warning(consult: Consult, sqlite_url: str) -> None
         (timedelta(seconds=60), "ok", "agrees"),
         (timedelta(seconds=-60), "ok", "agrees"),
         (timedelta(seconds=61), "warning", "61 s ahead of the upstream's"),
-        (timedelta(hours=-3), "warning", "10800 s behind the upstream's"),
+        (timedelta(minutes=-5), "warning", "300 s behind the upstream's"),
+        (timedelta(hours=-3), "error", "comparing clocks: this machine's clock says"),
     ],
 )
 def test_the_clock_is_compared_with_the_date_of_the_answer(
@@ -707,7 +708,7 @@ def grant(admin_url: str, role_url: str, rights: str) -> None:
         connection.execute(sql.SQL("{} {{}}").format(sql.SQL(rights)).as_string().replace("{}", role.as_string()))  # type: ignore[arg-type]
 
 
-RUNS_RIGHTS = "GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO"
+RUNS_RIGHTS = "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO"
 
 
 def test_a_role_with_every_right_has_no_problem(consult: Consult, postgresql_url: str, role_url: str) -> None:
@@ -725,6 +726,7 @@ def test_a_role_with_every_right_has_no_problem(consult: Consult, postgresql_url
         ("SELECT ON leases", "SELECT on leases"),
         ("SELECT, INSERT, UPDATE ON sync_runs", "SELECT, INSERT, UPDATE on sync_runs"),
         ("SELECT ON syncer_version", "SELECT on syncer_version"),
+        ("DELETE ON claims", "DELETE on claims"),
     ],
 )
 def test_a_missing_grant_is_told_with_the_grant(

@@ -140,7 +140,7 @@ def main() -> None:
                     kills += 1
                     hit |= {place[0]} if place else set()
                 engine = opened(url)
-                states[schema.examine(engine).value] += 1
+                states[schema.read_state(engine).value] += 1
                 engine.dispose()
             upgrade(url)
             assert content(url) == olds[which].expected, f"database {number} is not as without a kill"
