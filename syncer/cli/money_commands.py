@@ -17,6 +17,7 @@ from syncer.cli.command import (
     with_settings,
 )
 from syncer.errors import ConfigurationError, did_you_mean
+from syncer.scrub import looks_secret
 
 if TYPE_CHECKING:
     from syncer.views.invoice import Invoice
@@ -42,8 +43,9 @@ def set_rate(context: Context, tariff: str, rate: str, currency: str, valid_from
 
     price, code = prices.parse_rate(rate), prices.parse_currency(currency)
     day = prices.parse_day("--from", valid_from) if valid_from else billing_day(now())
-    if not tariff.strip():
-        raise ConfigurationError("TARIFF: it is empty; name one as the upstream writes it, such as PARTNER_23")
+    if not tariff.strip() or looks_secret(tariff):
+        what = "what looks like a token" if tariff.strip() else "empty"
+        raise ConfigurationError(f"TARIFF: it is {what}; name one as the upstream writes it, such as PARTNER_23")
     schema.ensure_current(context.engine, may_migrate=context.settings.auto_migrate)
     with database.writing(context.engine, "setting the rate") as connection:
         in_use = prices.tariffs_in_use(connection)

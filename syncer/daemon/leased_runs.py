@@ -44,7 +44,7 @@ class Runs:
         # An answer is scrubbed of its own account's token; searching it for a thousand others would take long.
         self._scrub_answer = {account.name: Scrubber() for account in settings.accounts}
         self._on_end = on_end
-        self._is_prepared = False
+        self._is_prepared = self._has_begun = False
         self._preparing = threading.Lock()
         self._keeper = Keeper(engine)
         self._ping = Ping(settings.ping_url)
@@ -123,7 +123,8 @@ class Runs:
             if self._is_prepared:
                 schema.require_current(self.engine)
             else:
-                schema.ensure_current(self.engine, may_migrate=self.settings.auto_migrate)
+                may_create, self._has_begun = not self._has_begun, True
+                schema.ensure_current(self.engine, may_migrate=self.settings.auto_migrate, may_create=may_create)
                 self._is_prepared = True
 
     def terms(self, account: AccountSettings) -> Terms:

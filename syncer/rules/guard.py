@@ -1,7 +1,7 @@
 """Whether an answer is too implausible to be applied (CONTRACT 6), and what is said of one that is. Pure.
 
-It judges the listing and what was decided of it, never a clock or a table. Why each bound is what it is stands in
-docs/design.md.
+It judges the listing and what was decided of it, never a clock or a table. The shares that can be set are `Bounds`,
+declared in `settings/declared.py`; the others stand below. Why each is what it is, docs/design.md says.
 """
 
 from array import array

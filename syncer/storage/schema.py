@@ -128,12 +128,12 @@ def require_current(engine: Engine) -> None:
         raise DatabaseFailed(f"opening the database: its upgrade was broken off; run: {UPGRADE_COMMAND}")
 
 
-def ensure_current(engine: Engine, *, may_migrate: bool) -> None:
+def ensure_current(engine: Engine, *, may_migrate: bool, may_create: bool = True) -> None:
     """Give an empty database the schema and upgrade an older one, unless that is switched off; refuse a newer one."""
-    if not may_migrate:
+    state = read_state(engine) if may_migrate else None
+    if state is None or (state is SchemaState.EMPTY and not may_create):
         require_current(engine)
         return
-    state = read_state(engine)
     _refuse_newer(state)
     if state is not SchemaState.CURRENT:
         upgrade(engine)

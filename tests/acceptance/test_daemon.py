@@ -19,7 +19,7 @@ import fault_server as fault
 import psycopg
 import pytest
 from builders import item
-from canary import find_secrets
+from canary import PARTNER_TOKEN, find_secrets
 from conftest import RunSyncer
 from fault_server import FaultServer
 from sqlalchemy import inspect, text
@@ -322,6 +322,30 @@ def test_a_daemon_whose_database_is_missing_lives_says_so_and_heals(
     assert exit_code == 0
 
 
+def test_a_database_that_was_missing_at_the_start_is_not_begun_anew_later(
+    start_daemon: StartDaemon, run_syncer: RunSyncer, volume: Path
+) -> None:
+    """Its folder comes back empty: the volume is still not mounted."""
+    url = f"sqlite:///{volume}/syncer.db"
+    run_syncer("db", "upgrade", env={"SYNCER_DATABASE_URL": url})
+    away = volume.rename(volume.with_name("vol.gone"))
+    with FaultServer([fault.json_list([item(1)])]) as server:
+        process = start_daemon(API_URL=server.url, DATABASE_URL=url, SCHEDULE="1s")
+        follow(process, lambda line: line["action"] == "run_not_started")
+        volume.mkdir()
+        for _ in range(2):
+            lines = follow(process, lambda line: line["action"] in {"run_not_started", "run_finished"})
+            assert lines[-1]["action"] == "run_not_started"
+        left = list(volume.iterdir())
+        volume.rmdir()
+        away.rename(volume)
+        wait_for(lambda: "ok" in statuses(url))
+        process.send_signal(signal.SIGTERM)
+        assert ended(process)[0] == 0
+
+    assert left == []
+
+
 def test_the_end_of_its_terminal_ends_a_daemon_cleanly(
     syncer_environment: dict[str, str], tmp_path: Path, run_syncer: RunSyncer
 ) -> None:
@@ -344,14 +368,20 @@ def test_the_end_of_its_terminal_ends_a_daemon_cleanly(
 
 
 def test_without_a_terminal_sighup_makes_a_daemon_read_its_secrets_anew(
-    start_daemon: StartDaemon, run_syncer: RunSyncer, sqlite_url: str
+    start_daemon: StartDaemon, run_syncer: RunSyncer, sqlite_url: str, tmp_path: Path
 ) -> None:
     run_syncer("db", "upgrade", env={"SYNCER_DATABASE_URL": sqlite_url})
     with FaultServer([fault.json_list([item(1)])]) as server:
-        process = start_daemon(API_URL=server.url, DATABASE_URL=sqlite_url, SCHEDULE="1h")
+        token = tmp_path / "token"
+        token.touch(mode=0o600)
+        token.write_text(PARTNER_TOKEN)
+        settings = {"API_URL": server.url, "DATABASE_URL": sqlite_url, "SCHEDULE": "1h"}
+        process = start_daemon(PARTNER_TOKEN="", PARTNER_TOKEN_FILE=str(token), **settings)
         wait_for(lambda: "ok" in statuses(sqlite_url))
+        token.unlink()
         process.send_signal(signal.SIGHUP)
-        follow(process, lambda line: line["action"] == "secrets_reread")
+        lines = follow(process, lambda line: line["action"] == "secret_unreadable")
+        assert "secrets_reread" in {line["action"] for line in lines}
         process.send_signal(signal.SIGTERM)
         exit_code, _seconds, actions = ended(process)
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import stat
 import subprocess
 import textwrap
@@ -251,6 +252,8 @@ def test_a_backup_can_be_restored_and_the_oldest_ones_go(
 ) -> None:
     mirror.observe([item(1), item(2)])
     folder, is_sqlite = tmp_path / "backups", mirror.engine.dialect.name == "sqlite"
+    if is_sqlite and shutil.which("sqlite3") is None:
+        pytest.skip("no sqlite3 program on this machine")
     folder.mkdir()
     ending = "db" if is_sqlite else "dump"
     for day in range(1, 5):

@@ -11,6 +11,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,10 @@ def run(script: str, folder: Path, environment: dict[str, str]) -> "subprocess.C
     )  # fmt: skip
 
 
+needs_sqlite3 = pytest.mark.skipif(shutil.which("sqlite3") is None, reason="no sqlite3 program on this machine")
+
+
+@needs_sqlite3
 def test_the_recipes_of_operating_work_on_sqlite(stage: tuple[Path, dict[str, str]]) -> None:
     folder, environment = stage
     if os.getuid() != 0:
@@ -104,6 +109,7 @@ def test_the_recipes_of_operating_work_on_sqlite(stage: tuple[Path, dict[str, st
     assert (folder / "etc/syncer/partner_token").stat().st_mode & 0o777 == 0o600
 
 
+@needs_sqlite3
 def test_a_restored_file_is_the_one_that_was_saved(stage: tuple[Path, dict[str, str]]) -> None:
     folder, environment = stage
     save, restore = (
@@ -125,6 +131,15 @@ def test_a_restored_file_is_the_one_that_was_saved(stage: tuple[Path, dict[str, 
     with sqlite3.connect(folder / "syncer.db") as restored:
         assert before == list(restored.iterdump())
     assert (folder / "syncer.db").stat().st_mode & 0o777 == 0o600
+    assert "careful: the file is without a write-ahead log, as after a restore" in done.stdout
+    restored_mirror = Mirror(f"sqlite:///{folder}/syncer.db")
+    with closing(sqlite3.connect(folder / "syncer.db")) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM instances").fetchall()
+        result = restored_mirror.observe([{"idInstance": 1, "deleted": True, "isExpired": False}])
+        reader.rollback()
+        assert (result.error, reader.execute("PRAGMA journal_mode").fetchone()) == (None, ("wal",))
+    restored_mirror.engine.dispose()
 
 
 @pytest.mark.parametrize("mirror", ["postgresql"], indirect=True)

@@ -13,6 +13,7 @@ from psycopg import sql
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
+from syncer.doctor.server_checks import server_findings
 from syncer.errors import DatabaseFailed
 from syncer.storage import database, grants, schema
 from syncer.storage.database_errors import was_refused
@@ -90,6 +91,9 @@ def test_a_database_that_cannot_hold_every_letter_is_refused_with_the_remedy(
     with pytest.raises(DatabaseFailed, match=f"encoding is {encoding}.*ENCODING 'UTF8'"):
         schema.upgrade(engine)
     assert schema.read_state(engine) is schema.SchemaState.EMPTY
+    with engine.connect() as connection:
+        told = [one for one in server_findings(connection, 1) if one.check == "database.encoding"]
+    assert [(str(one.level), "ENCODING 'UTF8'" in one.remedy) for one in told] == [("error", True)]
     engine.dispose()
 
 

@@ -53,6 +53,13 @@ STATUS = AccountStatus(
 )  # fmt: skip
 
 
+def test_what_grows_in_the_database_is_shown() -> None:
+    told = Metrics(["default"]).text([STATUS], NOW, log_bytes=5, oldest_transaction_seconds=7.5).decode()
+
+    assert "\nsyncer_database_wal_bytes 5.0\n" in told
+    assert "\nsyncer_database_oldest_transaction_seconds 7.5\n" in told
+
+
 def test_the_mirror_is_shown_by_account() -> None:
     found = samples(Metrics(["default"]), STATUS)
     assert {
