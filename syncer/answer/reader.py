@@ -7,6 +7,7 @@ for byte the last one is recognised by one digest, and nothing of it is read.
 
 from array import array
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 
 from syncer.answer.body import Body
 from syncer.answer.comparison import Comparison
@@ -78,17 +79,17 @@ class Reader:
 
     def _compare(self, chunks: Iterable[bytes], body: Body, seed: int) -> "Comparison | None":
         """What the items say beside what is known; None for what is no list. The body is read to its end."""
-        comparison: Comparison | None = None
+        comparison: Comparison | None
         try:
-            for pieces in pieces_of(chunks, self._decoder.block_bytes):
-                if comparison is None:
-                    known = self._load()
-                    if seed != self._remembered.seed:  # hashes under another one mean nothing
-                        known = known._replace(hashes=array("Q", bytes(8 * len(known.ids))))
-                    comparison = Comparison(known, self._decoder, seed, self._twice)
+            parts = pieces_of(chunks, self._decoder.block_bytes)
+            first = next(parts)  # an empty list has one, too; now it is worth asking what is known
+            known = self._load()
+            if seed != self._remembered.seed:  # hashes under another one mean nothing
+                known = known._replace(hashes=array("Q", bytes(8 * len(known.ids))))
+            comparison = Comparison(known, self._decoder, seed, self._twice)
+            for pieces in chain([first], parts):
                 comparison.add(pieces)
-            if comparison is not None:
-                comparison.settle()
+            comparison.settle()
         except NotAList:
             comparison = None
         for _rest in body:
