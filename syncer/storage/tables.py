@@ -345,6 +345,28 @@ tariff_rates = Table(
     CheckConstraint("length(currency) = 3", name="currency_is_iso_code"),
 )
 
+customers = Table(
+    "customers",
+    metadata,
+    Column("id_instance", Identifier, nullable=False, autoincrement=False),
+    Column("customer", Text, nullable=False),
+    Column("valid_from", Date, nullable=False),
+    Column("valid_to", Date),
+    Column("daily_price", Numeric(18, 6)),
+    Column("currency", String(3)),
+    PrimaryKeyConstraint("id_instance", "valid_from"),
+    CheckConstraint("id_instance >= 1", name="id_positive"),
+    CheckConstraint("customer <> ''", name="customer_named"),
+    CheckConstraint("valid_to >= valid_from", name="last_day_after_first"),
+    CheckConstraint("daily_price >= 0", name="price_not_negative"),
+    CheckConstraint("(daily_price IS NULL) = (currency IS NULL)", name="price_whole"),
+    CheckConstraint("length(currency) = 3", name="currency_is_iso_code"),
+)
+"""Whose instance is it, from which day to which (UTC+3), and for what; users fill it, by a file or by SQL.
+
+It refers to no instance: one that is sold and that the upstream does not list is what `bi_leaks` is to find.
+"""
+
 claims = Table(
     "claims",
     metadata,
