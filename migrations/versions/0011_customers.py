@@ -55,10 +55,16 @@ def upgrade() -> None:
         sa.Column("daily_price", sa.Numeric(18, 6)),
         sa.Column("currency", sa.String(3)),
         sa.PrimaryKeyConstraint("id_instance", "valid_from", name="pk_customers"),
-        sa.CheckConstraint("id_instance >= 1", name="ck_customers_id_positive"),
+        sa.CheckConstraint("id_instance >= 1 AND id_instance + 0 = id_instance", name="ck_customers_id_positive"),
         sa.CheckConstraint("customer <> ''", name="ck_customers_customer_named"),
+        sa.CheckConstraint("COALESCE(date(valid_from) = valid_from, FALSE)", name="ck_customers_first_day_is_one"),
+        sa.CheckConstraint(
+            "valid_to IS NULL OR COALESCE(date(valid_to) = valid_to, FALSE)", name="ck_customers_last_day_is_one"
+        ),
         sa.CheckConstraint("valid_to >= valid_from", name="ck_customers_last_day_after_first"),
-        sa.CheckConstraint("daily_price >= 0", name="ck_customers_price_not_negative"),
+        sa.CheckConstraint(
+            "daily_price >= 0 AND daily_price + 0 = daily_price", name="ck_customers_price_not_negative"
+        ),
         sa.CheckConstraint("(daily_price IS NULL) = (currency IS NULL)", name="ck_customers_price_whole"),
         sa.CheckConstraint("length(currency) = 3", name="ck_customers_currency_is_iso_code"),
     )

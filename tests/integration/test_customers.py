@@ -157,6 +157,22 @@ def test_what_two_accounts_list_needs_attention_once(mirror: Mirror) -> None:
     ]
 
 
+@pytest.mark.parametrize("mirror", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    "values",
+    [
+        "(1, 'a', '01.10.2026', NULL, NULL, NULL)",
+        "(1, 'a', '2026-10-01 00:00:00', NULL, NULL, NULL)",
+        "(1, 'a', '2026-10-01', '2026-10-32', NULL, NULL)",
+        "(1, 'a', '2026-10-01', NULL, '12,50', 'RUB')",
+        "('1a', 'a', '2026-10-01', NULL, NULL, NULL)",
+    ],
+)
+def test_sqlite_refuses_what_postgresql_could_not_read(mirror: Mirror, values: str) -> None:
+    with pytest.raises(IntegrityError), mirror.engine.begin() as connection:
+        connection.execute(text(f"INSERT INTO customers VALUES {values}"))
+
+
 @pytest.mark.parametrize(
     "values",
     [
