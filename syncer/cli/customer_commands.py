@@ -68,6 +68,7 @@ def list_customers(context: Context, as_json: bool) -> None:
     from syncer.storage import customers as table
     from syncer.storage import database, schema
     from syncer.terminal import printing, render
+    from syncer.terminal.customers import assignments_table
 
     schema.require_current(context.engine)
     with database.reading(context.engine, "reading the customers") as connection:
@@ -78,18 +79,6 @@ def list_customers(context: Context, as_json: bool) -> None:
     if not known:
         printing.line("no customers are known; load them: syncer customers load FILE")
         return
-    rows = [
-        (
-            one.id_instance,
-            one.customer,
-            str(one.valid_from),
-            "" if one.valid_to is None else str(one.valid_to),
-            "not sold" if one.daily_price is None else f"{one.daily_price.normalize():f}",
-            one.currency or "",
-        )
-        for one in known[:SHOWN]
-    ]
-    headings = ("instance", "customer", "from", "to", "price of a day", "currency")
-    render.console().print(render.table("Customers", headings, rows))
+    render.console().print(assignments_table(known[:SHOWN]))
     if len(known) > SHOWN:
         printing.line(f"… and {len(known) - SHOWN} more; --json shows all")

@@ -79,6 +79,21 @@ upstream_evidence = _view(
 rate_periods = table("rate_periods", *map(column, ("tariff", "currency", "millionths", "valid_from", "valid_to")))
 """For queries of our own; people read `tariff_rates`."""
 
+instance_lives = table(
+    "instance_lives",
+    column("id_instance", BigInteger),
+    *map(column, ("account", "type_instance", "tariff")),
+    column("first_night", Date),
+    column("end_night", Date),
+)
+customer_periods = table(
+    "customer_periods",
+    column("id_instance", BigInteger),
+    *map(column, ("customer", "currency", "millionths")),
+    column("valid_from", Date),
+    column("valid_to", Date),
+)
+
 MONEY = ("amount", "cost", "price", "margin")
 """Columns of amounts, which SQLite gives as floats."""
 

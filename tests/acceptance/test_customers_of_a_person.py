@@ -74,3 +74,41 @@ def test_lines_that_overlap_change_nothing(run_syncer: RunSyncer, env: dict[str,
     assert 2 == refused.returncode
     assert "list.csv: lines 2 and 3 both have instance 1 on a day" in refused.stderr
     assert "no customers are known" in run_syncer("customers", "list", env=env).stdout
+
+
+def test_the_bill_of_customers_shows_cost_beside_price(
+    run_syncer: RunSyncer, env: dict[str, str], tmp_path: Path
+) -> None:
+    run_syncer("rates", "set", "BUSINESS", "2", "RUB", "--from", "2020-01-01", env=env)
+    run_syncer("customers", "load", write(tmp_path, "1;Ёлка;2020-01-01;;5;RUB"), env=env)
+
+    shown = run_syncer("bill", "--by", "customer", env=env)
+    document = json.loads(run_syncer("bill", "--by", "customer", "--json", env=env).stdout)
+
+    assert 0 == shown.returncode, shown.stderr
+    (own, nobodys) = document["lines"]
+    assert ("Ёлка", None) == (own["customer"], nobodys["customer"])
+    assert f"{own['days'] * 3:,.2f} RUB" in shown.stdout
+    assert "nobody" in shown.stdout
+    assert str(own["days"] + nobodys["days"]) in shown.stdout.partition("in all: ")[2]
+
+
+def test_a_statement_is_written_as_one_page(run_syncer: RunSyncer, env: dict[str, str], tmp_path: Path) -> None:
+    run_syncer("customers", "load", write(tmp_path, "1;Ёлка;2020-01-01;;5;RUB", "2;Nord;2020-01-01;;7;RUB"), env=env)
+
+    written = run_syncer("report", "--customer", "Ёлка", "--html", "page.html", "--lang", "ru", env=env)
+    document = json.loads(run_syncer("report", "--customer", "Ёлка", "--json", env=env).stdout)
+    shown = run_syncer("report", "--customer", "Ёлка", env=env).stdout
+    wrong = run_syncer("report", "--customer", "Елка", env=env)
+    no_customer = run_syncer("report", "2026-10", env=env)
+
+    assert "the statement is in page.html\n" == written.stdout, written.stderr
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert "Ёлка" in page
+    assert "Nord" not in page
+    (line,) = document["lines"]
+    assert (1, "5", line["days"] * 5) == (line["id_instance"], line["daily_price"], int(line["amount"]))
+    assert f"in all: {line['days'] * 5:,.2f} RUB\n" in shown
+    assert (2, 2) == (wrong.returncode, no_customer.returncode)
+    assert "did you mean Ёлка?" in wrong.stderr
+    assert "add --customer NAME" in no_customer.stderr

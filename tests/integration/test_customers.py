@@ -11,6 +11,7 @@ from sqlalchemy import insert, select, text
 from sqlalchemy.exc import IntegrityError
 
 from syncer.storage.tables import customers, tariff_rates
+from syncer.views import bill, figures
 from syncer.views.catalogue import bi_attention, bi_customers_monthly, bi_instances, bi_leaks, read
 
 UPSTREAM = "%Y-%m-%dT%H:%M:%S"
@@ -143,6 +144,51 @@ def test_each_leak_is_told_with_its_days_and_their_cost(estate: Mirror) -> None:
         (3, "gone_but_sold"): ("Ёлка", 2, 0),
         (99, "gone_but_sold"): ("Ёлка", 3, 0),
     } == leaks
+
+
+def test_the_bill_by_customer_is_the_bill(estate: Mirror) -> None:
+    sold = {"valid_from": date(2020, 1, 1), "daily_price": Decimal(5), "currency": "RUB"}
+    assign(
+        estate,
+        {"id_instance": 1, "customer": "Ёлка"} | sold,
+        {"id_instance": 2, "customer": "Nord"} | sold | {"currency": "USD"},
+    )
+    now, month = real_now(), today().replace(day=1)
+
+    with estate.engine.connect() as connection:
+        by_customer = bill.bill(connection, month, now, None, "customer")
+        by_tariff = bill.bill(connection, month, now, "default")
+
+    days = by_tariff["lines"][0]["days"] // 4
+    assert by_tariff["totals"] == by_customer["totals"]
+    assert [
+        ("Nord", days, 2 * days, 5 * days, None),
+        ("Ёлка", days, 2 * days, 5 * days, 3 * days),
+        (None, 2 * days, 4 * days, None, None),
+    ] == [
+        (line["customer"], line["days"], line["amount"], line["price"], line["margin"]) for line in by_customer["lines"]
+    ]
+
+
+def test_what_is_paid_after_a_customer_left_is_told_once_in_the_report(estate: Mirror) -> None:
+    day = today()
+    gone = {"customer": "Ёлка", "valid_from": date(2020, 1, 1), "valid_to": day - timedelta(days=4)}
+    assign(estate, {"id_instance": 1} | gone, {"id_instance": 2} | gone)
+    due = (real_now() - timedelta(days=1)).replace(microsecond=0)
+    born = {"timeCreated": local(estate.now - timedelta(minutes=5))}
+    later = born | {"expirationDate": local(real_now() + timedelta(days=200))}
+    expired = born | {"isExpired": True, "expirationDate": local(due)}
+    estate.now = real_now()
+    estate.observe([paid(1, **later), paid(2, **expired), paid(3, **later), paid(4, **later)])
+
+    with estate.engine.connect() as connection:
+        told = figures.read_figures(connection, real_now(), None)["paid_for_nothing"]
+
+    assert [
+        ("expired_not_deleted", 1, [{"days": 1, "amount": 2, "currency": "RUB"}]),
+        ("lived_under_a_day", 0, []),
+        ("customer_left", 2, [{"days": 7, "amount": 14, "currency": "RUB"}]),
+    ] == [(one["leak"], one["instances"], one["totals"]) for one in told]
 
 
 def test_what_two_accounts_list_needs_attention_once(mirror: Mirror) -> None:
