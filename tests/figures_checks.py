@@ -289,10 +289,11 @@ def renews_itself(state: Mapping[str, Any]) -> bool:
 
 
 def without_rolls(versions: list[tuple[datetime, dict[str, Any]]]) -> list[tuple[datetime, dict[str, Any]]]:
-    """The upstream moves the date of what renews itself every day; of that history has no rows."""
+    """Of what moves without a row of the history: the date of what renews itself, and that of a deletion that is none."""
     kept: list[tuple[datetime, dict[str, Any]]] = []
     for since, state in versions:
-        shown = state | {"expiration_date": None} if renews_itself(state) else state
+        shown = state | ({"expiration_date": None} if renews_itself(state) else {})
+        shown |= {} if state["deleted"] else {"time_deleted": None}
         if not kept or kept[-1][1] != shown:
             kept.append((since, shown))
     return kept
