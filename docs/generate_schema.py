@@ -12,12 +12,12 @@ from sqlalchemy.types import NullType
 from syncer.model import FIELDS, Transition
 from syncer.storage import schema
 from syncer.storage.tables import metadata
-from syncer.views.catalogue import VIEWS
+from syncer.views.catalogue import MONEY, VIEWS
 
 TARGET = Path(__file__).parent / "schema.md"
 
 UNTYPED = {
-    "amount": "numeric",
+    **dict.fromkeys(MONEY, "numeric"),
     "churn_rate": "double precision",
     "survival": "double precision",
 }  # in `syncer/views/catalogue.py`
@@ -34,6 +34,9 @@ TABLES = {
     "rejected_items": "Items of an accepted answer that were rejected; such an item keeps whatever row it had.",
     "accounts": "One row per account: the answer that the next one is compared with.",
     "tariff_rates": "The price table, filled by `syncer rates set`: the upstream tells no prices.",
+    "customers": "Whose instance is it, from which day to which (UTC+3), and for what; filled by "
+    "`syncer customers load`, or by SQL. Where days of one instance overlap, the row that begins later holds. "
+    "It refers to no instance: one that is sold and not listed is a finding.",
     "leases": "Which process runs an account now. All times are those of the database's clock.",
     "instance_tokens": "Instance tokens, encrypted; filled only with `SYNCER_TOKEN_KEY`. No reader gets this table.",
     "claims": "Instances of one account that another account's last accepted answer lists too.",
@@ -107,6 +110,15 @@ COLUMNS = {
     "offset_configured": "the offset by which creations are read",
     "offset_suggested": "the one that the last three births agree on; NULL: nothing speaks against the configured one",
     "currency": "three letters, ISO 4217",
+    "customer": "whose instance it is; NULL: nobody's",
+    "daily_price": "what the customer is charged for a day of it; NULL: not sold",
+    "cost_currency": "of `cost`; NULL: days that have no rate in `tariff_rates`",
+    "price_currency": "of `price`; NULL: days that are not sold",
+    "cost": "what the upstream charges for these days",
+    "price": "what the customer is charged for them",
+    "margin": "price less cost; NULL where the currencies differ, or either is NULL",
+    "leak": "`nobody`, `customer_left`, `gone_but_sold`, `expired_not_deleted`",
+    "days": "charged since then; of `gone_but_sold` those whose 00:00 it was gone at",
     "daily_rate": "price of an instance-day",
     "valid_from": "from which moment or day on it holds",
     "holder": "the process; NULL when nobody runs it",
@@ -172,7 +184,7 @@ COLUMNS = {
 OF_ONE = {
     ("bi_instances", "status"): "`active`, `expired`, `deleted`, `vanished`, `purged`",
     ("bi_attention", "reason"): "`expired_not_deleted`, `not_renewed`, `expiring_soon` (7 days), `vanished`, "
-    "`lived_under_a_day`",
+    "`lived_under_a_day`, `claimed_twice`",
     ("held_answers", "reason"): "`empty`, `foreign`, `vanished`, `flipped`, `stripped`, `older`, `shifted`",
     ("held_answers", "run_id"): "the run that was held",
     ("approvals", "run_id"): "the held run that was approved",
@@ -186,6 +198,16 @@ OF_ONE = {
     ("bi_churn_monthly", "created"): "instances created in it",
     ("bi_churn_monthly", "deleted"): "instances deleted in it",
     ("bi_costs_monthly", "name"): "its last in that month",
+    ("bi_costs_monthly", "customer"): "its last in that month; NULL: it had none in it",
+    ("bi_instances", "customer"): "today's; NULL: nobody's",
+    ("bi_leaks", "customer"): "today's; of `customer_left` the one who left",
+    ("bi_leaks", "account"): "whose token listed it; NULL: it never was",
+    ("bi_leaks", "cost"): "what the upstream charges for them; NULL where none has a rate, or two currencies meet",
+    ("customers", "id_instance"): "the upstream's id",
+    ("customers", "customer"): "its name, as it stands in statements and sums",
+    ("customers", "valid_from"): "its first day",
+    ("customers", "valid_to"): "its last day, inclusive; NULL: still",
+    ("customers", "currency"): "of `daily_price`: three letters, ISO 4217",
     ("sync_status", "warning"): "of the run of the last accepted answer",
     ("bi_churn_monthly", "vanished"): "instances missed in it and not listed since",
     ("bi_daily", "ended"): "steps out of the group",

@@ -31,3 +31,6 @@ ORDER BY cohort_month, age_months;
 
 -- What happened this month, day by day?
 SELECT day, transition, SUM(n) AS n FROM bi_transitions_daily GROUP BY day, transition ORDER BY day DESC, transition;
+
+-- Which live instances have no customer?
+SELECT id_instance, name, tariff FROM bi_instances WHERE customer IS NULL AND status IN ('active', 'expired');

@@ -73,6 +73,13 @@ class AnswerHeld(SyncerError):
     kind = "held"
 
 
+class ListHeld(SyncerError):
+    """A list of the user's would drop most of what is known: it waits until they say that it is meant."""
+
+    exit_code = 6
+    kind = "held"
+
+
 class ClockWrong(SyncerError):
     """This machine's clock is wrong, and what it would write would be history: set it."""
 

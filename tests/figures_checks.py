@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from customers_model import Assigned, CustomersModel
 from figures_model import FiguresModel, local, next_month, status_of
 from mirror import Mirror, account
 from sqlalchemy import Connection, text
@@ -48,7 +49,42 @@ def play(mirror: Mirror, chance: random.Random, estates: int, *, answers: int = 
         show(estates, answer)
     _set_rates(mirror, model, chance, now.date())
     model.close((real_now() + timedelta(hours=3)).date())
+    _assign(mirror, model, chance)
     return model
+
+
+def _assign(mirror: Mirror, model: FiguresModel, chance: random.Random) -> None:
+    """Give instances to customers at random, for days that may overlap or lie ahead; some of them are not listed."""
+    rows: dict[tuple[int, date], Assigned] = {}
+    customers = [] if chance.random() < 0.1 else [*model.lives, 777_001, 777_002]
+    for key in customers:
+        born = model.lives[key].born.date() if key in model.lives else model.today - timedelta(days=40)
+        for _ in range(chance.choice([0, 1, 1, 2, 3, 4])):
+            lived = (model.today - born).days
+            first = born + timedelta(
+                days=chance.choice([-1, 0, 1, lived, lived + 1, chance.randrange(-30, lived + 40)])
+            )
+            last = None
+            if chance.random() < 0.6:
+                last = first + timedelta(days=chance.choice([0, 1, chance.randrange(90), max(lived - 1, 0)]))
+            price = None
+            if chance.random() < 0.7:
+                price = Decimal(chance.choice(["0", "0.000001", "19.99", "33.333333", "1000000"]))
+            currency = chance.choice(["RUB", "USD"]) if price is not None else None
+            rows[key, first] = Assigned(key, chance.choice(["Ёлка", "Nord", "ost"]), first, last, price, currency)
+    with mirror.engine.begin() as connection:
+        for row in rows.values():
+            days = {"valid_from": _day(connection, row.valid_from)}
+            days["valid_to"] = None if row.valid_to is None else _day(connection, row.valid_to)
+            price = None if row.daily_price is None else str(row.daily_price)
+            connection.execute(
+                text(
+                    "INSERT INTO customers VALUES (:id_instance, :customer, :valid_from, :valid_to,"
+                    " CAST(:daily_price AS NUMERIC), :currency)"
+                ),
+                row._asdict() | days | {"daily_price": price},
+            )
+    model.customers = CustomersModel(model, list(rows.values()))
 
 
 def _set_rates(mirror: Mirror, model: FiguresModel, chance: random.Random, today: date) -> None:
@@ -83,9 +119,11 @@ def rows(connection: Connection, view: str) -> Iterator[dict[str, Any]]:
         for name, value in plain.items():
             if name in {"day", "first_day", "last_day"} and isinstance(value, str):
                 plain[name] = date.fromisoformat(value)
-            elif name == "amount" and value is not None:
+            elif name in {"amount", "cost", "price", "margin"} and value is not None:
                 plain[name] = Decimal(repr(value)) if isinstance(value, float) else value
-            elif name in {"valid_from", "time_deleted", "expiration_date", "last_seen_at"} and value is not None:
+            elif (
+                name in {"valid_from", "time_deleted", "expiration_date", "last_seen_at", "since"} and value is not None
+            ):
                 moment = datetime.fromisoformat(value).replace(tzinfo=UTC) if isinstance(value, str) else value
                 plain[name] = local(moment)
             elif name in {"deleted", "missing", "is_expired", "is_free", "is_partner"} and view == "instance_versions":
@@ -127,6 +165,12 @@ def expectations(model: FiguresModel, now: datetime) -> list[Expectation]:
     steps = "created deleted began ended live billable"
     balance = "opening created returned moved deleted vanished closing lost churn_rate"
     billing, costs = model.billing_monthly(), model.costs_monthly()
+    owners = model.customers
+    for (month, _, key, _), row in costs.items():
+        row["customer"] = owners.last_in(key, month)
+    own = model.instances()
+    for (key,), row in own.items():
+        row["customer"] = None if (now_ := owners.on(key, model.today)) is None else now_.customer
     return [
         Expectation("bi_daily", model.daily(), _reading("bi_daily", "day account type_instance tariff", steps)),
         Expectation(
@@ -137,8 +181,18 @@ def expectations(model: FiguresModel, now: datetime) -> list[Expectation]:
         Expectation(
             "bi_costs_monthly",
             costs,
-            _reading("bi_costs_monthly", "month account id_instance tariff", f"{money} name"),
+            _reading("bi_costs_monthly", "month account id_instance tariff", f"{money} name customer"),
         ),
+        Expectation(
+            "bi_customers_monthly",
+            owners.monthly(),
+            _reading(
+                "bi_customers_monthly",
+                "month account customer cost_currency price_currency",
+                "instance_days cost price margin",
+            ),
+        ),
+        Expectation("bi_leaks", owners.leaks(), _reading("bi_leaks", "id_instance leak", "customer since days cost")),
         Expectation("bi_churn_monthly", model.churn(), _reading("bi_churn_monthly", "month account", balance)),
         Expectation(
             "bi_cohorts",
@@ -147,11 +201,11 @@ def expectations(model: FiguresModel, now: datetime) -> list[Expectation]:
         ),
         Expectation(
             "bi_instances",
-            model.instances(),
+            own,
             _reading(
                 "bi_instances",
                 "id_instance",
-                "status age_days billable_days days_to_expiration last_seen_at name tariff",
+                "status age_days billable_days days_to_expiration last_seen_at name tariff customer",
             ),
         ),
         Expectation("instance_versions", _versions_of_model(model), _versions),
@@ -242,10 +296,11 @@ def renews_itself(state: Mapping[str, Any]) -> bool:
 
 
 def without_rolls(versions: list[tuple[datetime, dict[str, Any]]]) -> list[tuple[datetime, dict[str, Any]]]:
-    """The upstream moves the date of what renews itself every day; of that history has no rows."""
+    """Of what moves without a row of the history: the date of what renews itself, and that of a deletion that is none."""
     kept: list[tuple[datetime, dict[str, Any]]] = []
     for since, state in versions:
-        shown = state | {"expiration_date": None} if renews_itself(state) else state
+        shown = state | ({"expiration_date": None} if renews_itself(state) else {})
+        shown |= {} if state["deleted"] else {"time_deleted": None}
         if not kept or kept[-1][1] != shown:
             kept.append((since, shown))
     return kept

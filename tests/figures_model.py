@@ -229,6 +229,7 @@ class FiguresModel:
         self.last_answers: dict[str, datetime] = {}
         self.last_seen: dict[int, datetime] = {}  # of what is missing
         self.rates: dict[str, list[tuple[date, Decimal, str]]] = {}
+        self.customers: Any = None  # a `CustomersModel`, once somebody owns something
 
     def observe(self, account: str, items: Iterable[Mapping[str, Any]], now: datetime) -> None:
         """Take an accepted answer."""

@@ -13,6 +13,7 @@ import click
 from syncer import __version__
 from syncer.cli.account_commands import accounts, approve
 from syncer.cli.command import Group, complain, scrub
+from syncer.cli.customer_commands import customers
 from syncer.cli.database_commands import db
 from syncer.cli.mirror_commands import plan, run, sync
 from syncer.cli.money_commands import bill, rates
@@ -47,7 +48,7 @@ def cli() -> None:
 
 for command in (
     sync, plan, run, approve, accounts, status, history, doctor, probe, verify, db,
-    explain, rates, bill, diff, export, report, fake_api, demo_command,
+    explain, rates, bill, customers, diff, export, report, fake_api, demo_command,
 ):  # fmt: skip
     cli.add_command(command)
 

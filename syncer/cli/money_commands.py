@@ -117,7 +117,11 @@ class _InvoiceOptions(NamedTuple):
 @click.argument("month", required=False)
 @account_filter
 @click.option(
-    "--by", type=click.Choice(["tariff", "instance"]), default="tariff", show_default=True, help="What a line is of."
+    "--by",
+    type=click.Choice(["tariff", "instance", "customer"]),
+    default="tariff",
+    show_default=True,
+    help="What a line is of.",
 )
 @click.option(
     "--invoice", "invoice_file", type=click.Path(path_type=Path), help="The vendor's invoice (CSV) to compare."

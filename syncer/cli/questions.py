@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, NamedTuple, cast
 
 import click
 
@@ -11,6 +11,7 @@ from syncer.cli.command import (
     SHOWN,
     Context,
     account_filter,
+    gathered,
     json_flag,
     known_accounts,
     moment_of,
@@ -124,29 +125,89 @@ def export(context: Context, view: str, format_: str | None, output: Path | None
     printing.line(f"{written} rows of {view} are in {output}")
 
 
+class _ReportOptions(NamedTuple):
+    """Whose report is asked for, and where it goes."""
+
+    account_name: str | None
+    customer: str | None
+    month: str | None
+    html_file: Path | None
+
+
 @click.command()
 @with_settings
+@click.argument("month", required=False)
 @account_filter
+@click.option("--customer", metavar="NAME", help="This customer's statement of MONTH: days and price, nothing else.")
 @click.option("--html", "html_file", type=click.Path(path_type=Path), help="Write one self-contained page instead.")
 @json_flag
-def report(context: Context, account_name: str | None, html_file: Path | None, as_json: bool) -> None:
-    """Show the estate in figures; --html FILE writes them with charts."""
-    from syncer.storage import database, schema
+@gathered("asked", _ReportOptions)
+def report(context: Context, asked: _ReportOptions, as_json: bool) -> None:
+    """Show the estate in figures; --html FILE writes them with charts.
+
+    With --customer it is what one customer is charged for MONTH, such as 2026-11, or this one if not given.
+    """
+    from syncer.storage import schema
+
+    if asked.customer is None and asked.month is not None:
+        raise ConfigurationError(f"report: {asked.month} is a month of a customer's statement; add --customer NAME")
+    if asked.customer is not None and asked.account_name is not None:
+        raise ConfigurationError("report: a statement is of all accounts; leave out --account")
+    schema.require_current(context.engine)
+    if asked.customer is None:
+        _report(context, asked, as_json)
+    else:
+        _statement(context, asked, as_json)
+
+
+def _report(context: Context, asked: _ReportOptions, as_json: bool) -> None:
+    from syncer.storage import database
     from syncer.terminal import printing, render
     from syncer.views import estate, export, figures
 
     moment = now()
-    schema.require_current(context.engine)
     with database.reading(context.engine, "reading the report") as connection:
-        known_accounts(estate.read_accounts(connection, moment), account_name)
-        found = figures.read_figures(connection, moment, account_name)
-    if html_file is not None:
+        known_accounts(estate.read_accounts(connection, moment), asked.account_name)
+        found = figures.read_figures(connection, moment, asked.account_name)
+    if asked.html_file is not None:
         from syncer.views.report.page import page
 
-        with export.opened(html_file) as out:
+        with export.opened(asked.html_file) as out:
             out.write(page(found, context.settings.language).encode())
-        printing.line(f"the report is in {html_file}")
+        printing.line(f"the report is in {asked.html_file}")
     elif as_json:
         printing.print_json(found)
     else:
         render.print_report(found)
+
+
+def _statement(context: Context, asked: _ReportOptions, as_json: bool) -> None:
+    from syncer.rules.timeline import billing_day
+    from syncer.storage import database
+    from syncer.terminal import printing, render
+    from syncer.terminal.customers import statement_table
+    from syncer.views import export
+    from syncer.views.bill import month_of
+    from syncer.views.statement import known_customers, read_statement
+
+    moment = now()
+    month = month_of(asked.month, billing_day(moment))
+    with database.reading(context.engine, "reading the statement") as connection:
+        known = known_customers(connection)
+        if asked.customer not in known:
+            raise ConfigurationError(
+                f"--customer: nothing is {asked.customer!r}'s; {did_you_mean(asked.customer or '', known)}"
+            )
+        found = read_statement(connection, asked.customer, month, moment)
+    if asked.html_file is not None:
+        from syncer.views.report.page import statement_page
+
+        with export.opened(asked.html_file) as out:
+            out.write(statement_page(found, context.settings.language).encode())
+        printing.line(f"the statement is in {asked.html_file}")
+    elif as_json:
+        printing.print_json(found.document())
+    else:
+        render.console().print(statement_table(found))
+        for currency, amount in found.totals.items():
+            printing.line(f"in all: {amount:,.2f} {currency}")

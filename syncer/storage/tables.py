@@ -345,6 +345,31 @@ tariff_rates = Table(
     CheckConstraint("length(currency) = 3", name="currency_is_iso_code"),
 )
 
+customers = Table(
+    "customers",
+    metadata,
+    Column("id_instance", Identifier, nullable=False, autoincrement=False),
+    Column("customer", Text, nullable=False),
+    Column("valid_from", Date, nullable=False),
+    Column("valid_to", Date),
+    Column("daily_price", Numeric(18, 6)),
+    Column("currency", String(3)),
+    PrimaryKeyConstraint("id_instance", "valid_from"),
+    CheckConstraint("id_instance >= 1 AND id_instance + 0 = id_instance", name="id_positive"),
+    CheckConstraint("customer <> ''", name="customer_named"),
+    CheckConstraint("COALESCE(date(valid_from) = valid_from, FALSE)", name="first_day_is_one"),
+    CheckConstraint("valid_to IS NULL OR COALESCE(date(valid_to) = valid_to, FALSE)", name="last_day_is_one"),
+    CheckConstraint("valid_to >= valid_from", name="last_day_after_first"),
+    CheckConstraint("daily_price >= 0 AND daily_price + 0 = daily_price", name="price_not_negative"),
+    CheckConstraint("(daily_price IS NULL) = (currency IS NULL)", name="price_whole"),
+    CheckConstraint("length(currency) = 3", name="currency_is_iso_code"),
+)
+"""Whose instance is it, from which day to which (UTC+3), and for what; users fill it, by a file or by SQL.
+
+It refers to no instance: one that is sold and that the upstream does not list is what `bi_leaks` is to find.
+Some of its conditions are true of every value of PostgreSQL's: SQLite would keep texts such as 1.10.2026 or 12,50.
+"""
+
 claims = Table(
     "claims",
     metadata,

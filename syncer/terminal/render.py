@@ -236,14 +236,12 @@ def print_difference(found: dict[str, Any], shown: int) -> None:
 
 def print_bill(document: dict[str, Any], shown: int) -> None:
     """A month's bill for a person, and where the vendor's invoice differs; so many lines of a list."""
-    by_instance = document["by"] == "instance"
-    headings = ("instance", "name", "account", "tariff") if by_instance else ("tariff", "type")
-    columns = ("id_instance", "name", "account", "tariff") if by_instance else ("tariff", "type_instance")
-    rows = [
-        (*(row[column] or "none" for column in columns), row["days"], _money(row["amount"], row["currency"]))
-        for row in document["lines"][:shown]
-    ]
-    console().print(table(f"{document['month']}", (*headings, "instance-days", "amount"), rows))
+    if document["by"] == "customer":
+        from syncer.terminal.customers import bill_table
+
+        console().print(bill_table(document["month"], document["lines"][:shown]))
+    else:
+        console().print(_bill_table(document, shown))
     _print_more(document["lines"], shown)
     line(f"in all: {_sums(document['totals'])}")
     if "forecast" in document:
@@ -255,6 +253,17 @@ def print_bill(document: dict[str, Any], shown: int) -> None:
     _print_uncertain(document)
     if "invoice" in document:
         _print_invoice(document["invoice"], shown)
+
+
+def _bill_table(document: dict[str, Any], shown: int) -> FittedTable:
+    by_instance = document["by"] == "instance"
+    headings = ("instance", "name", "account", "tariff") if by_instance else ("tariff", "type")
+    columns = ("id_instance", "name", "account", "tariff") if by_instance else ("tariff", "type_instance")
+    rows = [
+        (*(row[column] or "none" for column in columns), row["days"], _money(row["amount"], row["currency"]))
+        for row in document["lines"][:shown]
+    ]
+    return table(f"{document['month']}", (*headings, "instance-days", "amount"), rows)
 
 
 def _print_more(rows: Sequence[object], shown: int) -> None:

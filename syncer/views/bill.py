@@ -16,7 +16,7 @@ from sqlalchemy import Connection, func, select
 from syncer.errors import ConfigurationError
 from syncer.rules.timeline import billing_day, first_midnight, midnight_of
 from syncer.storage.tables import ended_lives, instance_history, instances, sync_runs
-from syncer.views.catalogue import bi_billing_monthly, bi_costs_monthly, exact, read
+from syncer.views.catalogue import bi_billing_monthly, bi_costs_monthly, bi_customers_monthly, exact, read
 from syncer.views.rates import Rate, next_month, price_on, read_rates
 
 UNCERTAIN_AFTER = timedelta(days=1)  # between the last answer that listed an instance and the first without it
@@ -51,7 +51,7 @@ def month_of(text_: str | None, today: date) -> date:
 
 
 def bill(connection: Connection, month: date, now: datetime, account: str | None, by: str = "tariff") -> dict[str, Any]:
-    """The month by tariff and type or by instance, with totals by currency; of this month a forecast and tonight's.
+    """The month by tariff and type, instance or customer, with totals by currency; forecast and tonight's of this one.
 
     The forecast adds, for every 00:00 (UTC+3) of the month that is still to come, what lives now at that day's rate.
     """
@@ -66,6 +66,9 @@ def bill(connection: Connection, month: date, now: datetime, account: str | None
             dict(zip(_LINE, (key, name, owner, tariff, *charge), strict=True))
             for key, owner, tariff, name, charge in costs
         ]
+    elif by == "customer":
+        lines = _of_customers(connection, month, account)
+        charges = [Charge(*(line[name] for name in Charge._fields)) for line in lines]
     else:
         of_tariffs = _charges(connection, month, account)
         charges = list(of_tariffs.values())
@@ -127,6 +130,29 @@ def _costs(
     return [
         (key, owner, tariff, name, Charge(days, None if amount is None else exact(amount), currency, unpriced))
         for key, owner, tariff, name, days, amount, currency, unpriced in connection.execute(query).all()
+    ]
+
+
+def _of_customers(connection: Connection, month: date, account: str | None) -> list[dict[str, Any]]:
+    """What each customer's days come to, cost beside price, for each pair of currencies; nobody's come last."""
+    query = select(bi_customers_monthly).where(bi_customers_monthly.c.month == f"{month:%Y-%m}")
+    if account is not None:
+        query = query.where(bi_customers_monthly.c.account == account)
+    lines: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in read(connection, query):
+        key = (row["customer"], row["cost_currency"], row["price_currency"])
+        line = lines.get(key)
+        if line is None:
+            line = dict.fromkeys(("days", "unpriced_days"), 0) | dict.fromkeys(("amount", "price", "margin"))
+        line["days"] += row["instance_days"]
+        line["unpriced_days"] += row["instance_days"] if row["cost_currency"] is None else 0
+        for name, of_view in (("amount", "cost"), ("price", "price"), ("margin", "margin")):
+            if row[of_view] is not None:
+                line[name] = row[of_view] + (line[name] or 0)
+        lines[key] = line
+    return [
+        {"customer": key[0], **lines[key], "currency": key[1], "price_currency": key[2]}
+        for key in sorted(lines, key=_nulls_last)
     ]
 
 

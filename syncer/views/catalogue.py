@@ -21,7 +21,7 @@ _TYPES: dict[type[TypeEngine[Any]] | type[UtcDateTime], str] = {
     Integer: (
         "days_to_expiration age_days billable_days days_left created began ended live billable instance_days "
         "unpriced_days opening returned moved vanished closing lost age_months size alive n severity age_seconds "
-        "consecutive_failures listed expired births outside least_lag_minutes most_lag_minutes"
+        "consecutive_failures listed expired births outside least_lag_minutes most_lag_minutes days"
     ),
 }
 _TYPE_OF = {name: kind for kind, names in _TYPES.items() for name in names.split()}
@@ -35,7 +35,7 @@ bi_instances = _view(
     "bi_instances",
     "id_instance account name type_instance messenger tariff status is_partner is_free time_created time_deleted "
     "expiration_date days_to_expiration age_days billable_days renewed_at first_seen_at last_seen_at changed_at "
-    "missing_since partner_user_uiid",
+    "missing_since partner_user_uiid customer",
 )
 instance_versions = _view(
     "instance_versions",
@@ -50,7 +50,10 @@ bi_billing_monthly = _view(
     "bi_billing_monthly", "month account type_instance tariff instance_days currency amount unpriced_days"
 )
 bi_costs_monthly = _view(
-    "bi_costs_monthly", "month account id_instance tariff name instance_days currency amount unpriced_days"
+    "bi_costs_monthly", "month account id_instance tariff name customer instance_days currency amount unpriced_days"
+)
+bi_customers_monthly = _view(
+    "bi_customers_monthly", "month account customer cost_currency price_currency instance_days cost price margin"
 )
 bi_expiring = _view("bi_expiring", "id_instance account name tariff expiration_date days_left")
 bi_churn_monthly = _view(
@@ -61,6 +64,7 @@ bi_churn_monthly = _view(
 bi_cohorts = _view("bi_cohorts", "cohort_month age_months account size alive survival")
 bi_transitions_daily = _view("bi_transitions_daily", "day account transition n")
 bi_attention = _view("bi_attention", "id_instance account name reason since severity")
+bi_leaks = _view("bi_leaks", "id_instance account name customer leak since days cost")
 sync_status = _view(
     "sync_status",
     "account state data_as_of age_seconds last_run_at last_status consecutive_failures last_error listed live deleted "
@@ -75,6 +79,24 @@ upstream_evidence = _view(
 rate_periods = table("rate_periods", *map(column, ("tariff", "currency", "millionths", "valid_from", "valid_to")))
 """For queries of our own; people read `tariff_rates`."""
 
+instance_lives = table(
+    "instance_lives",
+    column("id_instance", BigInteger),
+    *map(column, ("account", "type_instance", "tariff")),
+    column("first_night", Date),
+    column("end_night", Date),
+)
+customer_periods = table(
+    "customer_periods",
+    column("id_instance", BigInteger),
+    *map(column, ("customer", "currency", "millionths")),
+    column("valid_from", Date),
+    column("valid_to", Date),
+)
+
+MONEY = ("amount", "cost", "price", "margin")
+"""Columns of amounts, which SQLite gives as floats."""
+
 VIEWS: dict[str, TableClause] = {
     view.name: view
     for view in (
@@ -83,11 +105,13 @@ VIEWS: dict[str, TableClause] = {
         bi_daily,
         bi_billing_monthly,
         bi_costs_monthly,
+        bi_customers_monthly,
         bi_expiring,
         bi_churn_monthly,
         bi_cohorts,
         bi_transitions_daily,
         bi_attention,
+        bi_leaks,
         sync_status,
         upstream_evidence,
     )
@@ -102,9 +126,10 @@ def read(connection: Connection, query: Select[Any]) -> list[dict[str, Any]]:
 
 
 def plain(row: dict[str, Any]) -> dict[str, Any]:
-    """A row with its amount as a decimal."""
-    if row.get("amount") is not None:
-        row["amount"] = exact(row["amount"])
+    """A row with its amounts as decimals."""
+    for name in MONEY:
+        if row.get(name) is not None:
+            row[name] = exact(row[name])
     return row
 
 

@@ -15,7 +15,7 @@ from sqlalchemy.sql.expression import TableClause
 
 from syncer.errors import ConfigurationError
 from syncer.storage.tables import UtcDateTime
-from syncer.views.catalogue import plain
+from syncer.views.catalogue import MONEY, plain
 from syncer.views.strangers_text import cell, still_json
 
 BATCH_ROWS = 5_000
@@ -133,7 +133,7 @@ def _parquet_writer(view: TableClause, out: IO[bytes]) -> Callable[[Sequence[Row
         Date: pa.date32(),
         UtcDateTime: pa.timestamp("us", tz="UTC"),
     }
-    numbers = {"amount": pa.decimal128(38, 6), "churn_rate": pa.float64(), "survival": pa.float64()}
+    numbers = {**dict.fromkeys(MONEY, pa.decimal128(38, 6)), "churn_rate": pa.float64(), "survival": pa.float64()}
     schema = pa.schema(
         [
             (column.name, numbers.get(column.name) or kinds.get(type(column.type), pa.string()))

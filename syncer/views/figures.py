@@ -41,7 +41,7 @@ def read_figures(connection: Connection, now: datetime, account: str | None) -> 
     expiring.sort(key=lambda row: (row["expiration_date"], row["id_instance"]))
     months = read(connection, _of(account, bi_churn_monthly, select(bi_churn_monthly)))
     attention = connection.execute(_of(account, bi_attention, select(bi_attention))).all()
-    leaks = spending.paid_for_nothing(connection, attention, now)
+    leaks = spending.paid_for_nothing(connection, attention, spending.read_left(connection, account), now)
     cost_by_month = _cost_by_month(daily)
     return {
         "as_of": now,

@@ -1,29 +1,37 @@
 """The vendor's invoice beside the bill: what they bill and we don't see, and the other way round."""
 
 import csv
-import io
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from syncer.errors import ConfigurationError
 from syncer.views.bill import Charge
-from syncer.views.rates import parse_amount, refuse_ambiguous
+from syncer.views.spreadsheet import (
+    IDS,
+    Headed,
+    currency_of,
+    find_headings,
+    first_lines,
+    heading_currency,
+    instance_id,
+    is_sum,
+    no_csv,
+    number,
+    places,
+    plain_heading,
+    read_text,
+)
 
 COLUMN_NAMES = {
-    "id": ("id_instance", "idinstance", "instance_id", "instanceid", "instance", "id", "инстанс", "id инстанса"),
+    "id": IDS,
     "tariff": ("tariff", "tariff_name", "plan", "тариф"),
     "days": ("days", "instance_days", "quantity", "qty", "дни", "дней", "количество", "кол-во"),
     "amount": ("amount", "sum", "total", "cost", "сумма", "стоимость", "итого"),
     "currency": ("currency", "валюта"),
 }
 UNIT_PRICES = ("price", "unit_price", "unit price", "rate", "цена", "тариф за день")
-SEPARATORS = (";", "\t", ",")
-HEADING_LINES = 30  # within which the line of headings is looked for
-CURRENCIES = {"₽": "RUB", "руб": "RUB", "р": "RUB", "$": "USD", "€": "EUR", "₸": "KZT", "тенге": "KZT"}
 KINDS = {
     "currency": "their currency is another one",
     "only_invoiced": "they bill, and we do not see",
@@ -32,8 +40,6 @@ KINDS = {
     "amount": "the days agree, the amounts differ",
     "not_compared": "nothing could be compared: no rate for a day of it",
 }
-_SUMS = re.compile(r"(итого|всего|total|subtotal|grand total|sum)\b", re.IGNORECASE)
-_MONEY = re.compile(r"([^\d\s+-]*)\s*([+-]?[\d\s\u00a0\u202f',.]*\d)\s*([^\d]*)")
 
 
 class Difference(NamedTuple):
@@ -78,85 +84,46 @@ def read_invoice(path: Path, names: Mapping[str, str | None]) -> Invoice:
 
     `names` maps id, tariff, days and amount to headings; None looks for usual ones. Raises `ConfigurationError`.
     """
+    content = read_text("--invoice", path)
     try:
-        return _parse_invoice(path, _decoded(path.read_bytes()), names)
-    except OSError as error:
-        problem = f"{error.strerror}; correct the path"
+        table = find_headings(content, lambda cells: _columns_of(cells, names))
+        if table is None:
+            raise _no_headings(path, content, names)
+        return _parse_rows(path, table)
     except csv.Error:
-        problem = "it is no CSV file; save it as CSV in UTF-8 first"
-    raise ConfigurationError(f"--invoice: reading {path}: {problem}")
+        raise no_csv("--invoice", path) from None
 
 
-def _decoded(raw: bytes) -> str:
-    if b"\0" in raw:
-        raise csv.Error("a workbook, or UTF-16")
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return raw.decode("cp1251", "replace")  # what a Russian spreadsheet saves
-
-
-def _parse_invoice(path: Path, content: str, names: Mapping[str, str | None]) -> Invoice:
-    for separator in SEPARATORS:
-        lines = _lines(content, separator)
-        for _, cells in islice(lines, HEADING_LINES):
-            columns = _columns(cells, names)
-            if _are_headings(columns, names):
-                return _parse_rows(path, columns, _heading_currency(cells, columns), lines)
-    raise _no_headings(path, content, names)
-
-
-def _lines(content: str, separator: str) -> Iterator[tuple[int, list[str]]]:
-    """Lines that hold anything, by their number, in cells."""
-    for number, cells in enumerate(csv.reader(io.StringIO(content), delimiter=separator), 1):
-        if any(cell.strip() for cell in cells):
-            yield number, [cell.strip() for cell in cells]
+def _columns_of(cells: Sequence[str], names: Mapping[str, str | None]) -> dict[str, int] | None:
+    """Which column holds what, if this is the line of headings."""
+    columns = _columns(cells, names)
+    named = {
+        part for part, wanted in names.items() if wanted is not None and not (part == "tariff" and "id" in columns)
+    }
+    is_whole = columns.keys() & {"id", "tariff"} and columns.keys() & {"days", "amount"}
+    return columns if named <= columns.keys() and is_whole else None
 
 
 def _columns(cells: Sequence[str], names: Mapping[str, str | None]) -> dict[str, int]:
-    """Which column holds what, if this is the line of headings."""
-    headings = {_plain_heading(cell): place for place, cell in reversed(list(enumerate(cells)))}
-    columns = {}
-    for part, usual in COLUMN_NAMES.items():
-        wanted = names.get(part)
-        known = usual if wanted is None else (_plain_heading(wanted),)
-        place = next((headings[name] for name in known if name in headings), None)
-        if place is not None:
-            columns[part] = place
+    wanted = {part: names.get(part) for part in COLUMN_NAMES}
+    known = {
+        part: COLUMN_NAMES[part] if heading is None else (plain_heading(heading),) for part, heading in wanted.items()
+    }
+    columns = places(cells, known)
     if "id" in columns:
         columns.pop("tariff", None)
     return columns
 
 
-def _are_headings(columns: Mapping[str, int], names: Mapping[str, str | None]) -> bool:
-    named = {
-        part for part, wanted in names.items() if wanted is not None and not (part == "tariff" and "id" in columns)
-    }
-    return named <= columns.keys() and bool(columns.keys() & {"id", "tariff"} and columns.keys() & {"days", "amount"})
-
-
-def _plain_heading(cell: str) -> str:
-    """In lower case, without a currency that stands behind a comma or in parentheses."""
-    return re.sub(r"\s*(,|\(|\[).*", "", cell.strip().lower())
-
-
-def _heading_currency(cells: Sequence[str], columns: Mapping[str, int]) -> str | None:
-    if "amount" not in columns:
-        return None
-    _, _, behind = re.sub(r"[(\[]", ",", cells[columns["amount"]]).partition(",")
-    return _currency(behind.strip(" )]"))
-
-
 def _no_headings(path: Path, content: str, names: Mapping[str, str | None]) -> ConfigurationError:
-    separator = max(SEPARATORS, key=content.partition("\n")[0].count)
-    lines = [cells for _, cells in _lines(content, separator)]
+    lines = first_lines(content)
     headings = [cell.lower() for cell in lines[0]] if lines else []
     for part, wanted in names.items():
-        if wanted is not None and not any(part in _columns(cells, names) for cells in lines[:HEADING_LINES]):
+        if wanted is not None and not any(part in _columns(cells, names) for cells in lines):
             return ConfigurationError(
                 f"--{part}-column: {path} has no column {wanted!r}; it has {', '.join(headings) or 'none'}"
             )
-    unit = next((name for name in headings if _plain_heading(name) in UNIT_PRICES), None)
+    unit = next((name for name in headings if plain_heading(name) in UNIT_PRICES), None)
     if unit is not None:
         return ConfigurationError(
             f"--invoice: {path} has a column {unit!r}, which may be the price of a day; "
@@ -169,26 +136,21 @@ def _no_headings(path: Path, content: str, names: Mapping[str, str | None]) -> C
     )
 
 
-def _parse_rows(
-    path: Path, columns: Mapping[str, int], currency: str | None, lines: Iterator[tuple[int, list[str]]]
-) -> Invoice:
-    key = "id" if "id" in columns else "tariff"
+def _parse_rows(path: Path, table: Headed) -> Invoice:
+    key = "id" if "id" in table.columns else "tariff"
+    of_heading = heading_currency(table, "amount")
     rows: dict[str, Billed] = {}
-    for number, cells in lines:
-
-        def cell(part: str, cells: list[str] = cells) -> str:
-            return cells[columns[part]] if part in columns and columns[part] < len(cells) else ""
-
-        name = cell(key)
-        if not name or _SUMS.match(name) or (key == "id" and _SUMS.match(next(one for one in cells if one))):
+    for line, cells in table.lines:
+        name = table.cell(cells, key)
+        if not name or is_sum(name) or (key == "id" and is_sum(next(one for one in cells if one))):
             continue
-        where = f"--invoice: {path}, line {number}"
-        name = _instance_id(where, name) if key == "id" else name
-        days, _ = _number(where, cell("days"))
+        where = f"--invoice: {path}, line {line}"
+        name = str(instance_id(where, name)) if key == "id" else name
+        days, _ = number(where, table.cell(cells, "days"))
         if days is not None and days != int(days):
             raise ConfigurationError(f"{where}: {days} is no whole number of days")
-        amount, own = _number(where, cell("amount"))
-        own = own or _currency(cell("currency")) or currency
+        amount, own = number(where, table.cell(cells, "amount"))
+        own = own or currency_of(table.cell(cells, "currency")) or of_heading
         before = rows.get(name, Billed(None, None))
         if before.currency and own and before.currency != own:
             raise ConfigurationError(f"{where}: {name} is billed in {before.currency} and {own}")
@@ -198,39 +160,6 @@ def _parse_rows(
             own or before.currency,
         )
     return Invoice(key, rows)
-
-
-def _instance_id(where: str, written: str) -> str:
-    """The id as the mirror writes it; a spreadsheet may have made a number with decimals of it."""
-    plain = re.sub(r"[\s\u00a0\u202f']|[.,]0+$", "", written)
-    if re.fullmatch(r"[0-9.,]+[eE]\+?[0-9]+", plain):
-        raise ConfigurationError(f"{where}: {written!r} has lost digits of the id; make the column text, and save anew")
-    if not re.fullmatch(r"[0-9]{1,19}", plain):
-        raise ConfigurationError(f"{where}: {written!r} is no instance id")
-    return str(int(plain))
-
-
-def _number(where: str, written: str) -> tuple[Decimal | None, str | None]:
-    """A number, and the currency that stands beside it."""
-    if not written:
-        return None, None
-    found = _MONEY.fullmatch(written)
-    beside = (found[1] or found[3]).strip(" .") if found else ""
-    currency = _currency(beside)
-    if not found or (beside and currency is None):
-        raise ConfigurationError(f"{where}: {written!r} is no number")
-    refuse_ambiguous(where, found[2])
-    number = parse_amount(found[2])
-    if number is None:
-        raise ConfigurationError(f"{where}: {written!r} is no number")
-    return number, currency
-
-
-def _currency(written: str) -> str | None:
-    word = written.strip(" .").lower()
-    if word in CURRENCIES:
-        return CURRENCIES[word]
-    return word.upper() if re.fullmatch(r"[a-z]{3}", word) else None
 
 
 def compare_invoice(invoice: Invoice, ours: Mapping[str, Charge]) -> Comparison:

@@ -93,11 +93,17 @@ def price_on(rates: Sequence[Rate], tariff: str | None, day: date) -> Rate | Non
 def parse_rate(text_: str) -> Decimal:
     """A price per day; raises `ConfigurationError`."""
     refuse_ambiguous("RATE", text_)
-    amount = parse_amount(text_)
+    return checked_price("RATE", text_, parse_amount(text_))
+
+
+def checked_price(where: str, written: str, amount: Decimal | None) -> Decimal:
+    """The amount that was written, if it can be the price of a day; raises `ConfigurationError`."""
     if amount is not None and amount > LARGEST_RATE:
-        raise ConfigurationError(f"RATE: {text_!r} is more than the largest price per day that works, {LARGEST_RATE}")
+        raise ConfigurationError(
+            f"{where}: {written!r} is more than the largest price per day that works, {LARGEST_RATE}"
+        )
     if amount is None or amount < 0 or amount != amount.quantize(MILLIONTH):
-        raise ConfigurationError(f"RATE: {text_!r} is no price per day such as 12.50, with at most 6 decimals")
+        raise ConfigurationError(f"{where}: {written!r} is no price per day such as 12.50, with at most 6 decimals")
     return amount
 
 

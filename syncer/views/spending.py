@@ -1,10 +1,10 @@
 """Money that no view adds up: what the month under way comes to, and what was paid for nothing in the last 30 days.
 
-Which instances are paid for nothing is said by `bi_attention`; here is what their days cost.
+Which instances are paid for nothing is said by `bi_attention` and `bi_leaks`; here is what their days cost.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import cache
@@ -16,13 +16,14 @@ from sqlalchemy import Connection, Select, select
 from syncer.rules.timeline import billing_day, first_midnight
 from syncer.storage.tables import ended_lives, instances
 from syncer.views.bill import Charge, charged_on, plus, still_to_come, totals
+from syncer.views.catalogue import bi_leaks
 from syncer.views.rates import read_rates
 
 LAST_DAYS = 30
 LISTED = 3  # instances of a reason to look at some
 NEVER = datetime.max.replace(tzinfo=UTC)
-LEAKS = ("expired_not_deleted", "lived_under_a_day")
-"""Reasons of `bi_attention` that cost money for nothing, the worst first."""
+LEAKS = ("expired_not_deleted", "lived_under_a_day", "customer_left")
+"""What costs money for nothing: reasons of `bi_attention`, and what `bi_leaks` has besides. No day counts twice."""
 
 _Stretch = tuple[str | None, date, date]  # a tariff, its first day and the day after its last
 
@@ -71,20 +72,36 @@ def month_under_way(
     }
 
 
-def paid_for_nothing(connection: Connection, attention: Sequence[Any], now: datetime) -> list[Leak]:
-    """What the instances of `LEAKS` among these rows of `bi_attention` were charged in the last 30 days.
+def read_left(connection: Connection, account: str | None) -> dict[int, datetime]:
+    """The live instances whose last customer has left, and since when."""
+    query = select(bi_leaks.c.id_instance, bi_leaks.c.since).where(bi_leaks.c.leak == "customer_left")
+    if account is not None:
+        query = query.where(bi_leaks.c.account == account)
+    return {row.id_instance: row.since for row in connection.execute(query)}
 
-    Of an expired one, the days whose 00:00 it was expired at; of one that lived under a day, all of them.
+
+def paid_for_nothing(
+    connection: Connection, attention: Sequence[Any], left: Mapping[int, datetime], now: datetime
+) -> list[Leak]:
+    """What the instances of `LEAKS` among these rows of `bi_attention`, and those left, came to in the last 30 days.
+
+    Of an expired one, the days whose 00:00 it was expired at; of one that lived under a day, all of them; of one whose
+    customer has left, the days since then on which it was not expired yet.
     """
     today = billing_day(now)
     first = today - timedelta(days=LAST_DAYS - 1)
     since = {row.id_instance: row.since for row in attention if row.reason == "expired_not_deleted"}
     short = {row.id_instance for row in attention if row.reason == "lived_under_a_day"}
     stretches: dict[str, dict[int, list[_Stretch]]] = {leak: defaultdict(list) for leak in LEAKS}
-    for id_instance, tariff, begins, ends in _lives(connection, first, today):
+    for id_instance, tariff, begins, ends in _lives(connection, first, today, left.keys()):
+        wasted = ends
         if id_instance in since:
-            begins = max(begins, first, first_midnight(since[id_instance]))  # noqa: PLW2901 - the part that counts
-            stretches["expired_not_deleted"][id_instance].append((tariff, begins, ends))
+            wasted = first_midnight(since[id_instance])
+            stretches["expired_not_deleted"][id_instance].append((tariff, max(begins, first, wasted), ends))
+        if id_instance in left:
+            gone = max(begins, first, billing_day(left[id_instance]))
+            if gone < min(ends, wasted):
+                stretches["customer_left"][id_instance].append((tariff, gone, min(ends, wasted)))
         elif id_instance in short:
             stretches["lived_under_a_day"][id_instance].append((tariff, begins, ends))
     rates = read_rates(connection)
@@ -161,8 +178,10 @@ def _sum(charges: Iterable[Charge]) -> Charge:
     return found or Charge(0, None, None)
 
 
-def _lives(connection: Connection, first: date, today: date) -> Iterable[tuple[int, str | None, date, date]]:
-    """Lives that reach into the last days, and those of live instances that are expired; with their charged days."""
+def _lives(
+    connection: Connection, first: date, today: date, left: Collection[int]
+) -> Iterable[tuple[int, str | None, date, date]]:
+    """Lives that reach into the last days, and those of live instances that are expired or left; their charged days."""
     over = ended_lives.c
     query: Select[Any] = select(over.id_instance, over.tariff, over.first_night, over.end_night).where(
         over.end_night >= first
@@ -170,8 +189,11 @@ def _lives(connection: Connection, first: date, today: date) -> Iterable[tuple[i
     for row in connection.execute(query):
         yield row.id_instance, row.tariff, row.first_night, row.end_night
     now = instances.c
-    current: Select[Any] = select(now.id_instance, now.tariff, now.life_first_night).where(
-        now.is_expired, now.life_first_night.is_not(None)
+    current: Select[Any] = select(now.id_instance, now.tariff, now.life_first_night, now.is_expired).where(
+        now.life_first_night.is_not(None)
     )
+    if not left:
+        current = current.where(now.is_expired)
     for row in connection.execute(current):
-        yield row.id_instance, row.tariff, row.life_first_night, today + timedelta(days=1)
+        if row.is_expired or row.id_instance in left:
+            yield row.id_instance, row.tariff, row.life_first_night, today + timedelta(days=1)

@@ -210,10 +210,11 @@ REPORT: Catalogue = {
         "списке после удаления. Пропали — исчезли из списка, хотя об удалении никто не сообщал.",
     ),
     "note_wasted": Text(
-        "Paid for nothing: what the last 30 days were charged for instances that had expired and are not deleted, and "
-        "for those that were deleted within a day of their creation. Each day counts at its price.",
-        "Впустую — сколько за последние 30 дней начислено за просроченные и не удалённые инстансы и за те, что удалили "
-        "в первые же сутки. Каждый день — по своей цене.",
+        "Paid for nothing: what the last 30 days were charged for instances that had expired and are not deleted, for "
+        "those whose customer has left, and for those that were deleted within a day of their creation. Each day "
+        "counts once, at its price.",
+        "Впустую — сколько за последние 30 дней начислено за просроченные и не удалённые инстансы, за инстансы ушедших "
+        "клиентов и за те, что удалили в первые же сутки. Каждый день — один раз и по своей цене.",
     ),
     "note_first": Text(
         "syncer saw its first answer on {day}. The upstream forgets deleted instances after about three months: "

@@ -17,7 +17,7 @@ from sqlalchemy import Column, Engine, MetaData, Table, column, insert, inspect,
 from syncer.errors import ConfigurationError, DatabaseFailed
 from syncer.storage import database, schema, timeline
 from syncer.storage.schema import SchemaState
-from syncer.storage.tables import BASE_IS_A_RUN, approvals, metadata, tariff_rates
+from syncer.storage.tables import BASE_IS_A_RUN, approvals, customers, metadata, tariff_rates
 from syncer.storage.tokens import safe
 from syncer.views import verify
 
@@ -49,6 +49,7 @@ def fill(mirror: Mirror) -> None:
         connection.execute(
             insert(tariff_rates).values(tariff="BUSINESS", currency="USD", daily_rate="0.5", valid_from=date(2026, 1, 1))
         )  # fmt: skip
+        connection.execute(insert(customers).values(id_instance=9, customer="Ёлка", valid_from=date(2026, 1, 1)))
         if "leases" in metadata.tables:
             connection.execute(insert(metadata.tables["leases"]).values(account="default"))
 

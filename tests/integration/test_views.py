@@ -17,16 +17,18 @@ from syncer.views.bill import charges_by_instance
 from syncer.views.catalogue import read, sync_status
 
 COLUMNS = {
-    "bi_instances": "id_instance, account, name, type_instance, messenger, tariff, status, is_partner, is_free, time_created, time_deleted, expiration_date, days_to_expiration, age_days, billable_days, renewed_at, first_seen_at, last_seen_at, changed_at, missing_since, partner_user_uiid",
+    "bi_instances": "id_instance, account, name, type_instance, messenger, tariff, status, is_partner, is_free, time_created, time_deleted, expiration_date, days_to_expiration, age_days, billable_days, renewed_at, first_seen_at, last_seen_at, changed_at, missing_since, partner_user_uiid, customer",
     "instance_versions": "id_instance, account, name, type_instance, messenger, tariff, is_free, is_partner, time_deleted, deleted, expiration_date, is_expired, missing, valid_from, valid_to",
     "bi_daily": "day, account, type_instance, tariff, created, deleted, began, ended, live, billable",
     "bi_billing_monthly": "month, account, type_instance, tariff, instance_days, currency, amount, unpriced_days",
-    "bi_costs_monthly": "month, account, id_instance, tariff, name, instance_days, currency, amount, unpriced_days",
+    "bi_costs_monthly": "month, account, id_instance, tariff, name, customer, instance_days, currency, amount, unpriced_days",
+    "bi_customers_monthly": "month, account, customer, cost_currency, price_currency, instance_days, cost, price, margin",
     "bi_expiring": "id_instance, account, name, tariff, expiration_date, days_left",
     "bi_churn_monthly": "month, account, opening, created, returned, moved, deleted, vanished, closing, lost, churn_rate",
     "bi_cohorts": "cohort_month, age_months, account, size, alive, survival",
     "bi_transitions_daily": "day, account, transition, n",
     "bi_attention": "id_instance, account, name, reason, since, severity",
+    "bi_leaks": "id_instance, account, name, customer, leak, since, days, cost",
     "sync_status": "account, state, data_as_of, age_seconds, last_run_at, last_status, consecutive_failures, last_error, listed, live, deleted, expired, warning",
 }
 UPSTREAM = "%Y-%m-%dT%H:%M:%S"

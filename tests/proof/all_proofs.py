@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-PROOFS = ("models", "figures", "kills", "upgrades", "lost_commits", "races", "bodies", "disk", "year")
+PROOFS = ("models", "figures", "customers", "kills", "upgrades", "lost_commits", "races", "bodies", "disk", "year")
 
 
 def main() -> int:

@@ -25,6 +25,7 @@ SHORT = {
     "disk": ("disk", 6, 1, []),
     "races": ("races", 20, 1, []),
     "year": ("year", 200, 1, []),
+    "customers": ("customers", 80, 1, []),
 }
 
 

@@ -34,6 +34,9 @@ VIEWS = (
     "bi_costs_monthly",
     "bi_churn_monthly",
     "bi_cohorts",
+    "customer_periods",
+    "bi_customers_monthly",
+    "bi_leaks",
 )
 SQL_FAULTS = (
     (r" < ", " <= "),

@@ -10,7 +10,9 @@ from syncer.words import language
 from syncer.words.catalogue import Text, Words
 from syncer.words.language import Language
 from syncer.words.report import REPORT
+from syncer.words.statement import STATEMENT
 
+ALL = {**REPORT, **STATEMENT}
 FORMS = {Language.EN: 2, Language.RU: 3}
 
 
@@ -23,9 +25,9 @@ def forms(text: Text, of: Language) -> tuple[str, ...]:
     return (found,) if isinstance(found, str) else found
 
 
-@pytest.mark.parametrize("key", REPORT)
+@pytest.mark.parametrize("key", ALL)
 def test_a_text_is_whole_in_every_language_and_asks_for_the_same_values(key: str) -> None:
-    text = REPORT[key]
+    text = ALL[key]
     asked = {name: {frozenset(placeholders(form)) for form in forms(text, name)} for name in Language}
 
     assert all(form.strip() == form and form for name in Language for form in forms(text, name))
@@ -40,7 +42,7 @@ def test_russian_is_russian() -> None:
     """What has no Cyrillic letter holds nothing but places to fill in and signs."""
     letters = {
         key: "".join(part for part, *_ in string.Formatter().parse(form))
-        for key, text in REPORT.items()
+        for key, text in ALL.items()
         for form in forms(text, Language.RU)
     }
 
