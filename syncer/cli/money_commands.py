@@ -10,6 +10,7 @@ from syncer.cli.command import (
     Context,
     Group,
     account_filter,
+    day_of,
     gathered,
     json_flag,
     known_accounts,
@@ -41,7 +42,7 @@ def set_rate(context: Context, tariff: str, rate: str, currency: str, valid_from
     from syncer.views import rates as prices
 
     price, code = prices.parse_rate(rate), prices.parse_currency(currency)
-    day = prices.parse_day("--from", valid_from) if valid_from else billing_day(now())
+    day = day_of("--from", valid_from) if valid_from else billing_day(now())
     if not tariff.strip():
         raise ConfigurationError("TARIFF: it is empty; name one as the upstream writes it, such as PARTNER_23")
     schema.ensure_current(context.engine, may_migrate=context.settings.auto_migrate)

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, cast
 
 import click
 
@@ -18,9 +18,6 @@ from syncer.cli.command import (
     with_settings,
 )
 from syncer.errors import ConfigurationError, did_you_mean
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 
 @click.command()
@@ -53,12 +50,15 @@ def explain(context: Context, id_instance: int, as_json: bool) -> None:
 @click.argument("after", metavar="[B]", default="now")
 @json_flag
 def diff(context: Context, before: str, after: str, as_json: bool) -> None:
-    """Show what changed between two moments. For example: diff 2026-10-01 now."""
+    """Show what changed between two moments. For example: diff yesterday, or diff 2026-10-01 2026-11-01."""
     from syncer.storage import database, schema
     from syncer.terminal import printing, render
     from syncer.views import past
 
-    first, second = _moment_or_now("A", before), _moment_or_now("B", after)
+    moment = now()
+    first, second = moment_of("A", before, moment), moment_of("B", after, moment)
+    assert first is not None  # noqa: S101 - both are given
+    assert second is not None  # noqa: S101 - the same
     if first > second:
         raise ConfigurationError(f"diff: A ({before}) lies after B ({after}); exchange them")
     schema.require_current(context.engine)
@@ -68,10 +68,6 @@ def diff(context: Context, before: str, after: str, as_json: bool) -> None:
         printing.print_json(found)
     else:
         render.print_difference(found, SHOWN)
-
-
-def _moment_or_now(name: str, text: str) -> "datetime":
-    return (moment_of(name, text) if text != "now" else None) or now()
 
 
 @click.command()

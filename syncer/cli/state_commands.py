@@ -86,7 +86,7 @@ class _HistoryOptions(NamedTuple):
 @click.option(
     "--since",
     metavar="TIME",
-    help="Observed at or after this time; a date is 00:00 UTC+3, else UTC.",
+    help="Observed at or after this time: 2026-10-01, yesterday, 7d; a day begins at 00:00 UTC+3.",
 )
 @click.option("--until", metavar="TIME", help="Observed before this time.")
 @click.option("--limit", type=click.IntRange(min=1), help="At most the newest so many; 1000 on a terminal.")
