@@ -54,6 +54,27 @@ def set_rate(context: Context, tariff: str, rate: str, currency: str, valid_from
         printing.line(f"careful: no live instance has the tariff {tariff}; {did_you_mean(tariff, in_use)}")
 
 
+@rates.command("remove")
+@with_settings
+@click.argument("tariff")
+@click.option("--from", "valid_from", metavar="DATE", required=True, help="The day on which the price begins.")
+def remove_rate(context: Context, tariff: str, valid_from: str) -> None:
+    """Take away the price of TARIFF that begins on a day. The one before it holds on, if there is one."""
+    from syncer.storage import database, schema
+    from syncer.terminal import printing
+    from syncer.views import rates as prices
+
+    day = day_of("--from", valid_from)
+    schema.require_current(context.engine)
+    with database.writing(context.engine, "removing the rate") as connection:
+        prices.remove_rate(connection, tariff, day)
+        left = prices.price_on(prices.read_rates(connection), tariff, day)
+    told = (
+        f"costs {left.daily_rate.normalize():f} {left.currency} from {left.valid_from} on" if left else "has no price"
+    )
+    printing.line(f"the price of {tariff} from {day} is removed; on that day it {told} now")
+
+
 @rates.command("list")
 @with_settings
 @json_flag

@@ -124,6 +124,33 @@ def history(context: Context, asked: _HistoryOptions, as_json: bool) -> None:
 
 @click.command()
 @with_settings
+@click.argument("id_instance", metavar="ID", type=INSTANCE_ID)
+def token(context: Context, id_instance: int) -> None:
+    """Print the token of instance ID, for the eyes of who asks. It needs the key that the tokens are kept under."""
+    from syncer.storage import database, schema, tokens
+    from syncer.terminal import printing
+    from syncer.views import explain
+
+    key = context.settings.token_key
+    if key is None:
+        raise ConfigurationError(
+            "token: no key is set; set SYNCER_TOKEN_KEY_FILE, or SYNCER_TOKEN_KEY, to the one that tokens are under"
+        )
+    schema.require_current(context.engine)
+    with database.reading(context.engine, "reading the token") as connection:
+        kept = tokens.read_token(connection, key, id_instance)
+        if kept is None:
+            if explain.read_life(connection, id_instance) is None:
+                near = explain.near_ids(connection, id_instance)
+                raise ConfigurationError(f"token: {explain.unknown(id_instance, near)}")
+            raise ConfigurationError(
+                f"token: none is kept of {id_instance}: no answer told it since the key is set; run: syncer sync"
+            )
+    printing.line(kept)
+
+
+@click.command()
+@with_settings
 @account_filter
 @json_flag
 def doctor(context: Context, account_name: str | None, as_json: bool) -> int:

@@ -33,7 +33,9 @@ def test_a_time_is_understood_as_people_write_it_and_a_day_begins_where_the_upst
 
 @pytest.mark.parametrize("written", ["monday", "0d", "-7d", "7", "7w", "99999999d", "2026-13-01", "2026-10", "", "d"])
 def test_what_is_no_time_is_refused_with_examples(written: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"--since: .* is no time such as 2026-11-23, .*, yesterday, 7d or 12h"):
+    with pytest.raises(
+        ConfigurationError, match=r"--since: .* is no time such as 2026-11-23, .*, yesterday, 7d or 12h"
+    ):
         moment_of("--since", written, NOW)
 
 
