@@ -21,7 +21,7 @@ from syncer.settings.declared import SETTINGS
 from syncer.settings.options import given, setting_options
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
     from sqlalchemy.engine import URL
 
     from syncer.daemon.leased_runs import Runs
@@ -190,6 +190,14 @@ def known_accounts(statuses: list[Any], account_name: str | None) -> list[Any]:
             f"--account: the database knows no account {account_name!r}; {did_you_mean(account_name, names)}"
         )
     return found
+
+
+def require_account(connection: "Connection", account_name: str | None) -> None:
+    """Raise `ConfigurationError` for an account that is named and that the database does not know."""
+    from syncer.views import estate
+
+    if account_name is not None:
+        known_accounts(estate.read_accounts(connection, now()), account_name)
 
 
 def runs_of(context: Context, on_end: Callable[["RunResult", float], None] = lambda _result, _seconds: None) -> "Runs":

@@ -16,7 +16,7 @@ from syncer.cli.command import Group, complain, scrub
 from syncer.cli.database_commands import db
 from syncer.cli.mirror_commands import plan, run, sync
 from syncer.cli.money_commands import bill, rates
-from syncer.cli.questions import diff, explain, export, report
+from syncer.cli.questions import diff, explain, export, find, report
 from syncer.cli.state_commands import doctor, history, probe, status, token, verify
 from syncer.cli.trial_commands import demo_command, fake_api
 from syncer.errors import SyncerError
@@ -47,7 +47,7 @@ def cli() -> None:
 
 for command in (
     sync, plan, run, approve, accounts, status, history, doctor, probe, verify, db,
-    explain, rates, bill, diff, export, report, token, fake_api, demo_command,
+    find, explain, rates, bill, diff, export, report, token, fake_api, demo_command,
 ):  # fmt: skip
     cli.add_command(command)
 

@@ -21,6 +21,7 @@ from syncer.cli.command import (
     known_accounts,
     moment_of,
     now,
+    require_account,
     runs_of,
     with_settings,
 )
@@ -31,8 +32,9 @@ from syncer.model import Transition
 @click.command()
 @with_settings
 @click.option("--as-of", "as_of", metavar="TIME", help="Show the estate at a past moment instead.")
+@account_filter
 @json_flag
-def status(context: Context, as_of: str | None, as_json: bool) -> int:
+def status(context: Context, as_of: str | None, account_name: str | None, as_json: bool) -> int:
     """Show freshness, counts and the last runs. Exit code 0 only when every account is fresh."""
     from syncer.storage import database, schema
     from syncer.terminal import printing, render
@@ -44,18 +46,24 @@ def status(context: Context, as_of: str | None, as_json: bool) -> int:
     schema.require_current(context.engine)
     if moment is not None:
         with database.reading(context.engine, "reading the past") as connection:
-            found = past.estate_at(connection, moment)
+            require_account(connection, account_name)
+            found = past.estate_at(connection, moment, account_name)
         if as_json:
             printing.print_json(found)
         else:
             render.print_estate_at(found)
         return 0
     with database.reading(context.engine, "reading the status") as connection:
-        accounts = estate.read_accounts(connection, now())
-        runs = estate.read_runs(connection)
-        held = estate.read_held(connection)
-        leases = estate.read_leases(connection)
-        waiting = approvals.read_waiting(connection)
+        accounts = known_accounts(estate.read_accounts(connection, now()), account_name)
+        runs = estate.read_runs(connection, account_name)
+        held, leases, waiting = (
+            [row for row in rows if account_name in {None, row["account"]}]
+            for rows in (
+                estate.read_held(connection),
+                estate.read_leases(connection),
+                approvals.read_waiting(connection),
+            )
+        )
     schedules = {account.name: account.schedule for account in context.settings.accounts}
     for lease in leases:
         schedule = schedules.get(lease["account"])

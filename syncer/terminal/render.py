@@ -220,6 +220,15 @@ def print_estate_at(found: dict[str, Any]) -> None:
         )
 
 
+def print_found(found: Sequence[dict[str, Any]], shown: int) -> None:
+    """Instances that were looked for; so many lines of them."""
+    columns = ("id_instance", "status", "name", "type_instance", "tariff", "account", "expiration_date")
+    headings = ("instance", "status", "name", "type", "tariff", "account", "expires")
+    rows = [[one[column] for column in columns] for one in found[:shown]]
+    console().print(table("Instances", headings, rows))
+    _print_more(found, shown)
+
+
 def print_difference(found: dict[str, Any], shown: int) -> None:
     """What differs between two moments for a person."""
     out = console()

@@ -136,9 +136,11 @@ def _account_status(connection: Connection, account: Any, now: datetime) -> Acco
     )
 
 
-def read_runs(connection: Connection, limit: int = LAST_RUNS) -> list[dict[str, Any]]:
-    """The last runs of all accounts, newest last."""
+def read_runs(connection: Connection, account: str | None = None, limit: int = LAST_RUNS) -> list[dict[str, Any]]:
+    """The last runs of one account or of all, newest last."""
     query = select(sync_runs).order_by(sync_runs.c.id.desc()).limit(limit)
+    if account is not None:
+        query = query.where(sync_runs.c.account == account)
     return [dict(row._mapping) for row in reversed(connection.execute(query).all())]
 
 

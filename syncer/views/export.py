@@ -1,4 +1,4 @@
-"""A view as a file: CSV that no spreadsheet is tricked by, JSON lines or Parquet; streamed, never held whole."""
+"""A view as a file: CSV that no spreadsheet is tricked by, JSON lines, Parquet, a workbook; streamed, never whole."""
 
 import csv
 import json
@@ -15,20 +15,22 @@ from sqlalchemy.sql.expression import TableClause
 
 from syncer.errors import ConfigurationError
 from syncer.storage.tables import UtcDateTime
+from syncer.views import excel
 from syncer.views.catalogue import plain
 from syncer.views.strangers_text import cell, still_json
 
 BATCH_ROWS = 5_000
-FORMATS = ("csv", "jsonl", "parquet")
+FORMATS = ("csv", "jsonl", "parquet", "xlsx")
 
 Row = Mapping[str, Any]
 
 
-def batches(connection: Connection, view: TableClause) -> Iterator[list[dict[str, Any]]]:
-    """The rows of a view, so many at a time."""
-    result = connection.execute(select(view).execution_options(yield_per=BATCH_ROWS))
-    for partition in result.partitions():
-        yield [plain(dict(row._mapping)) for row in partition]
+def batches(connection: Connection, view: TableClause, account: str | None = None) -> Iterator[list[dict[str, Any]]]:
+    """The rows of a view, of one account or of all, so many at a time."""
+    query = select(view) if account is None else select(view).where(view.c.account == account)
+    with connection.execute(query.execution_options(yield_per=BATCH_ROWS)) as result:
+        for partition in result.partitions():
+            yield [plain(dict(row._mapping)) for row in partition]
 
 
 def write(
@@ -37,8 +39,10 @@ def write(
     """Write every row, and say after each batch how many there were so far; gives their number."""
     writers: dict[str, Callable[[TableClause, IO[bytes]], Callable[[Sequence[Row] | None], None]]] = {
         "csv": _csv_writer,
+        "csv for excel": excel.csv_writer,
         "jsonl": _jsonl_writer,
         "parquet": _parquet_writer,
+        "xlsx": excel.workbook_writer,
     }
     put = writers[format_](view, out)
     written = 0
