@@ -64,10 +64,6 @@ def status(context: Context, as_of: str | None, account_name: str | None, as_jso
                 approvals.read_waiting(connection),
             )
         )
-    schedules = {account.name: account.schedule for account in context.settings.accounts}
-    for lease in leases:
-        schedule = schedules.get(lease["account"])
-        lease["next_run_at"] = schedule.due(lease["started_at"]) if schedule and lease["started_at"] else None
     if as_json:
         printing.print_json(render.status_document(accounts, runs, leases, held=held, approved=waiting))
     else:

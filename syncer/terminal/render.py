@@ -20,6 +20,7 @@ from syncer.views.strangers_text import one_line
 WIDTH_WITHOUT_TERMINAL = 160  # columns of a table in a pipe or a file
 PROSE = {"changes", "error", "meaning", "name"}  # columns that may be folded anywhere; a broken id serves nobody
 NARROWEST_PROSE = 12  # columns
+SHOWN_NEXT = 5  # accounts of a daemon by name; --json shows all
 
 
 class _Console(Console):
@@ -135,24 +136,10 @@ def print_status(
     )
     out.print()
     out.print(runs_table(runs))
-    if leases:
-        out.print()
-        out.print(
-            table(
-                "Daemons",
-                ("account", "under way in", "last beat", "last scheduled run", "next run"),
-                (
-                    (
-                        lease["account"],
-                        lease["holder"] or "",
-                        lease["beat_at"],
-                        lease["started_at"],
-                        lease["next_run_at"],
-                    )
-                    for lease in leases
-                ),
-            )
-        )
+    line("")
+    retired = {one.account for one in accounts if one.is_retired}
+    for text in daemon_lines([lease for lease in leases if lease["account"] not in retired]):
+        line(text)
     for run in held:
         line(f"\n{run['account']}: {run['error']}")
     for run in approved:
@@ -161,6 +148,46 @@ def print_status(
             f"\n{run['account']}: run {run['id']} is approved since {moment(run['approved_at'])} ({reasons}); "
             "the next answer that is accepted uses it up"
         )
+
+
+def daemon_lines(leases: Sequence[dict[str, Any]]) -> list[str]:
+    """Which daemons live, when they run what, and what is under way now."""
+    lines = [
+        f"a run of {one_line(lease['account'])} is under way in {_process(lease['holder'])}"
+        for lease in leases
+        if lease["holder"] is not None
+    ]
+    of_daemons: dict[str, list[dict[str, Any]]] = {}
+    for lease in sorted(leases, key=lambda lease: lease["next_run_in_seconds"] or 0):
+        if lease["daemon"] is not None:
+            of_daemons.setdefault(lease["daemon"], []).append(lease)
+    for daemon, its in sorted(of_daemons.items()):
+        if len(leases) == 1:
+            told = f"next run {_soon(its[0]['next_run_in_seconds'])}"
+        else:
+            runs = [f"{one_line(one['account'])} {_soon(one['next_run_in_seconds'])}" for one in its[:SHOWN_NEXT]]
+            told = f"next runs: {', '.join(runs)}"
+            told += f" and {len(its) - SHOWN_NEXT} more" if len(its) > SHOWN_NEXT else ""
+        lines.append(f"daemon {_process(daemon)}, beat {its[0]['beat_age_seconds']} s ago, {told}")
+    alone = [one_line(lease["account"]) for lease in leases if lease["daemon"] is None]
+    if not of_daemons:
+        lines.append("no daemon is running")
+    elif alone:
+        more = f" and {len(alone) - SHOWN_NEXT} more" if len(alone) > SHOWN_NEXT else ""
+        lines.append(f"no daemon runs {', '.join(alone[:SHOWN_NEXT])}{more}")
+    return lines
+
+
+def _process(holder: str) -> str:
+    """A holder's host and process, without what tells it from later ones."""
+    return one_line(":".join(holder.split(":")[:2]))
+
+
+def _soon(seconds: int) -> str:
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"in {seconds // size} {unit}"
+    return f"in {seconds} s" if seconds else "now"
 
 
 def runs_table(runs: Sequence[dict[str, Any]]) -> FittedTable:
