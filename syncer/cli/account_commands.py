@@ -43,14 +43,14 @@ def approve(context: Context, run_id: int, yes: bool) -> int:
 
 @click.group(cls=Group)
 def accounts() -> None:
-    """Accounts that the database knows: list them, give one another name, or expect it no more."""
+    """Accounts that the database knows: list, rename or retire them."""
 
 
 @accounts.command("list")
 @with_settings
 @json_flag
 def list_accounts(context: Context, as_json: bool) -> None:
-    """Show every account with its state, its instances, and whether it is configured here or retired."""
+    """Show every account with its state and instances. It says which are configured here, and which are retired."""
     from syncer.storage import database, schema
     from syncer.terminal import printing, render
     from syncer.views import estate

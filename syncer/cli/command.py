@@ -247,8 +247,11 @@ def day_of(flag: str, text: str, moment: datetime | None = None) -> date:
 
 
 def complain(message: str, code: int) -> int:
+    """Tell on standard error; a line that is too long for a terminal is broken at words, a traceback is left alone."""
+    from syncer.terminal.width import folded, terminal_width
     from syncer.views.strangers_text import still
 
+    text = f"syncer: {still(message)}"
     with suppress(OSError):  # nobody can be told; the exit code is all that is left
-        click.echo(f"syncer: {still(message)}", err=True)
+        click.echo(text if "\n" in text else folded(text, terminal_width(sys.stderr)), err=True)
     return code

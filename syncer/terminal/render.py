@@ -13,11 +13,13 @@ from rich.table import Table
 from rich.text import Text
 
 from syncer.answer.values import canonical_json
-from syncer.terminal.printing import line, moment, value_text
+from syncer.terminal.printing import MESSENGERS, field_text, line, moment
+from syncer.terminal.width import cells
 from syncer.views.estate import AccountStatus
 from syncer.views.strangers_text import one_line
 
-WIDTH_WITHOUT_TERMINAL = 160  # columns of a table in a pipe or a file
+WIDTH_WITHOUT_TERMINAL = 1_000_000  # columns in a pipe or a file, where a record is a line
+WIDEST_ALIGNED = 60  # columns; in a pipe a longer cell moves the rest of its own line, and of no other
 PROSE = {"changes", "error", "meaning", "name"}  # columns that may be folded anywhere; a broken id serves nobody
 NARROWEST_PROSE = 12  # columns
 SHOWN_NEXT = 5  # accounts of a daemon by name; --json shows all
@@ -42,9 +44,15 @@ class FittedTable:
         self._title = title
         self._columns = columns
         self._rows = [list(row) for row in rows]
-        self._cells = [[value_text(cell) if cell is not None else "" for cell in row] for row in self._rows]
+        self._cells = [
+            [field_text(column, cell) if cell is not None else "" for column, cell in zip(columns, row, strict=True)]
+            for row in self._rows
+        ]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if not console.is_terminal:
+            yield from self._records()
+            return
         widest = options.update(max_width=10_000)
         made = Table(
             title=self._title, title_justify="left", box=None, pad_edge=False, header_style="bold",
@@ -52,21 +60,37 @@ class FittedTable:
         )  # fmt: skip
         needed = 2 * (len(self._columns) - 1)
         for place, column in enumerate(self._columns):
-            is_number = all(isinstance(row[place], int) or row[place] is None for row in self._rows)
+            is_number = self._is_number(place)
             words = [
                 Measurement.get(console, widest, Text(row[place])).minimum for row in [self._columns, *self._cells]
             ]
             width = min(max(words), NARROWEST_PROSE) if column in PROSE else max(words)
             needed += width
-            made.add_column(
-                column, justify="right" if is_number and self._rows else "left", overflow="fold", min_width=width
-            )
+            made.add_column(column, justify="right" if is_number else "left", overflow="fold", min_width=width)
         if needed > options.max_width:
             yield from self._lines(console, options.max_width)
             return
         for row in self._cells:
             made.add_row(*row)
         yield made
+
+    def _is_number(self, place: int) -> bool:
+        return bool(self._rows) and all(isinstance(row[place], int) or row[place] is None for row in self._rows)
+
+    def _records(self) -> RenderResult:
+        """One line a record, for what reads lines; columns are aligned where that makes them no wider than need be."""
+        yield Text(self._title, no_wrap=True)
+        rows = [list(self._columns), *self._cells]
+        widths = [
+            max((min(cells(row[place]), WIDEST_ALIGNED) for row in rows), default=0)
+            for place in range(len(self._columns))
+        ]
+        for row in rows:
+            padded = [
+                " " * (width - cells(cell)) + cell if self._is_number(place) else cell + " " * (width - cells(cell))
+                for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+            ]
+            yield Text("  ".join(padded).rstrip(), no_wrap=True)
 
     def _lines(self, console: Console, width: int) -> RenderResult:
         yield Text(self._title, style="bold")
@@ -225,7 +249,10 @@ def history_table(events: Sequence[dict[str, Any]]) -> FittedTable:
                 event["transition"],
                 event["id_instance"],
                 event["name"],
-                "; ".join(f"{column} {_word(old)} → {_word(new)}" for column, (old, new) in event["changes"].items()),
+                "; ".join(
+                    f"{column} {_word(column, old)} → {_word(column, new)}"
+                    for column, (old, new) in event["changes"].items()
+                ),
             )
             for event in events
         ),
@@ -266,7 +293,7 @@ def print_difference(found: dict[str, Any], shown: int) -> None:
     for change in found["changes"][:shown]:
         line(f"{change['id_instance']}  {one_line(change['name'])}")
         for name, (old, new) in change["fields"].items():
-            line(f"    {name}: {value_text(old)} -> {value_text(new)}")
+            line(f"    {name}: {field_text(name, old)} -> {field_text(name, new)}")
     _print_more(found["changes"], shown)
 
 
@@ -395,7 +422,9 @@ def print_report(figures: dict[str, Any]) -> None:
         )
 
 
-def _word(value: object) -> str:
+def _word(column: str, value: object) -> str:
+    if column in MESSENGERS:
+        return field_text(column, value)
     return value if isinstance(value, str) else "none" if value is None else canonical_json(value)
 
 
