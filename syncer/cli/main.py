@@ -4,6 +4,7 @@ import errno
 import gc
 import logging
 import os
+import signal
 import sys
 from io import TextIOWrapper
 from typing import NoReturn
@@ -25,6 +26,7 @@ from syncer.settings.logs import ScrubbedStream
 
 log = logging.getLogger("syncer")
 
+INTERRUPTED = 130  # as shells say it of a program that SIGINT ended
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -54,6 +56,13 @@ for command in (
 
 def main() -> NoReturn:
     """Run a command and exit with its code; what no command foresaw ends here."""
+    try:
+        _main()
+    except KeyboardInterrupt:  # before the command began, or after it ended
+        os._exit(complain("stopped", INTERRUPTED))
+
+
+def _main() -> NoReturn:
     start_lightly()
     _open_missing_channels()
     standard_output = sys.stdout
@@ -83,8 +92,27 @@ def main() -> NoReturn:
         sys.stderr.flush()
     except OSError:  # a log that is lost costs no run; the interpreter must not fail by it at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+    if signal.getsignal(signal.SIGINT) not in {signal.SIG_IGN, None}:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # there is nothing left to stop
     gc.freeze()  # the interpreter's last look for garbage would walk all that was imported: 0.07 s of 0.45
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def listen_to_interrupts() -> None:
+    """Tell the first Ctrl-C as `stopped`; let a second one, or one that Python would only report, just end it."""
+
+    def interrupt(_number: int, _frame: object) -> NoReturn:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        raise KeyboardInterrupt
+
+    def report(unraisable: "sys.UnraisableHookArgs") -> None:
+        if isinstance(unraisable.exc_value, KeyboardInterrupt):  # it came while an object was let go
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGINT)
+        sys.__unraisablehook__(unraisable)
+
+    sys.unraisablehook = report
+    signal.signal(signal.SIGINT, interrupt)
 
 
 def start_lightly() -> None:
@@ -132,7 +160,7 @@ def _run() -> object:
         hint = f" (see: {error.ctx.command_path} --help)" if isinstance(error, click.UsageError) and error.ctx else ""
         return complain(error.format_message() + hint, 2)
     except (click.Abort, KeyboardInterrupt):
-        return complain("stopped", 130)
+        return complain("stopped", INTERRUPTED)
 
 
 def _report_defect(error: Exception) -> int:

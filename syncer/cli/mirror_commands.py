@@ -2,12 +2,14 @@
 
 import logging
 import os
+import sys
 from typing import Any
 
 import click
 
 from syncer.cli.command import Context, account_filter, chosen, json_flag, now, runs_of, scrub, with_settings
 from syncer.errors import SyncerError
+from syncer.settings.logs import leave_out
 
 
 @click.command()
@@ -20,6 +22,8 @@ def sync(context: Context, account_name: str | None, as_json: bool) -> int:
 
     accounts = chosen(context, account_name)
     runs = runs_of(context)
+    if sys.stdout.isatty() and sys.stderr.isatty() and not as_json and context.settings.log_format is None:
+        leave_out("run_finished", "run_not_started")  # the results stand on the same terminal
     results = []
     for account in accounts:
         results.append(runs.run_now(account))

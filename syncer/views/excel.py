@@ -5,7 +5,6 @@ number of more than 15 digits loses its end there, and one of 12 is shown rounde
 """
 
 import csv
-import io
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -39,19 +38,26 @@ def headings(view: TableClause) -> list[str]:
 def csv_writer(view: TableClause, out: IO[bytes]) -> Put:
     """CSV for a double click where decimals have a comma; elsewhere a workbook serves, which asks no locale."""
     names = [column.name for column in view.columns]
-    text = io.TextIOWrapper(out, "utf-8", newline="", write_through=True)
+    text = Encoded(out)
     text.write(BYTE_ORDER_MARK)
     writer = csv.writer(text, delimiter=";")
     writer.writerow(headings(view))
 
     def put(rows: Sequence[Mapping[str, Any]] | None) -> None:
-        if rows is None:
-            text.flush()
-            text.detach()
-        else:
-            writer.writerows([_csv_cell(name, row[name]) for name in names] for row in rows)
+        writer.writerows([_csv_cell(name, row[name]) for name in names] for row in rows or ())
 
     return put
+
+
+class Encoded:
+    """Takes text for a stream of bytes, which is not its own: it neither closes nor flushes it."""
+
+    def __init__(self, out: IO[bytes]) -> None:
+        self._out = out
+
+    def write(self, text: str) -> int:
+        """UTF-8."""
+        return self._out.write(text.encode())
 
 
 def _csv_cell(name: str, value: Any) -> Any:
