@@ -5,10 +5,10 @@ from typing import Any
 
 import click
 
-from syncer.cli.command import RUN_ID, Context, Group, json_flag, now, with_settings
+from syncer.cli.command import RUN_ID, Command, Context, Group, json_flag, now, with_settings
 
 
-@click.command()
+@click.command(cls=Command, epilog="syncer approve 12")
 @with_settings
 @click.argument("run_id", metavar="RUN", type=RUN_ID)
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -46,7 +46,7 @@ def accounts() -> None:
     """Accounts that the database knows: list, rename or retire them."""
 
 
-@accounts.command("list")
+@accounts.command("list", epilog="syncer accounts list")
 @with_settings
 @json_flag
 def list_accounts(context: Context, as_json: bool) -> None:
@@ -80,7 +80,7 @@ def list_accounts(context: Context, as_json: bool) -> None:
     render.console().print(render.table("Accounts", headings, [[one[column] for column in columns] for one in shown]))
 
 
-@accounts.command("rename")
+@accounts.command("rename", epilog="syncer accounts rename default north")
 @with_settings
 @click.argument("old")
 @click.argument("new")
@@ -102,7 +102,7 @@ def rename_account(context: Context, old: str, new: str) -> None:
     printing.line(f"account {old} is called {name} now")
 
 
-@accounts.command("retire")
+@accounts.command("retire", epilog="syncer accounts retire north")
 @with_settings
 @click.argument("name")
 def retire_account(context: Context, name: str) -> None:

@@ -18,7 +18,7 @@ from syncer.rules.schedule import parse_duration
 from syncer.rules.timeline import billing_day, midnight_of
 from syncer.scrub import Scrubber
 from syncer.settings.declared import SETTINGS
-from syncer.settings.options import given, setting_options
+from syncer.settings.options import SettingOption, given, setting_options
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -49,8 +49,22 @@ def now() -> datetime:
     return datetime.now(UTC)  # noqa: TID251 - the one place
 
 
+class Command(click.Command):
+    """A command whose epilog is an example of it, and whose help says where the common settings are listed."""
+
+    def format_epilog(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        if self.epilog:
+            with formatter.section("Example"):
+                formatter.write(f"{'':{formatter.current_indent}}{self.epilog}\n")
+        if any(isinstance(parameter, SettingOption) for parameter in self.params):
+            formatter.write_paragraph()
+            formatter.write_text("Database, token and other settings that commands share: syncer help settings")
+
+
 class Group(click.Group):
     """A group that suggests what was probably meant: another command, one of a group below, a flag behind it."""
+
+    command_class = Command
 
     def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
         flag = arguments[0].partition("=")[0] if arguments else ""

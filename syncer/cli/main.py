@@ -15,6 +15,7 @@ from syncer import __version__
 from syncer.cli.account_commands import accounts, approve
 from syncer.cli.command import Group, complain, scrub
 from syncer.cli.database_commands import db
+from syncer.cli.help_command import help_command
 from syncer.cli.mirror_commands import plan, run, sync
 from syncer.cli.money_commands import bill, rates
 from syncer.cli.questions import diff, explain, export, find, report
@@ -38,7 +39,11 @@ def _print_version(context: click.Context, _option: click.Parameter, wanted: boo
         context.exit()
 
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=Group,
+    epilog="Database, token and other settings that commands share: syncer help settings",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version,
     help="Show syncer's version and its schema's, and exit.",
@@ -49,7 +54,7 @@ def cli() -> None:
 
 for command in (
     sync, plan, run, approve, accounts, status, history, doctor, probe, verify, db,
-    find, explain, rates, bill, diff, export, report, token, fake_api, demo_command,
+    find, explain, rates, bill, diff, export, report, token, fake_api, demo_command, help_command,
 ):  # fmt: skip
     cli.add_command(command)
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from syncer.cli.command import Context, account_filter, chosen, json_flag, now, runs_of, scrub, with_settings
+from syncer.cli.command import Command, Context, account_filter, chosen, json_flag, now, runs_of, scrub, with_settings
 from syncer.errors import SyncerError
 from syncer.settings.logs import leave_out
 
 
-@click.command()
+@click.command(cls=Command, epilog="syncer sync --account north")
 @with_settings
 @account_filter
 @json_flag
@@ -34,7 +34,7 @@ def sync(context: Context, account_name: str | None, as_json: bool) -> int:
     return next((result.exit_code for result in results if result.exit_code), 0)
 
 
-@click.command()
+@click.command(cls=Command, epilog="syncer plan")
 @with_settings
 @account_filter
 @json_flag
@@ -74,7 +74,7 @@ def plan(context: Context, account_name: str | None, as_json: bool) -> int:
     return next((code for code in exit_codes if code), 0)
 
 
-@click.command()
+@click.command(cls=Command, epilog="syncer run --schedule 15m --listen 127.0.0.1:9464")
 @with_settings
 def run(context: Context) -> None:
     """Run as a daemon: now, then on the schedule. SIGTERM or SIGINT ends it."""

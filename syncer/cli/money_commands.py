@@ -7,6 +7,7 @@ import click
 
 from syncer.cli.command import (
     SHOWN,
+    Command,
     Context,
     Group,
     account_filter,
@@ -28,14 +29,14 @@ def rates() -> None:
     """Keep prices: what a day of a tariff costs. The API has none."""
 
 
-@rates.command("set")
+@rates.command("set", epilog="syncer rates set PARTNER_23 12.50 RUB --from 2026-11-01")
 @with_settings
 @click.argument("tariff")
 @click.argument("rate")
 @click.argument("currency")
 @click.option("--from", "valid_from", metavar="DATE", help="The first day (UTC+3) at this price; today if not given.")
 def set_rate(context: Context, tariff: str, rate: str, currency: str, valid_from: str | None) -> None:
-    """Record that a day of TARIFF costs RATE. For example: rates set PARTNER_23 12.50 RUB --from 2026-11-01."""
+    """Record that a day of TARIFF costs RATE."""
     from syncer.rules.timeline import billing_day
     from syncer.storage import database, schema
     from syncer.terminal import printing
@@ -54,7 +55,7 @@ def set_rate(context: Context, tariff: str, rate: str, currency: str, valid_from
         printing.line(f"careful: no live instance has the tariff {tariff}; {did_you_mean(tariff, in_use)}")
 
 
-@rates.command("remove")
+@rates.command("remove", epilog="syncer rates remove PARTNER_23 --from 2026-11-01")
 @with_settings
 @click.argument("tariff")
 @click.option("--from", "valid_from", metavar="DATE", required=True, help="The day on which the price begins.")
@@ -75,7 +76,7 @@ def remove_rate(context: Context, tariff: str, valid_from: str) -> None:
     printing.line(f"the price of {tariff} from {day} is removed; on that day it {told} now")
 
 
-@rates.command("list")
+@rates.command("list", epilog="syncer rates list")
 @with_settings
 @json_flag
 def list_rates(context: Context, as_json: bool) -> None:
@@ -132,7 +133,7 @@ class _InvoiceOptions(NamedTuple):
         return None
 
 
-@click.command()
+@click.command(cls=Command, epilog="syncer bill 2026-10 --by instance")
 @with_settings
 @click.argument("month", required=False)
 @account_filter

@@ -9,6 +9,7 @@ import click
 from syncer.cli.command import (
     INSTANCE_ID,
     SHOWN,
+    Command,
     Context,
     account_filter,
     gathered,
@@ -22,7 +23,7 @@ from syncer.cli.command import (
 from syncer.errors import ConfigurationError, did_you_mean
 
 
-@click.command()
+@click.command(cls=Command, epilog="syncer explain 1101000001")
 @with_settings
 @click.argument("id_instance", metavar="ID", type=INSTANCE_ID)
 @json_flag
@@ -46,7 +47,7 @@ def explain(context: Context, id_instance: int, as_json: bool) -> None:
             printing.line(text)
 
 
-@click.command()
+@click.command(cls=Command, epilog="syncer find Такси")
 @with_settings
 @click.argument("wanted", metavar="TEXT")
 @account_filter
@@ -71,14 +72,14 @@ def find(context: Context, wanted: str, account_name: str | None, as_json: bool)
         click.echo("no instance has that in its name or id")
 
 
-@click.command()
+@click.command(cls=Command, epilog="syncer diff 2026-10-01 2026-11-01")
 @with_settings
 @click.argument("before", metavar="A")
 @click.argument("after", metavar="[B]", default="now")
 @account_filter
 @json_flag
 def diff(context: Context, before: str, after: str, account_name: str | None, as_json: bool) -> None:
-    """Show what changed between two moments. For example: diff yesterday, or diff 2026-10-01 2026-11-01."""
+    """Show what changed between two moments. They are days, times, or words such as yesterday and 7d."""
     from syncer.storage import database, schema
     from syncer.terminal import printing, render
     from syncer.views import past
@@ -128,7 +129,7 @@ class _ExportOptions(NamedTuple):
         return "csv for excel" if self.reader is not None and chosen == "csv" else chosen
 
 
-@click.command()
+@click.command(cls=Command, epilog="syncer export bi_costs_monthly --for excel -o costs.csv")
 @with_settings
 @click.argument("view")
 @account_filter
@@ -177,7 +178,7 @@ def export(context: Context, asked: _ExportOptions) -> None:
     printing.line(f"{written} rows of {view.name} are in {asked.output}")
 
 
-@click.command()
+@click.command(cls=Command, epilog="syncer report --html report.html --lang ru")
 @with_settings
 @account_filter
 @click.option("--html", "html_file", type=click.Path(path_type=Path), help="Write one self-contained page instead.")

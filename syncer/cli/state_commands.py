@@ -12,6 +12,7 @@ import click
 
 from syncer.cli.command import (
     INSTANCE_ID,
+    Command,
     Context,
     account_filter,
     chosen,
@@ -29,7 +30,7 @@ from syncer.errors import ConfigurationError, SyncerError
 from syncer.model import Transition
 
 
-@click.command()
+@click.command(cls=Command, epilog="syncer status --as-of yesterday")
 @with_settings
 @click.option("--as-of", "as_of", metavar="TIME", help="Show the estate at a past moment instead.")
 @account_filter
@@ -82,7 +83,7 @@ class _HistoryOptions(NamedTuple):
     limit: int | None
 
 
-@click.command()
+@click.command(cls=Command, epilog="syncer history --since 7d --transition deleted")
 @with_settings
 @click.argument("id_instance", metavar="[ID]", type=INSTANCE_ID, required=False)
 @account_filter
@@ -126,7 +127,7 @@ def history(context: Context, asked: _HistoryOptions, as_json: bool) -> None:
         click.echo("no transitions match")
 
 
-@click.command()
+@click.command(cls=Command, epilog="syncer token 1101000001")
 @with_settings
 @click.argument("id_instance", metavar="ID", type=INSTANCE_ID)
 def token(context: Context, id_instance: int) -> None:
@@ -153,7 +154,7 @@ def token(context: Context, id_instance: int) -> None:
     printing.line(kept)
 
 
-@click.command()
+@click.command(cls=Command, epilog="syncer doctor")
 @with_settings
 @account_filter
 @json_flag
@@ -179,7 +180,7 @@ def doctor(context: Context, account_name: str | None, as_json: bool) -> int:
     return checks.exit_code(found)
 
 
-@click.command()
+@click.command(cls=Command, epilog="syncer probe")
 @with_settings
 @account_filter
 @json_flag
@@ -223,7 +224,7 @@ def probe(context: Context, account_name: str | None, as_json: bool) -> int:
     return next(iter(exit_codes), 0)
 
 
-@click.command()
+@click.command(cls=Command, epilog="syncer verify")
 @with_settings
 @json_flag
 def verify(context: Context, as_json: bool) -> int:

@@ -12,7 +12,7 @@ from waiting import wait_for
 from syncer.daemon import presence
 from syncer.storage import database, lease
 from syncer.storage.tables import accounts, leases
-from syncer.terminal import render
+from syncer.terminal.daemons import daemon_lines
 from syncer.views import estate
 
 ELSEWHERE = "web1:4242:0123456789ab:00000001"
@@ -48,7 +48,7 @@ def read(mirror: Mirror) -> list[dict[str, Any]]:
 
 
 def lines(mirror: Mirror) -> list[str]:
-    return render.daemon_lines(read(mirror))
+    return daemon_lines(read(mirror))
 
 
 def test_a_daemon_is_named_with_its_beat_and_its_next_runs(known: Mirror) -> None:
