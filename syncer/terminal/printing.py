@@ -14,7 +14,6 @@ from syncer.terminal.width import folded, terminal_width
 from syncer.views.strangers_text import one_line, still, still_json
 from syncer.words.language import MESSENGER_FIELDS, messenger
 
-MESSENGERS = {*MESSENGER_FIELDS, "type"}  # fields and headings whose words are messengers
 SHOWN_CHANGES = 200  # lines of a plan for people; --json shows all
 
 
@@ -130,7 +129,7 @@ def line(text: str) -> None:
 
 def field_text(name: str, value: object) -> str:
     """A field's value for people: what the upstream calls `v3` is MAX for everybody else."""
-    return messenger(value_text(value)) if name in MESSENGERS and value is not None else value_text(value)
+    return messenger(value_text(value)) if name in MESSENGER_FIELDS and value is not None else value_text(value)
 
 
 def value_text(value: object) -> str:

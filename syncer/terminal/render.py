@@ -14,10 +14,11 @@ from rich.text import Text
 
 from syncer.answer.values import canonical_json
 from syncer.terminal.daemons import daemon_lines
-from syncer.terminal.printing import MESSENGERS, field_text, line, moment
+from syncer.terminal.printing import field_text, line, moment, value_text
 from syncer.terminal.width import cells
 from syncer.views.estate import AccountStatus
 from syncer.views.strangers_text import one_line
+from syncer.words.language import MESSENGER_FIELDS, messenger
 
 WIDTH_WITHOUT_TERMINAL = 1_000_000  # columns in a pipe or a file, where a record is a line
 WIDEST_ALIGNED = 60  # columns; in a pipe a longer cell moves the rest of its own line, and of no other
@@ -44,10 +45,7 @@ class FittedTable:
         self._title = title
         self._columns = columns
         self._rows = [list(row) for row in rows]
-        self._cells = [
-            [field_text(column, cell) if cell is not None else "" for column, cell in zip(columns, row, strict=True)]
-            for row in self._rows
-        ]
+        self._cells = [[value_text(cell) if cell is not None else "" for cell in row] for row in self._rows]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         if not console.is_terminal:
@@ -222,7 +220,10 @@ def history_table(events: Sequence[dict[str, Any]]) -> FittedTable:
 def print_estate_at(found: dict[str, Any]) -> None:
     """The estate at a past moment for a person."""
     out = console()
-    rows = [(row["account"], row["status"], row["type_instance"], row["tariff"], row["n"]) for row in found["estate"]]
+    rows = [
+        (row["account"], row["status"], messenger(row["type_instance"]), row["tariff"], row["n"])
+        for row in found["estate"]
+    ]
     title = f"The estate at {moment(found['as_of'])}"
     out.print(table(title, ("account", "status", "type", "tariff", "instances"), rows))
     line(", ".join(f"{n} {word}" for word, n in found["totals"].items()))
@@ -238,7 +239,7 @@ def print_found(found: Sequence[dict[str, Any]], shown: int) -> None:
     """Instances that were looked for; so many lines of them."""
     columns = ("id_instance", "status", "name", "type_instance", "tariff", "account", "expiration_date")
     headings = ("instance", "status", "name", "type", "tariff", "account", "expires")
-    rows = [[one[column] for column in columns] for one in found[:shown]]
+    rows = [[_field(column, one[column]) for column in columns] for one in found[:shown]]
     console().print(table("Instances", headings, rows))
     _print_more(found, shown)
 
@@ -263,7 +264,11 @@ def print_bill(document: dict[str, Any], shown: int) -> None:
     headings = ("instance", "name", "account", "tariff") if by_instance else ("tariff", "type")
     columns = ("id_instance", "name", "account", "tariff") if by_instance else ("tariff", "type_instance")
     rows = [
-        (*(row[column] or "none" for column in columns), row["days"], _money(row["amount"], row["currency"]))
+        (
+            *(_field(column, row[column]) or "none" for column in columns),
+            row["days"],
+            _money(row["amount"], row["currency"]),
+        )
         for row in document["lines"][:shown]
     ]
     console().print(table(f"{document['month']}", (*headings, "instance-days", "amount"), rows))
@@ -356,7 +361,7 @@ def print_report(figures: dict[str, Any]) -> None:
     )
     periods = [tuple(row.values()) for row in figures["periods"]]
     out.print(table("\nNew, deleted, net", ("period", "new", "deleted", "net"), periods))
-    kinds = [tuple(row.values()) for row in figures["kinds"]]
+    kinds = [tuple(_field(column, value) for column, value in row.items()) for row in figures["kinds"]]
     out.print(table("\nBy type and tariff", ("type", "tariff", "live", "expired"), kinds))
     words = ("month", "opening", "created", "returned", "moved", "deleted", "vanished", "closing", "lost")
     churn = [
@@ -382,8 +387,12 @@ def print_report(figures: dict[str, Any]) -> None:
         )
 
 
+def _field(column: str, value: Any) -> Any:
+    return messenger(value) if column in MESSENGER_FIELDS else value
+
+
 def _word(column: str, value: object) -> str:
-    if column in MESSENGERS:
+    if column in MESSENGER_FIELDS:
         return field_text(column, value)
     return value if isinstance(value, str) else "none" if value is None else canonical_json(value)
 
