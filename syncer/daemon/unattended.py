@@ -12,7 +12,7 @@ from syncer.daemon.leased_runs import Runs
 from syncer.daemon.loop import Daemon, Job
 from syncer.daemon.metrics import Metrics
 from syncer.daemon.notify import systemd_notifier, watchdog_seconds
-from syncer.daemon.presence import told
+from syncer.daemon.presence import Plans, told
 from syncer.errors import DatabaseFailed
 from syncer.settings.config import AccountSettings
 from syncer.storage import database, growth, schema
@@ -53,17 +53,17 @@ def run_unattended(runs: Runs, metrics: Metrics, environment: Mapping[str, str])
                 )
             )
         notify(f"READY=1\nSTATUS=polling {len(runs.settings.accounts)} accounts")
-        stack.enter_context(told(runs.engine, runs.holder, partial(_next_runs, runs, daemon), next_runs_changed))
+        plans = Plans(partial(_next_runs, runs, daemon), runs.clock, next_runs_changed)
+        stack.enter_context(told(runs.engine, runs.holder, plans))
         ended = daemon.run_until_stopped()
         notify("STOPPING=1")
     return ended
 
 
-def _next_runs(runs: Runs, daemon: Daemon) -> dict[str, float]:
-    """In how many seconds each account is run next."""
-    now = runs.clock()
+def _next_runs(runs: Runs, daemon: Daemon) -> dict[str, datetime]:
+    """When each account is run next."""
     due = {account.name: daemon.next_run_at(account.name) for account in runs.settings.accounts}
-    return {name: max(0.0, (at - now).total_seconds()) for name, at in due.items() if at is not None}
+    return {name: at for name, at in due.items() if at is not None}
 
 
 def unready(runs: Runs) -> list[str]:

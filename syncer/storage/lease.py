@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, bindparam, func, or_, select, text, update
 
@@ -144,23 +144,23 @@ def release(connection: Connection, account: str, holder: str) -> None:
     )
 
 
-def tell(connection: Connection, daemon: str, next_runs: Mapping[str, float]) -> None:
-    """Note that a daemon lives and in how many seconds it runs each account; the word of another that lives stays.
+def tell(connection: Connection, daemon: str, next_runs: Mapping[str, float]) -> list[str]:
+    """Note that a daemon lives and in how many seconds it runs each account; gives the accounts of which that is noted.
 
-    Rows that somebody holds are passed by: they are told the next time, and nobody waits for anybody.
+    The word of another daemon that lives stays. Rows that somebody holds are passed by: nobody waits for anybody.
     """
     now = database_now(connection)
     is_ours = or_(leases.c.daemon.is_(None), leases.c.daemon == daemon, leases.c.daemon_beat_at < now - SILENCE)
-    query = select(leases.c.account).where(is_ours).with_for_update(skip_locked=True)
-    rows = [
-        {"of": account, "next": now + timedelta(seconds=next_runs[account])}
+    query = select(leases.c.account).where(leases.c.account.in_(next_runs), is_ours).with_for_update(skip_locked=True)
+    rows: list[dict[str, Any]] = [
+        {"of": account, "next": now + timedelta(seconds=max(0.0, next_runs[account]))}
         for account in connection.scalars(query)
-        if account in next_runs
     ]
     if rows:
         statement = update(leases).where(leases.c.account == bindparam("of"))
         told = statement.values(daemon=daemon, daemon_beat_at=now, next_run_at=bindparam("next"))
         connection.execute(told, rows)
+    return [row["of"] for row in rows]
 
 
 def take_back(connection: Connection, daemon: str) -> None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from mirror import Mirror
+from mirror import START, Mirror
 from sqlalchemy import insert, update
 from waiting import wait_for
 
@@ -40,6 +40,15 @@ def later(mirror: Mirror, by: timedelta) -> None:
             moved = {name: getattr(row, name) for name in ("daemon_beat_at", "next_run_at")}
             moved = {name: moment and moment - by for name, moment in moved.items()}
             connection.execute(update(leases).where(leases.c.account == row.account).values(moved))
+
+
+def plans(next_runs: dict[str, int]) -> presence.Plans:
+    """In so many seconds each, by a clock that stands."""
+    return presence.Plans(
+        lambda: {name: START + timedelta(seconds=seconds) for name, seconds in next_runs.items()},
+        lambda: START,
+        threading.Event(),
+    )
 
 
 def read(mirror: Mirror) -> list[dict[str, Any]]:
@@ -85,7 +94,7 @@ def test_a_silent_daemon_is_not_believed_and_another_takes_its_place(known: Mirr
 
 
 def test_a_daemon_that_ends_takes_back_what_it_told(known: Mirror) -> None:
-    with presence.told(known.engine, ELSEWHERE, lambda: {"north": 900.0}, threading.Event()):
+    with presence.told(known.engine, ELSEWHERE, plans({"north": 900})):
         wait_for(lambda: read(known)[0]["daemon"] == ELSEWHERE)
 
     assert [None, None] == [row["next_run_at"] for row in read(known)]
@@ -93,12 +102,17 @@ def test_a_daemon_that_ends_takes_back_what_it_told(known: Mirror) -> None:
 
 
 def test_what_changed_is_told_at_once(known: Mirror) -> None:
-    changed, next_runs = threading.Event(), {"north": 900.0}
-    with presence.told(known.engine, ELSEWHERE, lambda: next_runs, changed):
-        wait_for(lambda: read(known)[0]["daemon"] == ELSEWHERE)
-        next_runs["north"] = 9000.0
-        changed.set()
+    next_runs = {"north": 900, "south": 900}
+    told = plans(next_runs)
+    with presence.told(known.engine, ELSEWHERE, told):
+        wait_for(lambda: {row["daemon"] for row in read(known)} == {ELSEWHERE})
+        (_, before) = known.rows(leases)
+        next_runs["north"] = 9000
+        told.changed.set()
         wait_for(lambda: (read(known)[0]["next_run_in_seconds"] or 0) > 1000)
+        (_, after) = known.rows(leases)
+
+    assert before == after, "of a thousand accounts, one that ran is no reason to write all"
 
 
 def test_a_row_that_somebody_holds_is_passed_by(known: Mirror) -> None:
@@ -113,7 +127,7 @@ def test_a_row_that_somebody_holds_is_passed_by(known: Mirror) -> None:
 
 def test_a_database_that_is_not_there_holds_up_neither_start_nor_end() -> None:
     engine = database.open_engine(database.parse_database_url("sqlite:////nowhere/syncer.db"))
-    with presence.told(engine, ELSEWHERE, lambda: {"north": 900.0}, threading.Event()):
+    with presence.told(engine, ELSEWHERE, plans({"north": 900})):
         pass
 
     assert "daemon-presence" not in {thread.name for thread in threading.enumerate()}
