@@ -37,7 +37,7 @@ TABLES = {
     "customers": "Whose instance is it, from which day to which (UTC+3), and for what; filled by "
     "`syncer customers load`, or by SQL. Where days of one instance overlap, the row that begins later holds. "
     "It refers to no instance: one that is sold and not listed is a finding.",
-    "leases": "Which process runs an account now. All times are those of the database's clock.",
+    "leases": "Which process runs an account now, and which daemon does next. All times are by the database's clock.",
     "instance_tokens": "Instance tokens, encrypted; filled only with `SYNCER_TOKEN_KEY`. No reader gets this table.",
     "claims": "Instances of one account that another account's last accepted answer lists too.",
     "births": "Instances that were born between two polls that lay close together: what speaks for the offset.",
@@ -124,6 +124,9 @@ COLUMNS = {
     "holder": "the process; NULL when nobody runs it",
     "beat_at": "when the holder last renewed the lease",
     "expires_at": "when the lease ends unless it is renewed",
+    "daemon": "the daemon that runs the account next; NULL when none said so",
+    "daemon_beat_at": "when it last said so; one that is silent for a minute is not believed",
+    "next_run_at": "when it does",
     "ciphertext": "nonce and AES-256-GCM ciphertext, bound to the id",
     "key_fingerprint": "tells which key it was encrypted with",
     "sha256": "of the set",

@@ -5,10 +5,10 @@ from typing import Any
 
 import click
 
-from syncer.cli.command import RUN_ID, Context, Group, json_flag, now, with_settings
+from syncer.cli.command import RUN_ID, Command, Context, Group, json_flag, now, with_settings
 
 
-@click.command()
+@click.command(cls=Command, epilog="syncer approve 12")
 @with_settings
 @click.argument("run_id", metavar="RUN", type=RUN_ID)
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -43,14 +43,14 @@ def approve(context: Context, run_id: int, yes: bool) -> int:
 
 @click.group(cls=Group)
 def accounts() -> None:
-    """List, rename or retire the accounts that the database knows."""
+    """Accounts that the database knows: list, rename or retire them."""
 
 
-@accounts.command("list")
+@accounts.command("list", epilog="syncer accounts list")
 @with_settings
 @json_flag
 def list_accounts(context: Context, as_json: bool) -> None:
-    """Show every account: its state, its instances. And whether it is configured here."""
+    """Show every account with its state and instances. It says which are configured here, and which are retired."""
     from syncer.storage import database, schema
     from syncer.terminal import printing, render
     from syncer.views import estate
@@ -80,7 +80,7 @@ def list_accounts(context: Context, as_json: bool) -> None:
     render.console().print(render.table("Accounts", headings, [[one[column] for column in columns] for one in shown]))
 
 
-@accounts.command("rename")
+@accounts.command("rename", epilog="syncer accounts rename default north")
 @with_settings
 @click.argument("old")
 @click.argument("new")
@@ -102,7 +102,7 @@ def rename_account(context: Context, old: str, new: str) -> None:
     printing.line(f"account {old} is called {name} now")
 
 
-@accounts.command("retire")
+@accounts.command("retire", epilog="syncer accounts retire north")
 @with_settings
 @click.argument("name")
 def retire_account(context: Context, name: str) -> None:

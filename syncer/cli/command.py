@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,13 +14,14 @@ import click
 
 from syncer.errors import ConfigurationError, did_you_mean, nearest
 from syncer.model import LARGEST_ID
-from syncer.rules.timeline import midnight_of
+from syncer.rules.schedule import parse_duration
+from syncer.rules.timeline import billing_day, midnight_of
 from syncer.scrub import Scrubber
 from syncer.settings.declared import SETTINGS
-from syncer.settings.options import given, setting_options
+from syncer.settings.options import SettingOption, given, setting_options
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
     from sqlalchemy.engine import URL
 
     from syncer.daemon.leased_runs import Runs
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 
 SHOWN = 200  # lines of a list for people; --json shows all
+_LONG_AGO = re.compile(r"[0-9]+[smhd]([0-9]+[smh])*")  # a duration
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,22 @@ def now() -> datetime:
     return datetime.now(UTC)  # noqa: TID251 - the one place
 
 
+class Command(click.Command):
+    """A command whose epilog is an example of it, and whose help says where the common settings are listed."""
+
+    def format_epilog(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        if self.epilog:
+            with formatter.section("Example"):
+                formatter.write(f"{'':{formatter.current_indent}}{self.epilog}\n")
+        if any(isinstance(parameter, SettingOption) for parameter in self.params):
+            formatter.write_paragraph()
+            formatter.write_text("Database, token and other settings that commands share: syncer help settings")
+
+
 class Group(click.Group):
     """A group that suggests what was probably meant: another command, one of a group below, a flag behind it."""
+
+    command_class = Command
 
     def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
         flag = arguments[0].partition("=")[0] if arguments else ""
@@ -190,6 +206,14 @@ def known_accounts(statuses: list[Any], account_name: str | None) -> list[Any]:
     return found
 
 
+def require_account(connection: "Connection", account_name: str | None) -> None:
+    """Raise `ConfigurationError` for an account that is named and that the database does not know."""
+    from syncer.views import estate
+
+    if account_name is not None:
+        known_accounts(estate.read_accounts(connection, now()), account_name)
+
+
 def runs_of(context: Context, on_end: Callable[["RunResult", float], None] = lambda _result, _seconds: None) -> "Runs":
     """What runs accounts by these settings; every token is checked before anything starts."""
     from syncer.daemon.leased_runs import Runs
@@ -203,20 +227,45 @@ def runs_of(context: Context, on_end: Callable[["RunResult", float], None] = lam
     return Runs(context.settings, context.engine, context.scrub, now, on_end)
 
 
-def moment_of(flag: str, text: str | None) -> datetime | None:
+def moment_of(flag: str, text: str | None, moment: datetime | None = None) -> datetime | None:
+    """A time as people give it, in UTC; `moment` is now. None for none; raises `ConfigurationError` for what is none.
+
+    A day begins at 00:00 UTC+3, where the upstream bills; `7d` is so long ago; without an offset a moment is UTC.
+    """
     if text is None:
         return None
+    moment = moment or now()
+    words = {"now": moment, "today": midnight_of(billing_day(moment))}
+    words["yesterday"] = words["today"] - timedelta(days=1)
     with suppress(ValueError, OverflowError):
-        if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+        if text.strip().lower() in words:
+            return words[text.strip().lower()]
+        if _LONG_AGO.fullmatch(text.strip()):
+            return moment - parse_duration(text)
+        if len(text) <= len("2026-10-01"):
             return midnight_of(date.fromisoformat(text))
-        moment = datetime.fromisoformat(text)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-    raise ConfigurationError(f"{flag}: {text!r} is no time such as 2026-11-23 or 2026-11-23T10:00:00+03:00")
+        stated = datetime.fromisoformat(text)
+        return (stated if stated.tzinfo else stated.replace(tzinfo=UTC)).astimezone(UTC)
+    raise ConfigurationError(
+        f"{flag}: {text!r} is no time such as 2026-11-23, 2026-11-23T10:00:00+03:00, today, yesterday, 7d or 12h"
+    )
+
+
+def day_of(flag: str, text: str, moment: datetime | None = None) -> date:
+    """The day at UTC+3 that people mean, for what begins with a day; raises `ConfigurationError`."""
+    from syncer.views.rates import parse_day
+
+    moment = moment or now()
+    words = {"today": billing_day(moment), "yesterday": billing_day(moment) - timedelta(days=1)}
+    return words.get(text.strip().lower()) or parse_day(flag, text)
 
 
 def complain(message: str, code: int) -> int:
+    """Tell on standard error; a line that is too long for a terminal is broken at words, a traceback is left alone."""
+    from syncer.terminal.width import folded, terminal_width
     from syncer.views.strangers_text import still
 
+    text = f"syncer: {still(message)}"
     with suppress(OSError):  # nobody can be told; the exit code is all that is left
-        click.echo(f"syncer: {still(message)}", err=True)
+        click.echo(text if "\n" in text else folded(text, terminal_width(sys.stderr)), err=True)
     return code

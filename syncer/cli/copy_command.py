@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
-from syncer.cli.command import Context, with_settings
+from syncer.cli.command import Command, Context, with_settings
 from syncer.errors import ConfigurationError, DatabaseFailed
 
 
-@click.command("copy")
+@click.command("copy", cls=Command, epilog="syncer db copy --to-file postgresql-url.secret")
 @with_settings
 @click.option("--to", "url", metavar="URL", help="The other database, by a URL without a password.")
 @click.option("--to-file", type=click.Path(path_type=Path), help="The file that holds its URL, password and all.")

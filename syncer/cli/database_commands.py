@@ -11,7 +11,7 @@ def db() -> None:
     """The database's schema and rights."""
 
 
-@db.command()
+@db.command(epilog="syncer db upgrade")
 @with_settings
 def upgrade(context: Context) -> None:
     """Bring the schema to this syncer's version."""
@@ -27,7 +27,7 @@ def upgrade(context: Context) -> None:
     click.echo(f"the schema is at {schema.head()}")
 
 
-@db.command()
+@db.command(epilog="syncer db downgrade 0010")
 @with_settings
 @click.argument("revision")
 def downgrade(context: Context, revision: str) -> None:
@@ -38,7 +38,7 @@ def downgrade(context: Context, revision: str) -> None:
     click.echo(f"the schema is at {revision}; install the syncer that works on it before anything runs")
 
 
-@db.command()
+@db.command(epilog="syncer db current")
 @with_settings
 def current(context: Context) -> None:
     """Show the schema's version."""
@@ -51,7 +51,7 @@ def current(context: Context) -> None:
         click.echo(f"{schema.current(connection)} (this syncer works on {schema.head()})")
 
 
-@db.command()
+@db.command(epilog="syncer db check")
 @with_settings
 def check(context: Context) -> None:
     """Check that the schema is what this syncer works on. Exit code 0 only then."""
@@ -64,7 +64,7 @@ def check(context: Context) -> None:
         click.echo("careful: the file is without a write-ahead log, as after a restore; the next run sets it")
 
 
-@db.command()
+@db.command(epilog="syncer db repair")
 @with_settings
 def repair(context: Context) -> None:
     """Set rows that were edited by hand back. They become what their history says."""
@@ -81,7 +81,7 @@ def repair(context: Context) -> None:
     click.echo(f"{len(ids)} rows were set back ({shown}); the next answer is compared in full")
 
 
-@db.command("grant-reader")
+@db.command("grant-reader", epilog="syncer db grant-reader bi")
 @with_settings
 @click.argument("role")
 def grant_reader(context: Context, role: str) -> None:

@@ -4,6 +4,7 @@ import errno
 import gc
 import logging
 import os
+import signal
 import sys
 from io import TextIOWrapper
 from typing import NoReturn
@@ -15,10 +16,11 @@ from syncer.cli.account_commands import accounts, approve
 from syncer.cli.command import Group, complain, scrub
 from syncer.cli.customer_commands import customers
 from syncer.cli.database_commands import db
+from syncer.cli.help_command import help_command
 from syncer.cli.mirror_commands import plan, run, sync
 from syncer.cli.money_commands import bill, rates
-from syncer.cli.questions import diff, explain, export, report
-from syncer.cli.state_commands import doctor, history, probe, status, verify
+from syncer.cli.questions import diff, explain, export, find, report
+from syncer.cli.state_commands import doctor, history, probe, status, token, verify
 from syncer.cli.trial_commands import demo_command, fake_api
 from syncer.errors import SyncerError
 from syncer.scrub import secrets_of
@@ -26,6 +28,7 @@ from syncer.settings.logs import ScrubbedStream
 
 log = logging.getLogger("syncer")
 
+INTERRUPTED = 130  # as shells say it of a program that SIGINT ended
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -37,7 +40,11 @@ def _print_version(context: click.Context, _option: click.Parameter, wanted: boo
         context.exit()
 
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=Group,
+    epilog="Database, token and other settings that commands share: syncer help settings",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version,
     help="Show syncer's version and its schema's, and exit.",
@@ -48,13 +55,20 @@ def cli() -> None:
 
 for command in (
     sync, plan, run, approve, accounts, status, history, doctor, probe, verify, db,
-    explain, rates, bill, customers, diff, export, report, fake_api, demo_command,
+    find, explain, rates, bill, customers, diff, export, report, token, fake_api, demo_command, help_command,
 ):  # fmt: skip
     cli.add_command(command)
 
 
 def main() -> NoReturn:
     """Run a command and exit with its code; what no command foresaw ends here."""
+    try:
+        _main()
+    except KeyboardInterrupt:  # before the command began, or after it ended
+        os._exit(complain("stopped", INTERRUPTED))
+
+
+def _main() -> NoReturn:
     start_lightly()
     _open_missing_channels()
     standard_output = sys.stdout
@@ -84,8 +98,27 @@ def main() -> NoReturn:
         sys.stderr.flush()
     except OSError:  # a log that is lost costs no run; the interpreter must not fail by it at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+    if signal.getsignal(signal.SIGINT) not in {signal.SIG_IGN, None}:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # there is nothing left to stop
     gc.freeze()  # the interpreter's last look for garbage would walk all that was imported: 0.07 s of 0.45
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def listen_to_interrupts() -> None:
+    """Tell the first Ctrl-C as `stopped`; let a second one, or one that Python would only report, just end it."""
+
+    def interrupt(_number: int, _frame: object) -> NoReturn:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        raise KeyboardInterrupt
+
+    def report(unraisable: "sys.UnraisableHookArgs") -> None:
+        if isinstance(unraisable.exc_value, KeyboardInterrupt):  # it came while an object was let go
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGINT)
+        sys.__unraisablehook__(unraisable)
+
+    sys.unraisablehook = report
+    signal.signal(signal.SIGINT, interrupt)
 
 
 def start_lightly() -> None:
@@ -133,7 +166,7 @@ def _run() -> object:
         hint = f" (see: {error.ctx.command_path} --help)" if isinstance(error, click.UsageError) and error.ctx else ""
         return complain(error.format_message() + hint, 2)
     except (click.Abort, KeyboardInterrupt):
-        return complain("stopped", 130)
+        return complain("stopped", INTERRUPTED)
 
 
 def _report_defect(error: Exception) -> int:

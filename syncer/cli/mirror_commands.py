@@ -2,15 +2,17 @@
 
 import logging
 import os
+import sys
 from typing import Any
 
 import click
 
-from syncer.cli.command import Context, account_filter, chosen, json_flag, now, runs_of, scrub, with_settings
+from syncer.cli.command import Command, Context, account_filter, chosen, json_flag, now, runs_of, scrub, with_settings
 from syncer.errors import SyncerError
+from syncer.settings.logs import leave_out
 
 
-@click.command()
+@click.command(cls=Command, epilog="syncer sync --account north")
 @with_settings
 @account_filter
 @json_flag
@@ -20,6 +22,8 @@ def sync(context: Context, account_name: str | None, as_json: bool) -> int:
 
     accounts = chosen(context, account_name)
     runs = runs_of(context)
+    if sys.stdout.isatty() and sys.stderr.isatty() and not as_json and context.settings.log_format is None:
+        leave_out("run_finished", "run_not_started")  # the results stand on the same terminal
     results = []
     for account in accounts:
         results.append(runs.run_now(account))
@@ -30,7 +34,7 @@ def sync(context: Context, account_name: str | None, as_json: bool) -> int:
     return next((result.exit_code for result in results if result.exit_code), 0)
 
 
-@click.command()
+@click.command(cls=Command, epilog="syncer plan")
 @with_settings
 @account_filter
 @json_flag
@@ -70,7 +74,7 @@ def plan(context: Context, account_name: str | None, as_json: bool) -> int:
     return next((code for code in exit_codes if code), 0)
 
 
-@click.command()
+@click.command(cls=Command, epilog="syncer run --schedule 15m --listen 127.0.0.1:9464")
 @with_settings
 def run(context: Context) -> None:
     """Run as a daemon: now, then on the schedule. SIGTERM or SIGINT ends it."""

@@ -7,9 +7,11 @@ import click
 
 from syncer.cli.command import (
     SHOWN,
+    Command,
     Context,
     Group,
     account_filter,
+    day_of,
     gathered,
     json_flag,
     known_accounts,
@@ -28,21 +30,21 @@ def rates() -> None:
     """Keep prices: what a day of a tariff costs. The API has none."""
 
 
-@rates.command("set")
+@rates.command("set", epilog="syncer rates set PARTNER_23 12.50 RUB --from 2026-11-01")
 @with_settings
 @click.argument("tariff")
 @click.argument("rate")
 @click.argument("currency")
 @click.option("--from", "valid_from", metavar="DATE", help="The first day (UTC+3) at this price; today if not given.")
 def set_rate(context: Context, tariff: str, rate: str, currency: str, valid_from: str | None) -> None:
-    """Record that a day of TARIFF costs RATE. For example: rates set PARTNER_23 12.50 RUB --from 2026-11-01."""
+    """Record that a day of TARIFF costs RATE."""
     from syncer.rules.timeline import billing_day
     from syncer.storage import database, schema
     from syncer.terminal import printing
     from syncer.views import rates as prices
 
     price, code = prices.parse_rate(rate), prices.parse_currency(currency)
-    day = prices.parse_day("--from", valid_from) if valid_from else billing_day(now())
+    day = day_of("--from", valid_from) if valid_from else billing_day(now())
     if not tariff.strip() or looks_secret(tariff):
         what = "what looks like a token" if tariff.strip() else "empty"
         raise ConfigurationError(f"TARIFF: it is {what}; name one as the upstream writes it, such as PARTNER_23")
@@ -55,7 +57,28 @@ def set_rate(context: Context, tariff: str, rate: str, currency: str, valid_from
         printing.line(f"careful: no live instance has the tariff {tariff}; {did_you_mean(tariff, in_use)}")
 
 
-@rates.command("list")
+@rates.command("remove", epilog="syncer rates remove PARTNER_23 --from 2026-11-01")
+@with_settings
+@click.argument("tariff")
+@click.option("--from", "valid_from", metavar="DATE", required=True, help="The day on which the price begins.")
+def remove_rate(context: Context, tariff: str, valid_from: str) -> None:
+    """Take away the price of TARIFF that begins on a day. The one before it holds on, if there is one."""
+    from syncer.storage import database, schema
+    from syncer.terminal import printing
+    from syncer.views import rates as prices
+
+    day = day_of("--from", valid_from)
+    schema.require_current(context.engine)
+    with database.writing(context.engine, "removing the rate") as connection:
+        prices.remove_rate(connection, tariff, day)
+        left = prices.price_on(prices.read_rates(connection), tariff, day)
+    told = (
+        f"costs {left.daily_rate.normalize():f} {left.currency} from {left.valid_from} on" if left else "has no price"
+    )
+    printing.line(f"the price of {tariff} from {day} is removed; on that day it {told} now")
+
+
+@rates.command("list", epilog="syncer rates list")
 @with_settings
 @json_flag
 def list_rates(context: Context, as_json: bool) -> None:
@@ -112,7 +135,7 @@ class _InvoiceOptions(NamedTuple):
         return None
 
 
-@click.command()
+@click.command(cls=Command, epilog="syncer bill 2026-10 --by instance")
 @with_settings
 @click.argument("month", required=False)
 @account_filter

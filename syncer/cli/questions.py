@@ -2,13 +2,14 @@
 
 import sys
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NamedTuple, cast
+from typing import IO, NamedTuple, cast
 
 import click
 
 from syncer.cli.command import (
     INSTANCE_ID,
     SHOWN,
+    Command,
     Context,
     account_filter,
     gathered,
@@ -16,15 +17,13 @@ from syncer.cli.command import (
     known_accounts,
     moment_of,
     now,
+    require_account,
     with_settings,
 )
 from syncer.errors import ConfigurationError, did_you_mean
 
-if TYPE_CHECKING:
-    from datetime import datetime
 
-
-@click.command()
+@click.command(cls=Command, epilog="syncer explain 1101000001")
 @with_settings
 @click.argument("id_instance", metavar="ID", type=INSTANCE_ID)
 @json_flag
@@ -48,40 +47,101 @@ def explain(context: Context, id_instance: int, as_json: bool) -> None:
             printing.line(text)
 
 
-@click.command()
+@click.command(cls=Command, epilog="syncer find Такси")
+@with_settings
+@click.argument("wanted", metavar="TEXT")
+@account_filter
+@json_flag
+def find(context: Context, wanted: str, account_name: str | None, as_json: bool) -> None:
+    """Find instances by a part of their name or id. Capital letters make no difference."""
+    from syncer.storage import database, schema
+    from syncer.terminal import printing, render
+    from syncer.views.find import read_found
+
+    if not wanted.strip():
+        raise ConfigurationError("find: TEXT is empty; give a part of a name or of an id")
+    schema.require_current(context.engine)
+    with database.reading(context.engine, "looking for instances") as connection:
+        require_account(connection, account_name)
+        found = read_found(connection, wanted.strip(), account_name)
+    if as_json:
+        printing.print_json({"found": found})
+    elif found:
+        render.print_found(found, SHOWN)
+    else:
+        click.echo("no instance has that in its name or id")
+
+
+@click.command(cls=Command, epilog="syncer diff 2026-10-01 2026-11-01")
 @with_settings
 @click.argument("before", metavar="A")
 @click.argument("after", metavar="[B]", default="now")
+@account_filter
 @json_flag
-def diff(context: Context, before: str, after: str, as_json: bool) -> None:
-    """Show what changed between two moments. For example: diff 2026-10-01 now."""
+def diff(context: Context, before: str, after: str, account_name: str | None, as_json: bool) -> None:
+    """Show what changed between two moments. They are days, times, or words such as yesterday and 7d."""
     from syncer.storage import database, schema
     from syncer.terminal import printing, render
     from syncer.views import past
 
-    first, second = _moment_or_now("A", before), _moment_or_now("B", after)
+    moment = now()
+    first, second = moment_of("A", before, moment), moment_of("B", after, moment)
+    assert first is not None  # noqa: S101 - both are given
+    assert second is not None  # noqa: S101 - the same
     if first > second:
         raise ConfigurationError(f"diff: A ({before}) lies after B ({after}); exchange them")
     schema.require_current(context.engine)
     with database.reading(context.engine, "reading the past") as connection:
-        found = past.difference(connection, first, second)
+        require_account(connection, account_name)
+        found = past.difference(connection, first, second, account_name)
     if as_json:
         printing.print_json(found)
     else:
         render.print_difference(found, SHOWN)
 
 
-def _moment_or_now(name: str, text: str) -> "datetime":
-    return (moment_of(name, text) if text != "now" else None) or now()
+class _ExportOptions(NamedTuple):
+    """Which file is asked for."""
+
+    view: str
+    account_name: str | None
+    format_: str | None
+    reader: str | None
+    output: Path | None
+
+    def format(self) -> str:
+        """By the flag, else by the file's ending; raises `ConfigurationError`."""
+        from syncer.views.export import FORMATS
+
+        ending = self.output.suffix.removeprefix(".").lower() if self.output is not None else ""
+        chosen = (self.format_ or ending or "csv").lower()
+        known = ", ".join(FORMATS)
+        if chosen not in FORMATS and self.format_:
+            raise ConfigurationError(f"--format: {self.format_!r} is none of {known}")
+        if chosen not in FORMATS:
+            raise ConfigurationError(
+                f"export: the ending of {self.output} is none of {known}; name the format by --format"
+            )
+        if chosen in {"parquet", "xlsx"} and self.output is None and sys.stdout.isatty():
+            raise ConfigurationError(f"export: {chosen} is not for a terminal; name a file with -o FILE")
+        if self.reader is not None and chosen not in {"csv", "xlsx"}:
+            raise ConfigurationError(f"--for {self.reader}: it reads csv and xlsx, not {chosen}; leave out --for")
+        return "csv for excel" if self.reader is not None and chosen == "csv" else chosen
 
 
-@click.command()
+@click.command(cls=Command, epilog="syncer export bi_costs_monthly --for excel -o costs.csv")
 @with_settings
 @click.argument("view")
-@click.option("--format", "format_", default=None, help="csv, jsonl or parquet; by the file's ending if not given.")
+@account_filter
+@click.option("--format", "format_", help="csv, jsonl, parquet or xlsx; by the file's ending if not given.")
+@click.option(
+    "--for", "reader", type=click.Choice(["excel"]),
+    help="CSV as Excel opens it: semicolons, decimal commas, ids as text, times at UTC+3.",
+)  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The file; standard output if not given.")
-def export(context: Context, view: str, format_: str | None, output: Path | None) -> None:
-    """Write a view as csv, jsonl or parquet."""
+@gathered("asked", _ExportOptions)
+def export(context: Context, asked: _ExportOptions) -> None:
+    """Write a view as csv, jsonl, parquet or xlsx."""
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -91,38 +151,31 @@ def export(context: Context, view: str, format_: str | None, output: Path | None
     from syncer.views.catalogue import VIEWS
     from syncer.views.strangers_text import StillBytes
 
-    if view not in VIEWS:
-        raise ConfigurationError(f"export: there is no view {view!r}; {did_you_mean(view, VIEWS)}")
-    ending = output.suffix.removeprefix(".").lower() if output is not None else ""
-    chosen_format = (format_ or ending or "csv").lower()
-    if chosen_format not in files.FORMATS:
-        known = ", ".join(files.FORMATS)
-        if format_:
-            raise ConfigurationError(f"--format: {format_!r} is none of {known}")
-        raise ConfigurationError(f"export: the ending of {output} is none of {known}; name the format by --format")
-    if output is None and chosen_format == "parquet" and sys.stdout.isatty():
-        raise ConfigurationError("export: Parquet is not for a terminal; name a file with -o FILE")
+    if asked.view not in VIEWS:
+        raise ConfigurationError(f"export: there is no view {asked.view!r}; {did_you_mean(asked.view, VIEWS)}")
+    view, format_ = VIEWS[asked.view], asked.format()
     schema.require_current(context.engine)
     errors = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with (
-        database.reading(context.engine, f"reading {view}") as connection,
+        database.reading(context.engine, f"reading {view.name}") as connection,
         Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress,
     ):
-        task = progress.add_task(f"{view}: 0 rows", total=None)
+        require_account(connection, asked.account_name)
+        task = progress.add_task(f"{view.name}: 0 rows", total=None)
 
         def told(rows: int) -> None:
-            progress.update(task, description=f"{view}: {rows} rows")
+            progress.update(task, description=f"{view.name}: {rows} rows")
 
-        rows = files.batches(connection, VIEWS[view])
-        if output is None:
+        rows = files.batches(connection, view, asked.account_name)
+        if asked.output is None:
             # What is sent on stays as it is; what is looked at must not move the terminal's cursor.
             out = cast("IO[bytes]", StillBytes(sys.stdout.buffer)) if sys.stdout.isatty() else sys.stdout.buffer
-            files.write(chosen_format, VIEWS[view], rows, out, told)
+            files.write(format_, view, rows, out, told)
             return
-        with files.opened(output) as file:
-            written = files.write(chosen_format, VIEWS[view], rows, file, told)
-    printing.line(f"{written} rows of {view} are in {output}")
+        with files.opened(asked.output) as file:
+            written = files.write(format_, view, rows, file, told)
+    printing.line(f"{written} rows of {view.name} are in {asked.output}")
 
 
 class _ReportOptions(NamedTuple):
@@ -134,7 +187,7 @@ class _ReportOptions(NamedTuple):
     html_file: Path | None
 
 
-@click.command()
+@click.command(cls=Command, epilog="syncer report --html report.html --lang ru")
 @with_settings
 @click.argument("month", required=False)
 @account_filter

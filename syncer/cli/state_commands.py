@@ -12,6 +12,7 @@ import click
 
 from syncer.cli.command import (
     INSTANCE_ID,
+    Command,
     Context,
     account_filter,
     chosen,
@@ -21,6 +22,7 @@ from syncer.cli.command import (
     known_accounts,
     moment_of,
     now,
+    require_account,
     runs_of,
     with_settings,
 )
@@ -28,11 +30,12 @@ from syncer.errors import ConfigurationError, SyncerError
 from syncer.model import Transition
 
 
-@click.command()
+@click.command(cls=Command, epilog="syncer status --as-of yesterday")
 @with_settings
 @click.option("--as-of", "as_of", metavar="TIME", help="Show the estate at a past moment instead.")
+@account_filter
 @json_flag
-def status(context: Context, as_of: str | None, as_json: bool) -> int:
+def status(context: Context, as_of: str | None, account_name: str | None, as_json: bool) -> int:
     """Show freshness, counts and the last runs. Exit code 0 only when every account is fresh."""
     from syncer.storage import database, schema
     from syncer.terminal import printing, render
@@ -44,22 +47,24 @@ def status(context: Context, as_of: str | None, as_json: bool) -> int:
     schema.require_current(context.engine)
     if moment is not None:
         with database.reading(context.engine, "reading the past") as connection:
-            found = past.estate_at(connection, moment)
+            require_account(connection, account_name)
+            found = past.estate_at(connection, moment, account_name)
         if as_json:
             printing.print_json(found)
         else:
             render.print_estate_at(found)
         return 0
     with database.reading(context.engine, "reading the status") as connection:
-        accounts = estate.read_accounts(connection, now())
-        runs = estate.read_runs(connection)
-        held = estate.read_held(connection)
-        leases = estate.read_leases(connection)
-        waiting = approvals.read_waiting(connection)
-    schedules = {account.name: account.schedule for account in context.settings.accounts}
-    for lease in leases:
-        schedule = schedules.get(lease["account"])
-        lease["next_run_at"] = schedule.due(lease["started_at"]) if schedule and lease["started_at"] else None
+        accounts = known_accounts(estate.read_accounts(connection, now()), account_name)
+        runs = estate.read_runs(connection, account_name)
+        held, leases, waiting = (
+            [row for row in rows if account_name in {None, row["account"]}]
+            for rows in (
+                estate.read_held(connection),
+                estate.read_leases(connection),
+                approvals.read_waiting(connection),
+            )
+        )
     if as_json:
         printing.print_json(render.status_document(accounts, runs, leases, held=held, approved=waiting))
     else:
@@ -78,7 +83,7 @@ class _HistoryOptions(NamedTuple):
     limit: int | None
 
 
-@click.command()
+@click.command(cls=Command, epilog="syncer history --since 7d --transition deleted")
 @with_settings
 @click.argument("id_instance", metavar="[ID]", type=INSTANCE_ID, required=False)
 @account_filter
@@ -86,7 +91,7 @@ class _HistoryOptions(NamedTuple):
 @click.option(
     "--since",
     metavar="TIME",
-    help="Observed at or after this time; a date is 00:00 UTC+3, else UTC.",
+    help="Observed at or after this time: 2026-10-01, yesterday, 7d; a day begins at 00:00 UTC+3.",
 )
 @click.option("--until", metavar="TIME", help="Observed before this time.")
 @click.option("--limit", type=click.IntRange(min=1), help="At most the newest so many; 1000 on a terminal.")
@@ -122,7 +127,34 @@ def history(context: Context, asked: _HistoryOptions, as_json: bool) -> None:
         click.echo("no transitions match")
 
 
-@click.command()
+@click.command(cls=Command, epilog="syncer token 1101000001")
+@with_settings
+@click.argument("id_instance", metavar="ID", type=INSTANCE_ID)
+def token(context: Context, id_instance: int) -> None:
+    """Print the token of instance ID, for the eyes of who asks. It needs the key that the tokens are kept under."""
+    from syncer.storage import database, schema, tokens
+    from syncer.terminal import printing
+    from syncer.views import explain
+
+    key = context.settings.token_key
+    if key is None:
+        raise ConfigurationError(
+            "token: no key is set; set SYNCER_TOKEN_KEY_FILE, or SYNCER_TOKEN_KEY, to the one that tokens are under"
+        )
+    schema.require_current(context.engine)
+    with database.reading(context.engine, "reading the token") as connection:
+        kept = tokens.read_token(connection, key, id_instance)
+        if kept is None:
+            if explain.read_life(connection, id_instance) is None:
+                near = explain.near_ids(connection, id_instance)
+                raise ConfigurationError(f"token: {explain.unknown(id_instance, near)}")
+            raise ConfigurationError(
+                f"token: none is kept of {id_instance}: no answer told it since the key is set; run: syncer sync"
+            )
+    printing.line(kept)
+
+
+@click.command(cls=Command, epilog="syncer doctor")
 @with_settings
 @account_filter
 @json_flag
@@ -148,7 +180,7 @@ def doctor(context: Context, account_name: str | None, as_json: bool) -> int:
     return checks.exit_code(found)
 
 
-@click.command()
+@click.command(cls=Command, epilog="syncer probe")
 @with_settings
 @account_filter
 @json_flag
@@ -192,7 +224,7 @@ def probe(context: Context, account_name: str | None, as_json: bool) -> int:
     return next(iter(exit_codes), 0)
 
 
-@click.command()
+@click.command(cls=Command, epilog="syncer verify")
 @with_settings
 @json_flag
 def verify(context: Context, as_json: bool) -> int:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from syncer.cli.command import now
+from syncer.cli.command import Command, now
 from syncer.settings.declared import SETTINGS
 
 
-@click.command("fake-api")
+@click.command("fake-api", cls=Command, epilog="syncer fake-api --scenario quiet --port 8080")
 @click.option("--scenario", default="demo", show_default=True, help="What it answers, poll by poll; 'list' lists them.")
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535))
 @click.option("--host", default="127.0.0.1", show_default=True, help="A loopback address.")
@@ -21,7 +21,7 @@ def fake_api(scenario: str, port: int, host: str) -> None:
     demo.serve(scenario, host, port, now())
 
 
-@click.command("demo")
+@click.command("demo", cls=Command, epilog="syncer demo --lang ru")
 @click.option(
     "--database", type=click.Path(path_type=Path), default=Path("demo.db"), show_default=True,
     help="The SQLite file to write; that of an earlier demo is replaced.",

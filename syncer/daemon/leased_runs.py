@@ -49,6 +49,11 @@ class Runs:
         self._keeper = Keeper(engine)
         self._ping = Ping(settings.ping_url)
 
+    @property
+    def holder(self) -> str:
+        """What this process is called in leases."""
+        return self._keeper.holder
+
     def run_now(self, account: AccountSettings) -> RunResult:
         """A manual run; a result in every case, also where not even its start could be noted."""
         try:

@@ -1,5 +1,6 @@
 """`syncer run`: every account on its schedule, and what is seen of it from outside."""
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -11,6 +12,7 @@ from syncer.daemon.leased_runs import Runs
 from syncer.daemon.loop import Daemon, Job
 from syncer.daemon.metrics import Metrics
 from syncer.daemon.notify import systemd_notifier, watchdog_seconds
+from syncer.daemon.presence import Plans, told
 from syncer.errors import DatabaseFailed
 from syncer.settings.config import AccountSettings
 from syncer.storage import database, growth, schema
@@ -25,8 +27,16 @@ def run_unattended(runs: Runs, metrics: Metrics, environment: Mapping[str, str])
     Raises `ConfigurationError` for an address that cannot be listened on.
     """
     notify = systemd_notifier(environment)
+    next_runs_changed = threading.Event()
+
+    def run(account: AccountSettings) -> float | None:
+        try:
+            return runs.run_if_due(account)
+        finally:
+            next_runs_changed.set()
+
     daemon = Daemon(
-        [Job(account.name, account.schedule, partial(runs.run_if_due, account)) for account in runs.settings.accounts],
+        [Job(account.name, account.schedule, partial(run, account)) for account in runs.settings.accounts],
         runs.stop,
         on_reread=runs.reread,
         on_tick=_watchdog(notify, watchdog_seconds(environment)),
@@ -43,9 +53,17 @@ def run_unattended(runs: Runs, metrics: Metrics, environment: Mapping[str, str])
                 )
             )
         notify(f"READY=1\nSTATUS=polling {len(runs.settings.accounts)} accounts")
+        plans = Plans(partial(_next_runs, runs, daemon), runs.clock, next_runs_changed)
+        stack.enter_context(told(runs.engine, runs.holder, plans))
         ended = daemon.run_until_stopped()
         notify("STOPPING=1")
     return ended
+
+
+def _next_runs(runs: Runs, daemon: Daemon) -> dict[str, datetime]:
+    """When each account is run next."""
+    due = {account.name: daemon.next_run_at(account.name) for account in runs.settings.accounts}
+    return {name: at for name, at in due.items() if at is not None}
 
 
 def unready(runs: Runs) -> list[str]:

@@ -25,7 +25,7 @@ from syncer.sync import Terms, run_once
 from syncer.terminal import printing, render
 from syncer.upstream import client
 from syncer.views import estate, export, figures, rates
-from syncer.words.language import Language
+from syncer.words.language import Language, messenger
 
 ACCOUNT = "demo"
 PRICES = (("PARTNER_23", "12.5", "RUB"), ("BUSINESS", "41", "RUB"), ("BUSINESS_KZT", "240", "KZT"))  # of a day
@@ -183,7 +183,8 @@ def _show(engine: Engine) -> None:
         runs = estate.read_runs(connection, limit=100)
     first_answer = sum(1 for event in events if event["run_id"] == runs[0]["id"])
     out.print()
-    out.print(render.table("The estate by status", ("status", "type", "instances"), by_status))
+    named = [(status, messenger(kind), n) for status, kind, n in by_status]
+    out.print(render.table("The estate by status", ("status", "type", "instances"), named))
     out.print()
     out.print(render.history_table(events[first_answer:]))
     out.print(f"({first_answer} transitions of the first answer are left out)\n")

@@ -41,6 +41,8 @@ def start_logging(log_format: LogFormat, level: str, scrub: Callable[[str], str]
     """Send every logger's records, those of libraries too, through one scrubbing handler."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonFormatter(scrub) if log_format is LogFormat.JSON else _ConsoleFormatter(scrub))
+    # A library that cleans up while Ctrl-C passes through it would log that as an error of its own.
+    handler.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], KeyboardInterrupt)))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
@@ -49,6 +51,12 @@ def start_logging(log_format: LogFormat, level: str, scrub: Callable[[str], str]
         for noisy in ("httpx", "httpcore", "alembic"):
             logging.getLogger(noisy).setLevel(logging.WARNING)
         logging.getLogger("apscheduler").setLevel(logging.ERROR)  # it warns of every run that outlasts its interval
+
+
+def leave_out(*actions: str) -> None:
+    """Log no more of these: who reads the log is told of them by the result."""
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(lambda record: _fields(record).get("action") not in actions)
 
 
 class _JsonFormatter(logging.Formatter):

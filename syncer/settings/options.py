@@ -42,6 +42,9 @@ class SettingOption(click.Option):
         )
         self._has_flag = setting.has_flag
 
+    def get_help_record(self, ctx: click.Context) -> None:
+        """Nothing: every command has all of them, and `syncer help settings` lists them."""
+
     def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
         """Leave the command line alone where there is no flag."""
         if self._has_flag:
@@ -53,15 +56,21 @@ class SettingOption(click.Option):
         return value if value and value.strip() else None
 
 
+class _FileOption(click.Option):
+    """`--config`, which is told of where the settings are."""
+
+    def get_help_record(self, ctx: click.Context) -> None:
+        """Nothing, as of them."""
+
+
 def setting_options() -> list[click.Parameter]:
     """Options for every setting, and `--config` before them."""
-    config_option = click.Option(
+    config_option = _FileOption(
         ["--config", "config_file"],
         type=click.Path(path_type=Path),
         is_eager=True,
         callback=_read_file,
-        help=f"The file of settings, else ./{CONFIG_FILE}. What follows may stand in it, or in the environment: "
-        "SYNCER_DATABASE_URL and so on.",
+        help=f"The file of settings, else ./{CONFIG_FILE}.",
     )
     return [config_option, *map(SettingOption, SETTINGS.values())]
 

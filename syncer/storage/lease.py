@@ -8,12 +8,13 @@ import os
 import secrets
 import socket
 import threading
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, func, select, text, update
+from sqlalchemy import Connection, Engine, bindparam, func, or_, select, text, update
 
 from syncer.errors import DatabaseFailed
 from syncer.rules.schedule import Schedule
@@ -22,6 +23,7 @@ from syncer.storage.tables import UtcDateTime, accounts, leases
 
 LEASE = timedelta(seconds=30)
 BEAT = timedelta(seconds=10)
+SILENCE = timedelta(seconds=60)  # after which a daemon is not believed to live
 LONGEST_HOLD_BACK = timedelta(hours=1)
 
 _SQLITE_NOW = text("SELECT strftime('%Y-%m-%d %H:%M:%f000', 'now') AS now").columns(now=UtcDateTime)
@@ -139,6 +141,32 @@ def release(connection: Connection, account: str, holder: str) -> None:
         update(leases)
         .where(leases.c.account == account, leases.c.holder == holder)
         .values(holder=None, expires_at=None)
+    )
+
+
+def tell(connection: Connection, daemon: str, next_runs: Mapping[str, float]) -> list[str]:
+    """Note that a daemon lives and in how many seconds it runs each account; gives the accounts of which that is noted.
+
+    The word of another daemon that lives stays. Rows that somebody holds are passed by: nobody waits for anybody.
+    """
+    now = database_now(connection)
+    is_ours = or_(leases.c.daemon.is_(None), leases.c.daemon == daemon, leases.c.daemon_beat_at < now - SILENCE)
+    query = select(leases.c.account).where(leases.c.account.in_(next_runs), is_ours).with_for_update(skip_locked=True)
+    rows: list[dict[str, Any]] = [
+        {"of": account, "next": now + timedelta(seconds=max(0.0, next_runs[account]))}
+        for account in connection.scalars(query)
+    ]
+    if rows:
+        statement = update(leases).where(leases.c.account == bindparam("of"))
+        told = statement.values(daemon=daemon, daemon_beat_at=now, next_run_at=bindparam("next"))
+        connection.execute(told, rows)
+    return [row["of"] for row in rows]
+
+
+def take_back(connection: Connection, daemon: str) -> None:
+    """The daemon ends: it runs nothing any more."""
+    connection.execute(
+        update(leases).where(leases.c.daemon == daemon).values(daemon=None, daemon_beat_at=None, next_run_at=None)
     )
 
 

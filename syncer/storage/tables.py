@@ -319,9 +319,15 @@ leases = Table(
     Column("started_at", UtcDateTime),
     Column("beat_at", UtcDateTime),
     Column("expires_at", UtcDateTime),
+    Column("daemon", Text),
+    Column("daemon_beat_at", UtcDateTime),
+    Column("next_run_at", UtcDateTime),
     CheckConstraint("(holder IS NULL) = (expires_at IS NULL)", name="held_until"),
 )
-"""Which process runs an account now, and when its last scheduled run began; all times by the database's clock."""
+"""Which process runs an account now, when its last scheduled run began, and which daemon runs it next.
+
+All times are by the database's clock.
+"""
 
 instance_tokens = Table(
     "instance_tokens",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from syncer.answer.values import fingerprint
-from syncer.errors import ConfigurationError
+from syncer.errors import ConfigurationError, DatabaseFailed
 from syncer.model import Item
 from syncer.storage.tables import instance_tokens
 
@@ -95,6 +95,29 @@ def unseal(key: bytes, id_instance: int, ciphertext: bytes) -> str:
     """The token of a row of `instance_tokens`; raises `cryptography`'s InvalidTag for another key or another row."""
     nonce, sealed = ciphertext[:NONCE_BYTES], ciphertext[NONCE_BYTES:]
     return _cipher(key).decrypt(nonce, sealed, _bound_to(id_instance)).decode("utf-8", "surrogatepass")
+
+
+def read_token(connection: Connection, key: bytes, id_instance: int) -> str | None:
+    """The token that is kept of an instance; None where none is.
+
+    Raises `ConfigurationError` for another key, `DatabaseFailed` for a row that does not open with the right one.
+    """
+    row = connection.execute(select(instance_tokens).where(instance_tokens.c.id_instance == id_instance)).one_or_none()
+    if row is None:
+        return None
+    if row.key_fingerprint != fingerprint(key.hex()):
+        raise ConfigurationError(
+            f"{SETTING}: the token of {id_instance} is kept under another key; give that one, or run syncer sync with "
+            "this one"
+        )
+    from cryptography.exceptions import InvalidTag
+
+    with suppress(InvalidTag):
+        return unseal(key, id_instance, row.ciphertext)
+    raise DatabaseFailed(
+        f"opening the token of {id_instance}: its row in instance_tokens was changed by somebody else; "
+        "delete the row, and syncer sync keeps the token anew"
+    )
 
 
 def _cipher(key: bytes) -> "AESGCM":

@@ -10,7 +10,9 @@ from typing import Any
 
 from syncer.model import Instance, RunResult
 from syncer.sync import Plan
+from syncer.terminal.width import folded, terminal_width
 from syncer.views.strangers_text import one_line, still, still_json
+from syncer.words.language import MESSENGER_FIELDS, messenger
 
 SHOWN_CHANGES = 200  # lines of a plan for people; --json shows all
 
@@ -109,7 +111,7 @@ def print_plan(plan: dict[str, Any]) -> None:
         words = ", ".join(change["transitions"]) or "no transition"
         line(f"{change['id_instance']}  {words}  {one_line(change['name'])}")
         for name, (old, new) in change["fields"].items():
-            line(f"    {name}: {value_text(old)} -> {value_text(new)}")
+            line(f"    {name}: {field_text(name, old)} -> {field_text(name, new)}")
     if len(plan["changes"]) > SHOWN_CHANGES:
         line(f"… and {len(plan['changes']) - SHOWN_CHANGES} more; --json shows all")
     if plan["status"] in {"ok", "unchanged", "held"}:
@@ -120,8 +122,14 @@ def print_plan(plan: dict[str, Any]) -> None:
 
 
 def line(text: str) -> None:
-    """A line of text, however long, that cannot move a terminal's cursor; only tables are folded."""
-    print(still(text))  # noqa: T201 - results go to standard output
+    """A line of text that cannot move a terminal's cursor; on a terminal it is broken at words, in a pipe never."""
+    shown = still(text)
+    print(folded(shown, terminal_width(sys.stdout)))  # noqa: T201 - results go to standard output
+
+
+def field_text(name: str, value: object) -> str:
+    """A field's value for people: what the upstream calls `v3` is MAX for everybody else."""
+    return messenger(value_text(value)) if name in MESSENGER_FIELDS and value is not None else value_text(value)
 
 
 def value_text(value: object) -> str:

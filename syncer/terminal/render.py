@@ -13,11 +13,15 @@ from rich.table import Table
 from rich.text import Text
 
 from syncer.answer.values import canonical_json
-from syncer.terminal.printing import line, moment, value_text
+from syncer.terminal.daemons import daemon_lines
+from syncer.terminal.printing import field_text, line, moment, value_text
+from syncer.terminal.width import cells
 from syncer.views.estate import AccountStatus
 from syncer.views.strangers_text import one_line
+from syncer.words.language import MESSENGER_FIELDS, messenger
 
-WIDTH_WITHOUT_TERMINAL = 160  # columns of a table in a pipe or a file
+WIDTH_WITHOUT_TERMINAL = 1_000_000  # columns in a pipe or a file, where a record is a line
+WIDEST_ALIGNED = 60  # columns; in a pipe a longer cell moves the rest of its own line, and of no other
 PROSE = {"changes", "error", "meaning", "name"}  # columns that may be folded anywhere; a broken id serves nobody
 NARROWEST_PROSE = 12  # columns
 
@@ -44,6 +48,9 @@ class FittedTable:
         self._cells = [[value_text(cell) if cell is not None else "" for cell in row] for row in self._rows]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if not console.is_terminal:
+            yield from self._records()
+            return
         widest = options.update(max_width=10_000)
         made = Table(
             title=self._title, title_justify="left", box=None, pad_edge=False, header_style="bold",
@@ -51,21 +58,37 @@ class FittedTable:
         )  # fmt: skip
         needed = 2 * (len(self._columns) - 1)
         for place, column in enumerate(self._columns):
-            is_number = all(isinstance(row[place], int) or row[place] is None for row in self._rows)
+            is_number = self._is_number(place)
             words = [
                 Measurement.get(console, widest, Text(row[place])).minimum for row in [self._columns, *self._cells]
             ]
             width = min(max(words), NARROWEST_PROSE) if column in PROSE else max(words)
             needed += width
-            made.add_column(
-                column, justify="right" if is_number and self._rows else "left", overflow="fold", min_width=width
-            )
+            made.add_column(column, justify="right" if is_number else "left", overflow="fold", min_width=width)
         if needed > options.max_width:
             yield from self._lines(console, options.max_width)
             return
         for row in self._cells:
             made.add_row(*row)
         yield made
+
+    def _is_number(self, place: int) -> bool:
+        return bool(self._rows) and all(isinstance(row[place], int) or row[place] is None for row in self._rows)
+
+    def _records(self) -> RenderResult:
+        """One line a record, for what reads lines; columns are aligned where that makes them no wider than need be."""
+        yield Text(self._title, no_wrap=True)
+        rows = [list(self._columns), *self._cells]
+        widths = [
+            max((min(cells(row[place]), WIDEST_ALIGNED) for row in rows), default=0)
+            for place in range(len(self._columns))
+        ]
+        for row in rows:
+            padded = [
+                " " * (width - cells(cell)) + cell if self._is_number(place) else cell + " " * (width - cells(cell))
+                for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+            ]
+            yield Text("  ".join(padded).rstrip(), no_wrap=True)
 
     def _lines(self, console: Console, width: int) -> RenderResult:
         yield Text(self._title, style="bold")
@@ -135,24 +158,10 @@ def print_status(
     )
     out.print()
     out.print(runs_table(runs))
-    if leases:
-        out.print()
-        out.print(
-            table(
-                "Daemons",
-                ("account", "under way in", "last beat", "last scheduled run", "next run"),
-                (
-                    (
-                        lease["account"],
-                        lease["holder"] or "",
-                        lease["beat_at"],
-                        lease["started_at"],
-                        lease["next_run_at"],
-                    )
-                    for lease in leases
-                ),
-            )
-        )
+    line("")
+    retired = {one.account for one in accounts if one.is_retired}
+    for text in daemon_lines([lease for lease in leases if lease["account"] not in retired]):
+        line(text)
     for run in held:
         line(f"\n{run['account']}: {run['error']}")
     for run in approved:
@@ -198,7 +207,10 @@ def history_table(events: Sequence[dict[str, Any]]) -> FittedTable:
                 event["transition"],
                 event["id_instance"],
                 event["name"],
-                "; ".join(f"{column} {_word(old)} → {_word(new)}" for column, (old, new) in event["changes"].items()),
+                "; ".join(
+                    f"{column} {_word(column, old)} → {_word(column, new)}"
+                    for column, (old, new) in event["changes"].items()
+                ),
             )
             for event in events
         ),
@@ -208,7 +220,10 @@ def history_table(events: Sequence[dict[str, Any]]) -> FittedTable:
 def print_estate_at(found: dict[str, Any]) -> None:
     """The estate at a past moment for a person."""
     out = console()
-    rows = [(row["account"], row["status"], row["type_instance"], row["tariff"], row["n"]) for row in found["estate"]]
+    rows = [
+        (row["account"], row["status"], messenger(row["type_instance"]), row["tariff"], row["n"])
+        for row in found["estate"]
+    ]
     title = f"The estate at {moment(found['as_of'])}"
     out.print(table(title, ("account", "status", "type", "tariff", "instances"), rows))
     line(", ".join(f"{n} {word}" for word, n in found["totals"].items()))
@@ -218,6 +233,15 @@ def print_estate_at(found: dict[str, Any]) -> None:
             f"careful: syncer saw its first answer at {moment(first) or 'no time yet'}; of the time before it knows "
             "what that told, and instances deleted more than three months before are unknown"
         )
+
+
+def print_found(found: Sequence[dict[str, Any]], shown: int) -> None:
+    """Instances that were looked for; so many lines of them."""
+    columns = ("id_instance", "status", "name", "type_instance", "tariff", "account", "expiration_date")
+    headings = ("instance", "status", "name", "type", "tariff", "account", "expires")
+    rows = [[_field(column, one[column]) for column in columns] for one in found[:shown]]
+    console().print(table("Instances", headings, rows))
+    _print_more(found, shown)
 
 
 def print_difference(found: dict[str, Any], shown: int) -> None:
@@ -230,7 +254,7 @@ def print_difference(found: dict[str, Any], shown: int) -> None:
     for change in found["changes"][:shown]:
         line(f"{change['id_instance']}  {one_line(change['name'])}")
         for name, (old, new) in change["fields"].items():
-            line(f"    {name}: {value_text(old)} -> {value_text(new)}")
+            line(f"    {name}: {field_text(name, old)} -> {field_text(name, new)}")
     _print_more(found["changes"], shown)
 
 
@@ -260,7 +284,11 @@ def _bill_table(document: dict[str, Any], shown: int) -> FittedTable:
     headings = ("instance", "name", "account", "tariff") if by_instance else ("tariff", "type")
     columns = ("id_instance", "name", "account", "tariff") if by_instance else ("tariff", "type_instance")
     rows = [
-        (*(row[column] or "none" for column in columns), row["days"], _money(row["amount"], row["currency"]))
+        (
+            *(_field(column, row[column]) or "none" for column in columns),
+            row["days"],
+            _money(row["amount"], row["currency"]),
+        )
         for row in document["lines"][:shown]
     ]
     return table(f"{document['month']}", (*headings, "instance-days", "amount"), rows)
@@ -342,7 +370,7 @@ def print_report(figures: dict[str, Any]) -> None:
     )
     periods = [tuple(row.values()) for row in figures["periods"]]
     out.print(table("\nNew, deleted, net", ("period", "new", "deleted", "net"), periods))
-    kinds = [tuple(row.values()) for row in figures["kinds"]]
+    kinds = [tuple(_field(column, value) for column, value in row.items()) for row in figures["kinds"]]
     out.print(table("\nBy type and tariff", ("type", "tariff", "live", "expired"), kinds))
     words = ("month", "opening", "created", "returned", "moved", "deleted", "vanished", "closing", "lost")
     churn = [
@@ -368,7 +396,13 @@ def print_report(figures: dict[str, Any]) -> None:
         )
 
 
-def _word(value: object) -> str:
+def _field(column: str, value: Any) -> Any:
+    return messenger(value) if column in MESSENGER_FIELDS else value
+
+
+def _word(column: str, value: object) -> str:
+    if column in MESSENGER_FIELDS:
+        return field_text(column, value)
     return value if isinstance(value, str) else "none" if value is None else canonical_json(value)
 
 

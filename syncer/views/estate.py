@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Select, case, func, select
 
 from syncer.model import RunStatus, Transition
+from syncer.storage import lease
 from syncer.storage.tables import accounts, approvals, claims, instance_history, instances, leases, sync_runs
 
 FRESH_INTERVALS = 3  # runs that may be missed before data counts as stale
@@ -136,15 +137,34 @@ def _account_status(connection: Connection, account: Any, now: datetime) -> Acco
     )
 
 
-def read_runs(connection: Connection, limit: int = LAST_RUNS) -> list[dict[str, Any]]:
-    """The last runs of all accounts, newest last."""
+def read_runs(connection: Connection, account: str | None = None, limit: int = LAST_RUNS) -> list[dict[str, Any]]:
+    """The last runs of one account or of all, newest last."""
     query = select(sync_runs).order_by(sync_runs.c.id.desc()).limit(limit)
+    if account is not None:
+        query = query.where(sync_runs.c.account == account)
     return [dict(row._mapping) for row in reversed(connection.execute(query).all())]
 
 
 def read_leases(connection: Connection) -> list[dict[str, Any]]:
-    """Who runs each account, when that process last gave a sign of life, and when the last run began."""
-    return [dict(row._mapping) for row in connection.execute(select(leases).order_by(leases.c.account))]
+    """Who runs each account now, and which daemon does next; what the living do not say any more is left out.
+
+    `beat_age_seconds` and `next_run_in_seconds` are by the database's clock, as everything in the row is.
+    """
+    now = lease.database_now(connection)
+    return [_believed(dict(row._mapping), now) for row in connection.execute(select(leases).order_by(leases.c.account))]
+
+
+def _believed(row: dict[str, Any], now: datetime) -> dict[str, Any]:
+    if row["holder"] is not None and (row["expires_at"] <= now or lease.is_gone(row["holder"])):
+        row |= {"holder": None, "expires_at": None}
+    beat = row["daemon_beat_at"]
+    if row["daemon"] is not None and (beat is None or beat <= now - lease.SILENCE or lease.is_gone(row["daemon"])):
+        row |= {"daemon": None, "daemon_beat_at": None, "next_run_at": None}
+    lives = row["daemon"] is not None
+    return row | {
+        "beat_age_seconds": max(0, int((now - beat).total_seconds())) if lives else None,
+        "next_run_in_seconds": max(0, int((row["next_run_at"] - now).total_seconds())) if lives else None,
+    }
 
 
 def read_held(connection: Connection) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from syncer.model import FIELDS, TimeSource, Transition
 from syncer.storage.tables import instance_history, instances
 from syncer.views.catalogue import bi_instances, read
 from syncer.views.strangers_text import one_line
+from syncer.words.language import MESSENGER_FIELDS, messenger
 
 NOUNS = {
     **{name: field.noun for name, field in FIELDS.items()},
@@ -78,7 +79,7 @@ def tell(life: Mapping[str, Any]) -> list[str]:
 
 
 def _headline(instance: Mapping[str, Any]) -> str:
-    parts = [part for part in (instance["type_instance"], instance["tariff"]) if part]
+    parts = [part for part in (messenger(instance["type_instance"]), instance["tariff"]) if part]
     name = f" “{one_line(instance['name'])}”" if instance["name"] else ""
     return f"Instance {instance['id_instance']}{name} ({', '.join(parts)}) of the account {instance['account']}"
 
@@ -93,7 +94,7 @@ def _step(event: Mapping[str, Any]) -> list[str]:
         before = _when(event["previous_observed_at"])
         source = f"seen by run {event['run_id']}; it happened after {before}, the answer before"
     changed = [
-        f"    {NOUNS.get(column, column)}: {_value(old)} → {_value(new)}"
+        f"    {NOUNS.get(column, column)}: {_value(column, old)} → {_value(column, new)}"
         for column, (old, new) in event["changes"].items()
         if column not in {"missing", "token_fingerprint"}
     ]
@@ -133,12 +134,13 @@ def _when(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def _value(value: object) -> str:
+def _value(column: str, value: object) -> str:
     if value is None:
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return one_line(str(value))
+    text = one_line(str(value))
+    return messenger(text) if column in MESSENGER_FIELDS else text
 
 
 def document(life: Mapping[str, Any], lines: Sequence[str]) -> dict[str, Any]:

@@ -1,10 +1,10 @@
-"""A view as a file: CSV that no spreadsheet is tricked by, JSON lines or Parquet; streamed, never held whole."""
+"""A view as a file: CSV that no spreadsheet is tricked by, JSON lines, Parquet, a workbook; streamed, never whole."""
 
 import csv
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -15,38 +15,43 @@ from sqlalchemy.sql.expression import TableClause
 
 from syncer.errors import ConfigurationError
 from syncer.storage.tables import UtcDateTime
+from syncer.views import excel
 from syncer.views.catalogue import MONEY, plain
 from syncer.views.strangers_text import cell, still_json
 
 BATCH_ROWS = 5_000
-FORMATS = ("csv", "jsonl", "parquet")
+FORMATS = ("csv", "jsonl", "parquet", "xlsx")
 
 Row = Mapping[str, Any]
 
 
-def batches(connection: Connection, view: TableClause) -> Iterator[list[dict[str, Any]]]:
-    """The rows of a view, so many at a time."""
-    result = connection.execute(select(view).execution_options(yield_per=BATCH_ROWS))
-    for partition in result.partitions():
-        yield [plain(dict(row._mapping)) for row in partition]
+def batches(connection: Connection, view: TableClause, account: str | None = None) -> Generator[list[dict[str, Any]]]:
+    """The rows of a view, of one account or of all, so many at a time."""
+    query = select(view) if account is None else select(view).where(view.c.account == account)
+    with connection.execute(query.execution_options(yield_per=BATCH_ROWS)) as result:
+        for partition in result.partitions():
+            yield [plain(dict(row._mapping)) for row in partition]
 
 
 def write(
-    format_: str, view: TableClause, rows: Iterator[list[dict[str, Any]]], out: IO[bytes], told: Callable[[int], None]
+    format_: str, view: TableClause, rows: Generator[list[dict[str, Any]]], out: IO[bytes], told: Callable[[int], None]
 ) -> int:
     """Write every row, and say after each batch how many there were so far; gives their number."""
     writers: dict[str, Callable[[TableClause, IO[bytes]], Callable[[Sequence[Row] | None], None]]] = {
         "csv": _csv_writer,
+        "csv for excel": excel.csv_writer,
         "jsonl": _jsonl_writer,
         "parquet": _parquet_writer,
+        "xlsx": excel.workbook_writer,
     }
-    put = writers[format_](view, out)
     written = 0
-    for batch in rows:
-        put(batch)
-        written += len(batch)
-        told(written)
-    put(None)
+    with closing(rows):  # before its connection is
+        put = writers[format_](view, out)
+        for batch in rows:
+            put(batch)
+            written += len(batch)
+            told(written)
+        put(None)
     return written
 
 
@@ -70,19 +75,12 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
 
 
 def _csv_writer(view: TableClause, out: IO[bytes]) -> Callable[[Sequence[Row] | None], None]:
-    import io
-
     names = [column.name for column in view.columns]
-    text = io.TextIOWrapper(out, "utf-8", newline="", write_through=True)
-    writer = csv.writer(text)
+    writer = csv.writer(excel.Encoded(out))
     writer.writerow(names)
 
     def put(rows: Sequence[Row] | None) -> None:
-        if rows is None:
-            text.flush()
-            text.detach()
-        else:
-            writer.writerows([_cell(row[name]) for name in names] for row in rows)
+        writer.writerows([_cell(row[name]) for name in names] for row in rows or ())
 
     return put
 

@@ -39,15 +39,19 @@ def _held_at(version: FromClause, moment: datetime) -> Any:
     return and_(version.c.valid_from <= moment, or_(version.c.valid_to.is_(None), version.c.valid_to > moment))
 
 
-def estate_at(connection: Connection, moment: datetime) -> dict[str, Any]:
-    """The estate at a moment by account, status, type and tariff.
+def estate_at(connection: Connection, moment: datetime, account: str | None = None) -> dict[str, Any]:
+    """The estate at a moment by account, status, type and tariff; of one account or of all.
 
     `first_answer_at` is when syncer first saw the account's answers: of the time before, it knows what those told.
     """
-    groups = _groups_at(connection, moment, ["type_instance", "tariff", "account"])
+    groups = [
+        row
+        for row in _groups_at(connection, moment, ["type_instance", "tariff", "account"])
+        if account in {None, row["account"]}
+    ]
     return {
         "as_of": moment,
-        "first_answer_at": first_answer_at(connection),
+        "first_answer_at": first_answer_at(connection, account),
         "totals": _totals(groups),
         "estate": sorted(
             ({name: row[name] for name in ESTATE} for row in groups),
@@ -79,26 +83,31 @@ def first_answer_at(connection: Connection, account: str | None = None) -> datet
     return connection.execute(query).scalar()
 
 
-def difference(connection: Connection, before: datetime, after: datetime) -> dict[str, Any]:
-    """Every instance whose state differs between two moments, field by field, and the transitions between them."""
+def difference(connection: Connection, before: datetime, after: datetime, account: str | None = None) -> dict[str, Any]:
+    """Every instance whose state differs between two moments, field by field, and the transitions between them.
+
+    Of one account that is what belonged to it at either moment, and the transitions that its answers told.
+    """
     occurred = instance_history.c.occurred_at
     words = (
         select(instance_history.c.transition, func.count().label("n"))
         .where(occurred > before, occurred <= after)
         .group_by(instance_history.c.transition)
     )
+    if account is not None:
+        words = words.where(instance_history.c.account == account)
     return {
         "from": before,
         "to": after,
-        "totals": _totals_at(connection, before, after),
+        "totals": _totals_at(connection, before, after, account),
         "transitions": {
             row.transition: row.n for row in sorted(connection.execute(words), key=lambda row: row.transition)
         },
-        "changes": _changes(connection, before, after),
+        "changes": _changes(connection, before, after, account),
     }
 
 
-def _totals_at(connection: Connection, before: datetime, after: datetime) -> dict[str, list[int]]:
+def _totals_at(connection: Connection, before: datetime, after: datetime, account: str | None) -> dict[str, list[int]]:
     """How many instances had each status at two moments, in one reading of the versions."""
     was, is_ = (case((_held_at(instance_versions, moment), 1), else_=0) for moment in (before, after))
     status = status_of(instance_versions).label("status")
@@ -107,11 +116,13 @@ def _totals_at(connection: Connection, before: datetime, after: datetime) -> dic
         .where(or_(_held_at(instance_versions, before), _held_at(instance_versions, after)))
         .group_by(status)
     )
+    if account is not None:
+        query = query.where(instance_versions.c.account == account)
     found = {row.status: [int(row.old), int(row.new)] for row in connection.execute(query)}
     return {word: found.get(word, [0, 0]) for word in STATUSES}
 
 
-def _changes(connection: Connection, before: datetime, after: datetime) -> list[dict[str, Any]]:
+def _changes(connection: Connection, before: datetime, after: datetime, account: str | None) -> list[dict[str, Any]]:
     """What differs is another version since, so the one that held before is over: nothing else has to be looked at."""
     columns = [
         [version.c.id_instance, status_of(version), *(version.c[name] for name in COMPARED)]
@@ -123,6 +134,8 @@ def _changes(connection: Connection, before: datetime, after: datetime) -> list[
         .where(_held_at(instance_versions, after), instance_versions.c.valid_from > before)
         .order_by(instance_versions.c.id_instance)
     )
+    if account is not None:
+        query = query.where(or_(instance_versions.c.account == account, _ENDED.c.account == account))
     width = len(columns[0])
     changes = (_change(row[width:], row[:width]) for row in connection.execute(query).all())
     return [change for change in changes if change is not None]

@@ -1,7 +1,7 @@
 """The price table: what a day of an instance costs by its tariff. Filled by the user, as the API has no prices."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, Date, bindparam, select, text
 
-from syncer.errors import ConfigurationError
+from syncer.errors import ConfigurationError, did_you_mean
 from syncer.storage.tables import instances
 
 LARGEST_RATE = Decimal(1_000_000)  # of a day; a month's sum of millionths still fits into 64 bits
@@ -64,13 +64,7 @@ def set_rate(connection: Connection, tariff: str, daily_rate: Decimal, currency:
     Raises `ConfigurationError` where a month would end up with two currencies.
     """
     currencies = {rate.valid_from: rate.currency for rate in read_rates(connection) if rate.tariff == tariff}
-    currencies[valid_from] = currency
-    for (_, before), (day, after) in pairwise(sorted(currencies.items())):
-        if before != after and day.day != 1:
-            raise ConfigurationError(
-                f"rates set: {tariff} would cost {before} and {after} in {day:%Y-%m}; "
-                "change the currency from the first day of a month"
-            )
+    _refuse_two_in_a_month("rates set", tariff, currencies | {valid_from: currency})
     connection.execute(
         text(
             "INSERT INTO tariff_rates (tariff, currency, daily_rate, valid_from) "
@@ -80,6 +74,38 @@ def set_rate(connection: Connection, tariff: str, daily_rate: Decimal, currency:
         ).bindparams(bindparam("valid_from", type_=Date)),
         {"tariff": tariff, "currency": currency, "daily_rate": str(daily_rate), "valid_from": valid_from},
     )
+
+
+def remove_rate(connection: Connection, tariff: str, valid_from: date) -> None:
+    """Take away the price that begins on a day; the one before it holds on, if there is one.
+
+    Raises `ConfigurationError` where there is none, or a month would end up with two currencies.
+    """
+    currencies = {rate.valid_from: rate.currency for rate in read_rates(connection) if rate.tariff == tariff}
+    if not currencies:
+        tariffs = sorted({rate.tariff for rate in read_rates(connection)})
+        raise ConfigurationError(f"rates remove: {tariff} has no price; {did_you_mean(tariff, tariffs)}")
+    if valid_from not in currencies:
+        days = ", ".join(map(str, sorted(currencies)))
+        raise ConfigurationError(f"rates remove: no price of {tariff} begins on {valid_from}; they begin on: {days}")
+    del currencies[valid_from]
+    _refuse_two_in_a_month("rates remove", tariff, currencies)
+    connection.execute(
+        text("DELETE FROM tariff_rates WHERE tariff = :tariff AND valid_from = :valid_from").bindparams(
+            bindparam("valid_from", type_=Date)
+        ),
+        {"tariff": tariff, "valid_from": valid_from},
+    )
+
+
+def _refuse_two_in_a_month(doing: str, tariff: str, currencies: Mapping[date, str]) -> None:
+    """Raise `ConfigurationError` where a tariff's prices, each from its day on, give a month two currencies."""
+    for (_, before), (day, after) in pairwise(sorted(currencies.items())):
+        if before != after and day.day != 1:
+            raise ConfigurationError(
+                f"{doing}: {tariff} would cost {before} and {after} in {day:%Y-%m}; "
+                "change the currency from the first day of a month"
+            )
 
 
 def price_on(rates: Sequence[Rate], tariff: str | None, day: date) -> Rate | None:

@@ -33,6 +33,7 @@ _OF_MONTHS = {  # as in "26 November"
         "декабря",
     ),
 }  # fmt: skip
+MESSENGER_FIELDS = ("type_instance", "messenger")  # of an instance, whose words `messenger` translates
 _MESSENGERS = {"whatsapp": "WhatsApp", "telegram": "Telegram", "v3": "MAX"}
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import signal
 import socket
 import sqlite3
@@ -110,6 +111,26 @@ def test_an_idle_daemon_stops_at_once(
 
     assert exit_code == 0
     assert seconds < GRACE_SECONDS
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_status_names_the_daemon_and_its_next_run_until_it_ends(
+    start_daemon: StartDaemon, run_syncer: RunSyncer, database_url: str, number: int
+) -> None:
+    """Whatever the shell's own settings say, in which the schedule is another one."""
+    env = {"SYNCER_DATABASE_URL": database_url, "SYNCER_SCHEDULE": "7d"}
+    run_syncer("db", "upgrade", env=env)
+    with FaultServer([fault.json_list([item(1)])]) as server:
+        process = start_daemon(API_URL=server.url, DATABASE_URL=database_url, SCHEDULE="3h")
+        wait_for(lambda: "ok" in statuses(database_url))
+        wait_for(lambda: "next run in" in run_syncer("status", env=env).stdout)
+        shown = run_syncer("status", env=env).stdout
+        process.send_signal(number)
+        process.communicate(timeout=HANG_SECONDS)
+
+    expected = rf"^daemon {re.escape(socket.gethostname())}:{process.pid}, beat \d+ s ago, next run in 2 h$"
+    assert re.search(expected, shown, re.MULTILINE), shown
+    assert "no daemon is running" in run_syncer("status", env=env).stdout.splitlines()
 
 
 @pytest.mark.parametrize("behaviour", [fault.silence, fault.drip_body])

@@ -18,7 +18,7 @@ SLOW_TO_IMPORT = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["sync", "--help"], ["db", "--help"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["sync", "--help"], ["db", "--help"], ["help", "bill"]])
 def test_help_imports_nothing_that_is_slow(syncer_environment: dict[str, str], arguments: list[str]) -> None:
     """Start-up is counted in modules: seconds would tell of the machine."""
     done = subprocess.run(

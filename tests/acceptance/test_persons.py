@@ -234,6 +234,62 @@ def test_a_narrow_terminal_breaks_no_id_time_or_word(
     assert max(len(line) for line in shown.splitlines()) <= columns
 
 
+LONG = "Пекарня на углу улицы, в которой пекут хлеб " * 6
+
+
+@pytest.fixture
+def long_names(tmp_path: Path, sqlite_template: Path) -> dict[str, str]:
+    """Names that no line has room for."""
+    shutil.copy(sqlite_template, tmp_path / "long.db")
+    mirror = Mirror(f"sqlite:///{tmp_path}/long.db")
+    mirror.observe([item(KAZAKH, name=f"{LONG}!", typeInstance="v3", messenger="v3"), item(RENAMED, name=LONG)])
+    mirror.observe([item(KAZAKH, name=f"{LONG}?"), item(RENAMED, name=LONG)])
+    mirror.engine.dispose()
+    return {"SYNCER_DATABASE_URL": f"sqlite:///{tmp_path}/long.db"}
+
+
+@pytest.mark.parametrize(
+    ("command", "records"),
+    [("history", 3), ("find пекарня", 2), ("bill --by instance", 2), ("status --as-of 2026-11-02", 1)],
+)
+def test_a_record_is_one_line_in_a_pipe_however_long_it_is(
+    run_syncer: RunSyncer, long_names: dict[str, str], command: str, records: int
+) -> None:
+    shown = run_syncer(*command.split(), env=long_names).stdout.splitlines()
+
+    assert records == len([line for line in shown if re.search(r"PARTNER_23|created|changed", line)])
+    if "as-of" not in command:
+        assert max(map(len, shown)) > len(LONG)
+
+
+@pytest.mark.parametrize("command", [f"explain {KAZAKH}", "diff 2026-11-01 2026-11-02"])
+def test_a_long_line_on_a_terminal_is_broken_at_words(
+    syncer_environment: dict[str, str], long_names: dict[str, str], tmp_path: Path, command: str
+) -> None:
+    shown = on_a_terminal(command.split(), syncer_environment | long_names, tmp_path, 60)
+    shown = re.sub(r"\x1b\[[\d;]*m", "", shown)
+
+    assert max(map(len, shown.splitlines())) <= 60
+    known = {*LONG.split(), "“Пекарня", "хлеб", "!”", "?”", "!", "?"}
+    cyrillic = {word for word in shown.split() if re.search("[а-я]", word)}
+    assert cyrillic
+    assert set() == cyrillic - known
+
+
+def test_people_read_max_and_machines_the_upstreams_own_word(run_syncer: RunSyncer, long_names: dict[str, str]) -> None:
+    people = ("history", f"explain {KAZAKH}", "diff 2026-11-01 2026-11-02", "report", "bill", "find пекарня")
+    read = {command: run_syncer(*command.split(), env=long_names).stdout for command in people}
+    read["status"] = run_syncer("status", "--as-of", "2026-11-01T12:06", env=long_names).stdout
+    machines = (
+        run_syncer("history", "--json", env=long_names).stdout,
+        run_syncer("export", "instance_versions", env=long_names).stdout,
+    )
+
+    assert [] == [command for command, shown in read.items() if re.search(r"\bv3\b", shown)]
+    assert {"history", f"explain {KAZAKH}", "status"} <= {name for name, shown in read.items() if "MAX" in shown}
+    assert [(True, False)] * 2 == [("v3" in text, "MAX" in text) for text in machines]
+
+
 def test_no_color_is_obeyed(syncer_environment: dict[str, str], env: dict[str, str], tmp_path: Path) -> None:
     """https://no-color.org: no colour, whatever the terminal can do."""
     environment = syncer_environment | env | {"TERM": "xterm-256color", "NO_COLOR": "1"}

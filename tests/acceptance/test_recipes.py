@@ -265,12 +265,14 @@ def test_every_setting_has_its_row_with_its_default() -> None:
 
 def test_only_secrets_and_the_accounts_name_have_no_flag(run_syncer: RunSyncer) -> None:
     without = {name for name, setting in SETTINGS.items() if not setting.has_flag}
-    shown = run_syncer("sync", "--help").stdout
+    shown = {line.split()[0]: line for line in run_syncer("help", "settings").stdout.splitlines() if line}
 
     assert {"partner_token", "token_key", "token_key_file", "account"} == without
-    assert {setting.flag for setting in SETTINGS.values() if f"{setting.flag} TEXT" in shown} == {
-        setting.flag for name, setting in SETTINGS.items() if name not in without
-    }
+    for name, setting in SETTINGS.items():
+        line = shown[setting.variable]
+        assert ("no flag" if name in without else f" {setting.flag} ") in line
+        assert line.endswith(setting.meaning)
+        assert f" {setting.default or setting.otherwise or 'none'} " in line
     assert "No such option" in run_syncer("sync", "--token-key", "x").stderr
 
 

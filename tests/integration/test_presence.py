@@ -1,0 +1,133 @@
+"""What a daemon tells of itself in the database, and what is believed of it, on both databases."""
+
+import threading
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from mirror import START, Mirror
+from sqlalchemy import insert, update
+from waiting import wait_for
+
+from syncer.daemon import presence
+from syncer.storage import database, lease
+from syncer.storage.tables import accounts, leases
+from syncer.terminal.daemons import daemon_lines
+from syncer.views import estate
+
+ELSEWHERE = "web1:4242:0123456789ab:00000001"
+OTHER = "web2:77:0123456789ab:00000002"
+
+
+@pytest.fixture
+def known(mirror: Mirror) -> Mirror:
+    with mirror.engine.begin() as connection:
+        for name in ("north", "south"):
+            connection.execute(insert(accounts).values(account=name))
+            connection.execute(insert(leases).values(account=name))
+    return mirror
+
+
+def tell(mirror: Mirror, daemon: str, **seconds: float) -> None:
+    with database.writing(mirror.engine, "telling") as connection:
+        lease.tell(connection, daemon, seconds)
+
+
+def later(mirror: Mirror, by: timedelta) -> None:
+    """As if that much time had passed since the daemons last told anything."""
+    with mirror.engine.begin() as connection:
+        for row in connection.execute(leases.select()).all():
+            moved = {name: getattr(row, name) for name in ("daemon_beat_at", "next_run_at")}
+            moved = {name: moment and moment - by for name, moment in moved.items()}
+            connection.execute(update(leases).where(leases.c.account == row.account).values(moved))
+
+
+def plans(next_runs: dict[str, int]) -> presence.Plans:
+    """In so many seconds each, by a clock that stands."""
+    return presence.Plans(
+        lambda: {name: START + timedelta(seconds=seconds) for name, seconds in next_runs.items()},
+        lambda: START,
+        threading.Event(),
+    )
+
+
+def read(mirror: Mirror) -> list[dict[str, Any]]:
+    with database.reading(mirror.engine, "reading the leases") as connection:
+        return estate.read_leases(connection)
+
+
+def lines(mirror: Mirror) -> list[str]:
+    return daemon_lines(read(mirror))
+
+
+def test_a_daemon_is_named_with_its_beat_and_its_next_runs(known: Mirror) -> None:
+    tell(known, ELSEWHERE, north=3 * 3600 + 10, south=47 * 60 + 10)
+    later(known, timedelta(seconds=3))
+
+    assert ["daemon web1:4242, beat 3 s ago, next runs: south in 47 min, north in 3 h"] == lines(known)
+
+
+def test_the_only_account_needs_no_name(mirror: Mirror) -> None:
+    mirror.observe([])
+    with mirror.engine.begin() as connection:
+        connection.execute(insert(leases).values(account="default"))
+    tell(mirror, ELSEWHERE, default=47 * 60 + 1)
+
+    assert ["daemon web1:4242, beat 0 s ago, next run in 47 min"] == lines(mirror)
+
+
+def test_of_two_daemons_that_live_the_first_word_stays(known: Mirror) -> None:
+    tell(known, ELSEWHERE, north=10)
+    tell(known, OTHER, north=900, south=900)
+
+    assert [ELSEWHERE, OTHER] == [row["daemon"] for row in read(known)]
+
+
+def test_a_silent_daemon_is_not_believed_and_another_takes_its_place(known: Mirror) -> None:
+    tell(known, ELSEWHERE, north=900, south=900)
+    later(known, lease.SILENCE)
+    assert ["no daemon is running"] == lines(known)
+
+    tell(known, OTHER, north=905)
+
+    assert ["daemon web2:77, beat 0 s ago, next runs: north in 15 min", "no daemon runs south"] == lines(known)
+
+
+def test_a_daemon_that_ends_takes_back_what_it_told(known: Mirror) -> None:
+    with presence.told(known.engine, ELSEWHERE, plans({"north": 900})):
+        wait_for(lambda: read(known)[0]["daemon"] == ELSEWHERE)
+
+    assert [None, None] == [row["next_run_at"] for row in read(known)]
+    assert ["no daemon is running"] == lines(known)
+
+
+def test_what_changed_is_told_at_once(known: Mirror) -> None:
+    next_runs = {"north": 900, "south": 900}
+    told = plans(next_runs)
+    with presence.told(known.engine, ELSEWHERE, told):
+        wait_for(lambda: {row["daemon"] for row in read(known)} == {ELSEWHERE})
+        (_, before) = known.rows(leases)
+        next_runs["north"] = 9000
+        told.changed.set()
+        wait_for(lambda: (read(known)[0]["next_run_in_seconds"] or 0) > 1000)
+        (_, after) = known.rows(leases)
+
+    assert before == after, "of a thousand accounts, one that ran is no reason to write all"
+
+
+def test_a_row_that_somebody_holds_is_passed_by(known: Mirror) -> None:
+    if known.engine.dialect.name != "postgresql":
+        pytest.skip("SQLite locks no rows")
+    with known.engine.begin() as connection:
+        connection.execute(leases.select().where(leases.c.account == "north").with_for_update())
+        tell(known, ELSEWHERE, north=900, south=900)
+
+    assert [None, ELSEWHERE] == [row["daemon"] for row in read(known)]
+
+
+def test_a_database_that_is_not_there_holds_up_neither_start_nor_end() -> None:
+    engine = database.open_engine(database.parse_database_url("sqlite:////nowhere/syncer.db"))
+    with presence.told(engine, ELSEWHERE, plans({"north": 900})):
+        pass
+
+    assert "daemon-presence" not in {thread.name for thread in threading.enumerate()}
