@@ -72,6 +72,9 @@ def _assign(mirror: Mirror, model: FiguresModel, chance: random.Random) -> None:
                 price = Decimal(chance.choice(["0", "0.000001", "19.99", "33.333333", "1000000"]))
             currency = chance.choice(["RUB", "USD"]) if price is not None else None
             rows[key, first] = Assigned(key, chance.choice(["Ёлка", "Nord", "ost"]), first, last, price, currency)
+    if customers:  # one that is sold and that nobody ever listed
+        first = model.today - timedelta(days=9)
+        rows[777_003, first] = Assigned(777_003, "ost", first, None, Decimal("19.99"), "RUB")
     with mirror.engine.begin() as connection:
         for row in rows.values():
             days = {"valid_from": _day(connection, row.valid_from)}

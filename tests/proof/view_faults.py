@@ -71,6 +71,8 @@ NO_DOUBLE = "no two of its rows are the same"
 CREATED = "the first life is a creation, which is charged on its own day: the two are one"
 TOGETHER = "the columns of a life are NULL together, as a constraint has it"
 NOT_TODAY = "no month begins today, but on the first of a month, when it is seen"
+FIRST_MONTH = "nothing ran before the first month, so no whole month of it counts"
+NO_DAY = "what is of no length holds no day"
 ONE_CURRENCY = "one month never holds two currencies of one tariff"
 HARMLESS = {
     "rate_periods: UNION ALL is UNION in UNION ALL": NO_DOUBLE,
@@ -84,6 +86,7 @@ HARMLESS = {
     "bi_billing_monthly: MAX( is MIN( in @as_text(MAX(rate_periods.currency)) AS currency,": ONE_CURRENCY,
     "bi_costs_monthly: <= is < in SELECT end_day, @next_month(end_day), @midnight(@next_month(end_day)) FROM months WHERE end_day <= @today": NOT_TODAY,
     "bi_costs_monthly: MIN( is MAX( in MIN(ends_at) AS ends_at,": "a month has one end",
+    "bi_costs_monthly: MIN( is MAX( in MIN(end_day) AS end_day,": "a month has one end",
     "bi_costs_monthly: MAX( is MIN( in MAX(currency) AS currency,": ONE_CURRENCY,
     "bi_costs_monthly: @next_month(first_day) is first_day in SELECT first_day, @next_month(first_day) AS end_day, @midnight(@next_month(first_day)) AS ends_at": "the first month is of no length then, and the step that follows makes it again",
     "bi_costs_monthly: UNION ALL is UNION in UNION ALL": NO_DOUBLE,
@@ -103,6 +106,18 @@ HARMLESS = {
     "bi_cohorts: first_day is first_night in GROUP BY @month_of_day(first_day), @month_of_day(last_day), account": CREATED,
     "bi_cohorts: first_day is first_night in SELECT births.account, @month_of_day(births.first_day), later.month, SUM(later.step)": CREATED,
     "bi_cohorts: first_day is first_night in GROUP BY births.account, @month_of_day(births.first_day), later.month": CREATED,
+    "customer_periods: < is <= in WHERE ends < follows": NO_DAY,
+    "customer_periods: UNION ALL is UNION in UNION ALL": NO_DOUBLE,
+    "customer_periods: UNION ALL is UNION in UNION ALL (2)": NO_DOUBLE,
+    "bi_customers_monthly: < is <= in WHERE first_day < @today": "a month more, which nothing reaches",
+    "bi_customers_monthly: MIN( is MAX( in SELECT MIN(first_day) AS first_day, @days_between(MIN(first_day), @next_month(MIN(first_day))) AS days (2)": FIRST_MONTH,
+    "bi_customers_monthly: MIN( is MAX( in SELECT MIN(first_day) AS first_day, @days_between(MIN(first_day), @next_month(MIN(first_day))) AS days (3)": FIRST_MONTH,
+    "bi_customers_monthly: UNION ALL is UNION in UNION ALL": NO_DOUBLE,
+    "bi_customers_monthly: UNION ALL is UNION in UNION ALL (2)": NO_DOUBLE,
+    "bi_leaks: > is >= in WHERE nights > 0": NO_DAY,
+    "bi_leaks: UNION ALL is UNION in UNION ALL": NO_DOUBLE,
+    "bi_leaks: UNION ALL is UNION in UNION ALL (2)": NO_DOUBLE,
+    "bi_leaks: UNION ALL is UNION in UNION ALL (3)": NO_DOUBLE,
 }
 """The faults that change nothing, by name, and why."""
 
