@@ -1,5 +1,7 @@
 """`syncer help`: what a command does, and the settings that all of them share."""
 
+import sys
+
 import click
 
 from syncer.cli.command import Command, Group
@@ -43,4 +45,9 @@ def _print_settings() -> None:
         )
         for setting in SETTINGS.values()
     ]
+    if sys.stdout.isatty():  # no terminal has room for four columns of these
+        for variable, flag, default, meaning in rows:
+            printing.line(f"{variable}  {flag}  [{default}]")
+            printing.line(f"    {meaning}")
+        return
     render.console().print(render.table("Settings", ("variable", "flag", "default", "meaning"), rows))

@@ -12,7 +12,7 @@ from syncer.storage.database import MOST_CONNECTIONS
 from syncer.storage.surroundings import refuse_encoding
 
 LONG_READING_SECONDS = 3600
-ASIDE = 2  # connections beside those of the runs: the leases, and whoever asks for the status
+ASIDE = 3  # connections beside those of the runs: the leases, the next runs, and whoever asks for the status
 
 _LIMITS = text(
     "SELECT current_setting('server_encoding') AS encoding, rolconnlimit AS role, datconnlimit AS database"

@@ -64,7 +64,10 @@ class FittedTable:
             ]
             width = min(max(words), NARROWEST_PROSE) if column in PROSE else max(words)
             needed += width
-            made.add_column(column, justify="right" if is_number else "left", overflow="fold", min_width=width)
+            is_whole = all(cells(row[place]) <= width for row in [self._columns, *self._cells])
+            made.add_column(
+                column, justify="right" if is_number else "left", overflow="fold", min_width=width, no_wrap=is_whole
+            )
         if needed > options.max_width:
             yield from self._lines(console, options.max_width)
             return
