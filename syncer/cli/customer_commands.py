@@ -32,7 +32,7 @@ def load(context: Context, file: Path, dry_run: bool, yes: bool) -> None:
     from syncer.views import customers as lists
 
     wanted = lists.read_list(file)
-    schema.ensure_current(context.engine, may_migrate=context.settings.auto_migrate)
+    schema.ensure_current(context.engine, may_migrate=context.settings.auto_migrate and not dry_run)
     opened = database.reading if dry_run else database.writing
     with opened(context.engine, "loading the customers") as connection:
         if not dry_run:

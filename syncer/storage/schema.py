@@ -22,7 +22,7 @@ from syncer.storage.database import (
 )
 from syncer.storage.database_errors import explained
 from syncer.storage.sqlite_file import sqlite_path
-from syncer.storage.surroundings import has, refuse_strangers
+from syncer.storage.surroundings import has, refuse_strangers, refuse_taken
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -33,6 +33,7 @@ NO_VIEWS = {"estate_as_of", "irregular_instances", "irregular_lives", "daily_mov
 VERSION_TABLE = "syncer_version"
 FORMER_VERSION_TABLE = "alembic_version"  # everybody's name, before FIRST_WITH_OWN_NAME
 FIRST_WITH_OWN_NAME = "0009"
+ADDED_TABLES = {"customers": "0011"}  # of names that others use, too, each with the revision that makes it
 WRITES_NOTHING = "UPDATE syncer_version SET version_num = version_num WHERE 1 = 0"
 
 log = logging.getLogger(__name__)
@@ -154,6 +155,8 @@ def upgrade(engine: Engine, told: Callable[[int, int], None] | None = None) -> N
         _refuse_newer(state)
         if state is SchemaState.EMPTY:
             refuse_what_is_there(connection)
+        elif found is not None:
+            refuse_taken(connection, [name for name, revision in ADDED_TABLES.items() if found < revision])
         if state is not SchemaState.CURRENT:
             from alembic import command
 

@@ -28,8 +28,9 @@ def has(connection: Connection, name: str) -> bool:
 
 
 def strangers(connection: Connection, names: Iterable[str]) -> list[str]:
-    """Those of the names that tables and views of others have, in a database that has no schema of ours."""
-    return sorted(connection.scalars(_FIND[connection.dialect.name], {"names": list(names)}))
+    """Those of the names that tables and views have there."""
+    wanted = list(names)  # of none PostgreSQL would have to guess the type
+    return sorted(connection.scalars(_FIND[connection.dialect.name], {"names": wanted})) if wanted else []
 
 
 def refuse_strangers(connection: Connection, version_table: str, names: Iterable[str]) -> None:
@@ -53,6 +54,16 @@ def refuse_strangers(connection: Connection, version_table: str, names: Iterable
     found = strangers(connection, names)
     if found:
         raise DatabaseFailed(f"making the tables: {where} has {', '.join(found)} already, of another program; {remedy}")
+
+
+def refuse_taken(connection: Connection, names: Iterable[str]) -> None:
+    """Raise `DatabaseFailed` where somebody has a table of a name that an upgrade is about to make."""
+    found = strangers(connection, names)
+    if found:
+        raise DatabaseFailed(
+            f"upgrading the schema: there is a table {found[0]} already, of another program; "
+            "rename it, then run: syncer db upgrade"
+        )
 
 
 def refuse_encoding(encoding: str) -> None:

@@ -321,6 +321,20 @@ OWN_TRIGGER = {
 }
 
 
+def test_a_table_of_somebody_elses_that_bears_a_new_ones_name_is_named_with_the_remedy(engine: Engine) -> None:
+    create(engine, "0010")
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE customers (name text)"))
+
+    with pytest.raises(DatabaseFailed, match="a table customers already, of another program; rename it"):
+        schema.upgrade(engine)
+
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE customers RENAME TO own_customers"))
+    schema.upgrade(engine)
+    schema.compare(engine)
+
+
 @pytest.mark.parametrize("revision", EARLIER)
 def test_what_users_have_added_survives_an_upgrade_and_is_no_error(engine: Engine, revision: str) -> None:
     create(engine, revision)
