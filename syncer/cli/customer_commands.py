@@ -18,11 +18,11 @@ def customers() -> None:
 @click.option("--dry-run", is_flag=True, help="Show what would change, and write nothing.")
 @click.option("--yes", is_flag=True, help="Load it even if it drops more than half of what is known.")
 def load(context: Context, file: Path, dry_run: bool, yes: bool) -> None:
-    """Make FILE, a whole list, the customers. What changes is shown, and what FILE lacks is removed.
+    """Make FILE the customers: a whole list, so what it lacks is removed.
 
     FILE is a CSV file with the columns id, customer, from, to, price and currency, by these names or Russian ones;
-    from and to are the first and the last day, price is that of a day. A list that would drop more than half of what
-    is known is held, with exit code 6, until --yes.
+    from and to are the first and the last day, price is that of a day. What changes is shown. A list that would drop
+    more than half of what is known is held, with exit code 6, until --yes.
     """
     from syncer.errors import ListHeld
     from syncer.rules.customers import changes

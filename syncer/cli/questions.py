@@ -196,7 +196,7 @@ class _ReportOptions(NamedTuple):
 @json_flag
 @gathered("asked", _ReportOptions)
 def report(context: Context, asked: _ReportOptions, as_json: bool) -> None:
-    """Show the estate in figures; --html FILE writes them with charts.
+    """Show the estate in figures; --html FILE adds charts.
 
     With --customer it is what one customer is charged for MONTH, such as 2026-11, or this one if not given.
     """
