@@ -200,18 +200,35 @@ def downgrade(engine: Engine, revision: str) -> None:
 
 @contextmanager
 def _keeping_triggers(connection: Connection) -> Iterator[None]:
-    """Let triggers survive that users have added: SQLite drops them with a table that is built anew."""
-    if connection.dialect.name != "sqlite":
-        yield
-        return
-    query = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
+    """Let survive what users have added: it goes with a table that SQLite builds anew, or a view that is replaced."""
+    query = _ADDED[connection.dialect.name]
     before = connection.exec_driver_sql(query).all()
     yield
     after = {name for name, _sql in connection.exec_driver_sql(query)}
     for name, sql in before:
         if name not in after:
-            with explained(f"making the trigger {name} anew, which is none of syncer's"):
-                connection.exec_driver_sql(sql)
+            with explained(f"making the {name} anew, which is none of syncer's"):
+                # PostgreSQL's driver takes a percent sign for a place of a value.
+                connection.exec_driver_sql(sql if connection.dialect.name == "sqlite" else sql.replace("%", "%%"))
+
+
+_ADDED = {
+    "sqlite": "SELECT 'trigger ' || name, sql FROM sqlite_master WHERE type = 'trigger'",
+    "postgresql": """
+        SELECT 'trigger ' || tgname || ' of ' || relname, pg_get_triggerdef(pg_trigger.oid)
+        FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid
+        WHERE NOT tgisinternal AND relnamespace = current_schema()::regnamespace
+        UNION ALL
+        SELECT 'rule ' || rulename || ' of ' || tablename, definition
+        FROM pg_rules WHERE schemaname = current_schema() AND rulename <> '_RETURN'
+        UNION ALL
+        SELECT 'comment on ' || relname, format('COMMENT ON VIEW %%I IS %%L', relname, obj_description(oid, 'pg_class'))
+        FROM pg_class
+        WHERE relkind = 'v' AND relnamespace = current_schema()::regnamespace
+            AND obj_description(oid, 'pg_class') IS NOT NULL
+    """,
+}
+"""What may be there that no migration has made, each with the statement that makes it anew."""
 
 
 def _migrating(connection: Connection) -> "Config":
@@ -279,10 +296,10 @@ def _is_addition(difference: object) -> bool:
 def locked(engine: Engine) -> Iterator[Connection]:
     """A transaction in which no other process migrates or writes history."""
     with writing(engine, "upgrading the schema") as connection:
-        if connection.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": UPGRADE_LOCK})
         if current(connection) is not None:
             become_sole_writer(connection)
+        elif connection.dialect.name == "postgresql":  # anybody may take this lock, but there is no table of ours yet
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": UPGRADE_LOCK})
         yield connection
 
 

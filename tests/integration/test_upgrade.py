@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from alembic import command
 from alembic.config import Config
@@ -161,6 +162,7 @@ def test_an_earlier_database_is_upgraded_and_keeps_every_row(source: Mirror, eng
 
 
 BEFORE_REASONS = "0009"
+BEFORE_CUSTOMERS = "0010"
 
 
 def test_approvals_of_an_older_schema_lapse(source: Mirror, database_url: str) -> None:
@@ -370,6 +372,42 @@ def test_a_trigger_of_a_view_survives_where_the_view_is_made_anew(sqlite_url: st
     with engine.begin() as connection:
         connection.execute(text("INSERT INTO bi_instances (id_instance) VALUES (1)"))
         assert connection.execute(text("SELECT count(*) FROM own_log")).scalar() == 1
+    engine.dispose()
+
+
+def test_what_users_have_put_on_a_view_survives_where_the_view_is_made_anew(postgresql_url: str) -> None:
+    engine = database.open_engine(database.parse_database_url(postgresql_url))
+    schema.upgrade(engine)
+    statements = (
+        "CREATE FUNCTION of_mine() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+        "CREATE TRIGGER mine INSTEAD OF INSERT ON bi_instances FOR EACH ROW EXECUTE FUNCTION of_mine()",
+        "CREATE RULE mine AS ON DELETE TO bi_attention DO INSTEAD NOTHING",
+        "COMMENT ON VIEW bi_instances IS '100 % mine'",
+    )
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+
+    schema.downgrade(engine, BEFORE_CUSTOMERS)
+    schema.upgrade(engine)
+
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM pg_trigger WHERE tgname = 'mine'")).scalar() == 1
+        assert connection.execute(text("SELECT count(*) FROM pg_rules WHERE rulename = 'mine'")).scalar() == 1
+        told = connection.execute(text("SELECT obj_description('bi_instances'::regclass)")).scalar()
+        assert told == "100 % mine"
+    engine.dispose()
+
+
+def test_no_lock_that_anybody_may_take_holds_an_upgrade_up(postgresql_url: str) -> None:
+    engine = database.open_engine(database.parse_database_url(postgresql_url))
+    create(engine, BEFORE_CUSTOMERS)
+    with psycopg.connect(postgresql_url.replace("+psycopg", ""), autocommit=True) as anybody:
+        anybody.execute("SELECT pg_advisory_lock(%s)", (schema.UPGRADE_LOCK,))
+
+        schema.upgrade(engine)
+
+    schema.require_current(engine)
     engine.dispose()
 
 
