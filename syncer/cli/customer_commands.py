@@ -12,7 +12,7 @@ def customers() -> None:
     """Keep whose instance it is, and what its day is sold for. The API knows no customers."""
 
 
-@customers.command("load")
+@customers.command("load", epilog="syncer customers load customers.csv --dry-run")
 @with_settings
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Show what would change, and write nothing.")
@@ -60,7 +60,7 @@ def load(context: Context, file: Path, dry_run: bool, yes: bool) -> None:
         )
 
 
-@customers.command("list")
+@customers.command("list", epilog="syncer customers list --json")
 @with_settings
 @json_flag
 def list_customers(context: Context, as_json: bool) -> None:
