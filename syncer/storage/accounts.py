@@ -12,6 +12,7 @@ from syncer.storage.database import become_sole_writer
 from syncer.storage.lease import database_now, is_gone
 from syncer.storage.mirror import void_bases
 from syncer.storage.rows import batches
+from syncer.storage.runs import is_open
 from syncer.storage.tables import (
     accounts,
     approvals,
@@ -106,9 +107,7 @@ def _give_way(connection: Connection, old: str, new: str, now: datetime) -> None
     doubled = or_(claims.c.id_instance.in_(of_old), claims.c.id_instance.in_(claimed.scalar_subquery()))
     connection.execute(delete(claims).where(claims.c.account == new, doubled))
     connection.execute(delete(leases).where(leases.c.account == new))
-    is_of_new = exists().where(sync_runs.c.id == approvals.c.run_id, sync_runs.c.account == new)
-    is_open = approvals.c.closed_by_run_id.is_(None) & approvals.c.lapsed_at.is_(None)
-    connection.execute(update(approvals).where(is_open, is_of_new).values(lapsed_at=now))
+    connection.execute(update(approvals).where(is_open(new)).values(lapsed_at=now))
 
 
 def _hand_on(connection: Connection, old: str, new: str) -> None:

@@ -224,7 +224,7 @@ def move_base(  # noqa: PLR0913
             held_back_until=None,
         )
     )
-    connection.execute(update(approvals).where(_is_open(account)).values(closed_by_run_id=run.id))
+    connection.execute(update(approvals).where(is_open(account)).values(closed_by_run_id=run.id))
 
 
 def read_approved(connection: Connection, account: str) -> dict[tuple[str, str], list[frozenset[int]]]:
@@ -233,7 +233,7 @@ def read_approved(connection: Connection, account: str) -> dict[tuple[str, str],
         select(held_answers.c.reason, held_answers.c.what, held_sets.c.ids)
         .join(held_sets, held_answers.c.ids_sha256 == held_sets.c.sha256)
         .join(approvals, approvals.c.run_id == held_answers.c.run_id)
-        .where(_is_open(account))
+        .where(is_open(account))
     )
     approved: dict[tuple[str, str], list[frozenset[int]]] = {}
     for reason, what, ids in connection.execute(query):
@@ -284,8 +284,11 @@ def approve(connection: Connection, run_id: int, now: datetime) -> bool:
     return True
 
 
-def _is_open(account: str) -> ColumnElement[bool]:
-    """Of the few approvals; their runs are looked up one by one, so that the many of the account are not read."""
+def is_open(account: str) -> ColumnElement[bool]:
+    """Whether an approval is the account's, and neither used nor lapsed.
+
+    The few approvals' runs are looked up one by one, so that the many of the account are not read.
+    """
     is_of_account = exists().where(sync_runs.c.id == approvals.c.run_id, sync_runs.c.account == account)
     return approvals.c.closed_by_run_id.is_(None) & approvals.c.lapsed_at.is_(None) & is_of_account
 
