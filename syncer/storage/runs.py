@@ -63,7 +63,8 @@ def start_run(
 ) -> StartedRun:
     """Note that a run begins, and close those that were never finished.
 
-    A run that is closed here while it is alive after all still ends by its own word, see `finish_run`.
+    A run that is closed here while it is alive after all still ends by its own word, see `finish_run`. The base is
+    read before the run gets its id: a run of a later id cannot be the base of this one, however long it takes.
     """
     insert_if_new(connection, accounts, {"account": account})
     if interval_seconds is not None:
@@ -82,12 +83,13 @@ def start_run(
             error="the run was found unfinished by a later one; its process was stopped or killed",
         )
     )
+    base = read_base(connection, account)
     run_id = connection.execute(
         insert(sync_runs)
         .values(account=account, trigger=trigger, started_at=now, status=RunStatus.RUNNING)
         .returning(sync_runs.c.id)
     ).scalar_one()
-    return StartedRun(run_id, read_base(connection, account), now)
+    return StartedRun(run_id, base, now)
 
 
 def follows_hold(connection: Connection, account: str, run_id: int) -> bool:

@@ -444,6 +444,32 @@ def test_an_answer_that_another_run_applies_while_hashes_are_read_is_overtaken(
     assert verify.verify(mirror.engine).holds
 
 
+@pytest.mark.parametrize("step", range(6))
+def test_a_run_that_another_passes_while_it_starts_is_overtaken_or_comes_after_it(
+    postgresql_url: str, step: int
+) -> None:
+    """SQLite starts one run at a time."""
+    mirror, other = Mirror(postgresql_url), Mirror(postgresql_url)
+    mirror.observe([item(1), item(2)])
+    other.now = mirror.now
+    seen: list[str] = []
+
+    def interrupt(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        seen.append(statement)
+        if len(seen) == step + 1:
+            assert "ok" == other.observe([item(1, name="new"), item(2)]).status
+
+    event.listen(mirror.engine, "before_cursor_execute", interrupt)
+    passed = mirror.observe([item(1, name="old"), item(2)], after=timedelta(minutes=6))
+    event.remove(mirror.engine, "before_cursor_execute", interrupt)
+
+    told = {"superseded": ["client", "new"], "ok": ["client", "new", "old"]}[passed.status]
+    assert told[-1] == mirror.instance(1)["name"]
+    assert verify.verify(mirror.engine).holds
+    for one in (mirror, other):
+        one.engine.dispose()
+
+
 @contextmanager
 def statements(engine: Engine) -> Iterator[list[str]]:
     """Every statement that is sent meanwhile."""
