@@ -169,6 +169,8 @@ def _was_due(old: Instance, observed_at: datetime) -> bool:
 
 def looks_odd(listing: Listing, bounds: Bounds) -> bool:
     """Whether the listing alone gives reason to look at all that was decided before anything of it is written."""
+    if not listing.known.ids:
+        return False
     missing = sum(not listing.known.flags[row] & ~RENEWING for row in listing.absent)
     return not listing.listed or not listing.shares_any or missing > _tolerated(bounds.vanished, _live(listing))
 
