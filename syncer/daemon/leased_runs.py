@@ -17,7 +17,7 @@ from syncer.rules.guard import Bounds
 from syncer.scrub import Scrubber
 from syncer.settings.config import AccountSettings, Settings
 from syncer.storage import schema
-from syncer.storage.lease import HeldBy, Keeper, NotDue
+from syncer.storage.lease import Keeper, NotDue, UnderWay
 from syncer.storage.tokens import safe
 from syncer.sync import Terms, run_once
 from syncer.upstream.client import Upstream, fetch_into
@@ -60,7 +60,7 @@ class Runs:
             outcome = self._run(configured, Trigger.MANUAL)
         except SyncerError as error:
             return self._not_started(configured, error)
-        if isinstance(outcome, HeldBy):
+        if isinstance(outcome, UnderWay):
             problem = (
                 f"starting a run: another one of this account is under way in {outcome.holder}; "
                 f"if that process is dead, its lease ends in {outcome.seconds:.0f} s"
@@ -92,10 +92,10 @@ class Runs:
         log.error("run not started", extra={"fields": fields})
         return RunResult(None, configured.name, RunStatus.FAILED, error=error)
 
-    def _run(self, configured: AccountSettings, trigger: Trigger) -> RunResult | HeldBy | NotDue:
+    def _run(self, configured: AccountSettings, trigger: Trigger) -> RunResult | UnderWay | NotDue:
         self._prepare()
         outcome = self._keeper.acquire(configured.name, configured.schedule if trigger is Trigger.SCHEDULE else None)
-        if isinstance(outcome, HeldBy | NotDue):
+        if isinstance(outcome, UnderWay | NotDue):
             return outcome
         began = time.monotonic()
         try:

@@ -226,7 +226,7 @@ def _runs(connection: Connection, settings: Settings, now: datetime) -> Iterator
         else:
             yield warning(
                 check,
-                f"{told}, longer than a run can take, and nobody holds its lease: its process was killed",
+                f"{told}, longer than a run can take, and nobody keeps its lease: its process was killed",
                 "nothing is lost: the next run closes it; start one with: syncer sync",
             )
     if not running:

@@ -33,7 +33,7 @@ class Acquired(NamedTuple):
     """The lease is ours."""
 
 
-class HeldBy(NamedTuple):
+class UnderWay(NamedTuple):
     """Another process runs the account; its lease ends in `seconds` unless it beats again."""
 
     holder: str
@@ -105,7 +105,9 @@ def database_now(connection: Connection) -> datetime:
     return moment.astimezone(UTC)
 
 
-def acquire(connection: Connection, account: str, holder: str, schedule: Schedule | None) -> Acquired | HeldBy | NotDue:
+def acquire(
+    connection: Connection, account: str, holder: str, schedule: Schedule | None
+) -> Acquired | UnderWay | NotDue:
     """Acquire the account's lease if it is free, and, where a schedule is given, if the account is due.
 
     Only runs of a schedule count for when the next one is due, so that a daemon that starts after a manual run makes
@@ -116,7 +118,7 @@ def acquire(connection: Connection, account: str, holder: str, schedule: Schedul
     row = connection.execute(select(leases).where(leases.c.account == account).with_for_update()).one()
     now = database_now(connection)
     if is_living(row.holder, row.expires_at, now):
-        return HeldBy(row.holder, (row.expires_at - now).total_seconds())
+        return UnderWay(row.holder, (row.expires_at - now).total_seconds())
     if schedule is not None and row.started_at is not None and row.started_at <= now:
         due = schedule.due(row.started_at)
         if now < due - schedule.tolerance:
@@ -190,22 +192,22 @@ def take_back(connection: Connection, daemon: str) -> None:
 
 
 class Keeper:
-    """Beats for the leases that this process holds, from a thread of its own, while there are any."""
+    """Beats for the leases that this process keeps, from a thread of its own, while there are any."""
 
     def __init__(self, engine: Engine) -> None:
         self.holder = new_holder()
         self._engine = engine
-        self._held: set[str] = set()
+        self._kept: set[str] = set()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
-    def acquire(self, account: str, schedule: Schedule | None = None) -> Acquired | HeldBy | NotDue:
+    def acquire(self, account: str, schedule: Schedule | None = None) -> Acquired | UnderWay | NotDue:
         """See `acquire`; raises `DatabaseFailed`."""
         with writing(self._engine, "acquiring the account's lease") as connection:
             outcome = acquire(connection, account, self.holder, schedule)
         if isinstance(outcome, Acquired):
             with self._changed:
-                self._held.add(account)
+                self._kept.add(account)
                 if self._thread is None:
                     self._thread = threading.Thread(target=self._keep, name="lease-keeper", daemon=True)
                     self._thread.start()
@@ -214,7 +216,7 @@ class Keeper:
     def release(self, account: str) -> None:
         """Release the lease; if the database cannot be told, the lease runs out by itself."""
         with self._changed:
-            self._held.discard(account)
+            self._kept.discard(account)
             self._changed.notify()
         try:
             with writing(self._engine, "releasing the account's lease") as connection:
@@ -225,7 +227,7 @@ class Keeper:
     def _keep(self) -> None:
         while True:
             with self._changed:
-                if self._changed.wait_for(lambda: not self._held, timeout=BEAT.total_seconds()):
+                if self._changed.wait_for(lambda: not self._kept, timeout=BEAT.total_seconds()):
                     self._thread = None
                     return
             try:
