@@ -256,7 +256,8 @@ def _accept(connection: Connection, answered: _Answered, clock: Clock) -> RunRes
     claims.claim_unread(connection, terms.name, run.id, unread_strangers(listing))
     mirror.keep_rejects(connection, run.id, listing.rejects)
     is_lasting = writer.is_lasting and not listing.rejects and not listing.repeated
-    runs.move_base(connection, terms.name, run, observed_at, listing.seed, listing.digest if is_lasting else None)
+    base = run.base._replace(run_id=run.id, accepted_at=observed_at, hash_seed=listing.seed)
+    runs.move_base(connection, terms.name, base._replace(body_digest=listing.digest if is_lasting else None))
     status = RunStatus.OK if writer.created or writer.updated else RunStatus.UNCHANGED
     counts = (listing.listed, writer.created, writer.updated, writer.transitions, len(listing.rejects))
     result = RunResult(run.id, terms.name, status, *counts)
@@ -313,7 +314,7 @@ def _columns(answer: Answer[Listing], stated: Stated) -> dict[str, Any]:
     }
 
 
-def _fail(  # noqa: PLR0913
+def _fail(  # noqa: PLR0913 - a run without an answer: nothing of it is at hand yet
     engine: Engine,
     terms: Terms,
     run: StartedRun,
