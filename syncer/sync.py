@@ -8,8 +8,9 @@ It is longer than 300 lines so that a run, its plan and its transaction are told
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine
@@ -220,8 +221,7 @@ def _look_first(connection: Connection, answered: _Answered) -> guard.Hold | Non
         return None
     observation, known_rows = observe(connection, terms.name, terms.expiry_grace, listing, at)
     tally = guard.Tally()
-    for decisions in decisions_of(listing, observation, known_rows):
-        tally.count(decisions)
+    tally.count(chain.from_iterable(decisions_of(listing, observation, known_rows)))
     return _judge(connection, terms, listing, tally)
 
 
@@ -243,8 +243,7 @@ def _accept(connection: Connection, answered: _Answered, clock: Clock) -> RunRes
     tally = guard.Tally()
     last = answered.remembered.answered_at, run.base.accepted_at
     births = Births(terms.name, window_between(last, (answered.stated.at, observed_at)))
-    for decisions in decisions_of(listing, observation, known_rows):
-        tally.count(decisions)
+    for decisions in _counted(decisions_of(listing, observation, known_rows), tally):
         births.note(decisions)
         writer.write(decisions)
         if terms.safe is not None:
@@ -272,6 +271,13 @@ def _accept(connection: Connection, answered: _Answered, clock: Clock) -> RunRes
     return result
 
 
+def _counted(batches: Iterable[Sequence[Decision]], tally: guard.Tally) -> Iterator[Sequence[Decision]]:
+    """The same decisions; the guard's tally has counted them when they are handed on."""
+    for decisions in batches:
+        tally.count(decisions)
+        yield decisions
+
+
 def _hold(connection: Connection, answered: _Answered, hold: guard.Hold, now: datetime) -> RunResult:
     run = answered.run
     held = AnswerHeld(guard.describe(hold, run.id))
@@ -290,8 +296,7 @@ def _supersede(connection: Connection, answered: _Answered, now: datetime) -> Ru
 def _plan(listing: Listing, terms: Terms, batches: Iterable[Sequence[Decision]], approved: guard.Approved) -> Plan:
     tally = guard.Tally()
     changing: list[Decision] = []
-    for decisions in batches:
-        tally.count(decisions)
+    for decisions in _counted(batches, tally):
         changing += [decision for decision in decisions if decision.row is not decision.before]
     return Plan(listing, guard.examine(listing, tally, terms.bounds, approved), tuple(changing))
 
