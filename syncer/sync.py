@@ -40,7 +40,7 @@ from syncer.storage.observing import observe
 from syncer.storage.runs import StartedRun
 from syncer.storage.tokens import Safe
 
-READINGS = 3  # let go as the recognised answer; ids listed twice; settled
+MOST_FETCHES = 3  # let go as the recognised answer; ids listed twice; settled
 
 Clock = Callable[[], datetime]
 
@@ -152,7 +152,7 @@ def _read_answer(engine: Engine | None, terms: Terms, remembered: Remembered, fe
             return rows.read_known(connection, terms.name)
 
     reader = Reader(terms.decoder, terms.rules(), load, remembered)
-    for _reading in range(READINGS):
+    for _fetch in range(MOST_FETCHES):
         answer = fetch(reader)
         if answer.body is not None:
             return Answer(answer.body, *answer[1:])
@@ -297,7 +297,7 @@ def _plan(listing: Listing, terms: Terms, batches: Iterable[Sequence[Decision]],
     tally = guard.Tally()
     changing: list[Decision] = []
     for decisions in _counted(batches, tally):
-        changing += [decision for decision in decisions if decision.row is not decision.before]
+        changing += [decision for decision in decisions if decision.differs]
     return Plan(listing, guard.examine(listing, tally, terms.bounds, approved), tuple(changing))
 
 
