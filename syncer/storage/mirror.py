@@ -1,4 +1,7 @@
-"""What one run reads of the mirror and writes into it, over a `Connection`; the caller owns the transaction."""
+"""What one run writes into the mirror: rows, their history, rejects; the caller owns the transaction.
+
+What it reads, by the thousand, is read in `rows`; which rows it is decided against is said in `observing`.
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -85,7 +88,7 @@ class Writer:
                 self.is_lasting = False
             if before is None:
                 new.append((decision, item_hash))
-            elif row is not before:
+            elif decision.differs:
                 changed[(*map(ne, _flat(before), _flat(row)), bool(decision.events))].append(decision)
             elif item_hash is not None:
                 marks.append((item_hash, decision.id_instance))
