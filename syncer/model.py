@@ -240,6 +240,11 @@ class Decision(NamedTuple):
     def id_instance(self) -> int:
         return self.row.instance.id_instance
 
+    @property
+    def differs(self) -> bool:
+        """Whether the row is another one afterwards."""
+        return self.row is not self.before
+
 
 class RunResult(NamedTuple):
     """What a run came to; `error` is set exactly when the run was not accepted."""

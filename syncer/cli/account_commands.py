@@ -58,7 +58,7 @@ def list_accounts(context: Context, as_json: bool) -> None:
     schema.require_current(context.engine)
     with database.reading(context.engine, "reading the accounts") as connection:
         found = estate.read_accounts(connection, now())
-    configured = {account.name for account in context.settings.accounts}
+    names = {configured.name for configured in context.settings.accounts}
     documents: list[dict[str, Any]] = [
         {
             "account": one.account,
@@ -67,7 +67,7 @@ def list_accounts(context: Context, as_json: bool) -> None:
             "live": one.live,
             "listed": one.listed,
             "claimed": one.claimed,
-            "configured": one.account in configured,
+            "configured": one.account in names,
         }
         for one in found
     ]
@@ -115,5 +115,5 @@ def retire_account(context: Context, name: str) -> None:
     with database.writing(context.engine, "retiring the account") as connection:
         known.retire(connection, name, now())
     printing.line(f"account {name} is retired; an answer of it that is accepted brings it back")
-    if name in {account.name for account in context.settings.accounts}:
+    if name in {configured.name for configured in context.settings.accounts}:
         printing.line("careful: it is still among the accounts of these settings; take it out there")

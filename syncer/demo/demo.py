@@ -143,7 +143,7 @@ def _start(now: datetime) -> datetime:
 
 def _poll(engine: Engine, api: FakeApi, at: datetime) -> RunResult:
     scrub = Scrubber([DEFAULT_TOKEN])
-    account = Terms(
+    terms = Terms(
         name=ACCOUNT,
         decoder=Decoder(UPSTREAM_ZONE.utcoffset(None), scrub),
         expiry_grace=timedelta(minutes=5),
@@ -154,7 +154,7 @@ def _poll(engine: Engine, api: FakeApi, at: datetime) -> RunResult:
     source = client.Upstream(api.url, DEFAULT_TOKEN, timeout_seconds=10, largest_body=2**20, scrub=scrub)
     return run_once(
         engine,
-        account,
+        terms,
         partial(client.fetch_into, source, stop=threading.Event(), clock=lambda: at),
         lambda: at,
         Trigger.SCHEDULE,

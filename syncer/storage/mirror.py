@@ -1,4 +1,7 @@
-"""What one run reads of the mirror and writes into it, over a `Connection`; the caller owns the transaction."""
+"""What one run writes into the mirror: rows, their history, rejects; the caller owns the transaction.
+
+What it reads, by the thousand, is read in `rows`; which rows it is decided against is said in `observing`.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -82,7 +85,7 @@ class Writer:
         for decision in decisions:
             if decision.before is None:
                 new.append(decision)
-            elif decision.row is not decision.before:
+            elif decision.differs:
                 changed.setdefault((decision.differing, bool(decision.events)), []).append(decision)
             elif (item_hash := self._lasting_hash(decision)) is not None:
                 marks.append((item_hash, decision.id_instance))

@@ -120,7 +120,7 @@ def status_document(
 ) -> dict[str, Any]:
     """`syncer status --json`."""
     return {
-        "accounts": [account._asdict() for account in accounts],
+        "accounts": [one._asdict() for one in accounts],
         "runs": list(runs),
         "leases": list(leases),
         "held": [{**run, "approve": f"syncer approve {run['id']}"} for run in held],
