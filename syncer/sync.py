@@ -327,7 +327,10 @@ def _fail(  # noqa: PLR0913 - a run without an answer: nothing of it is at hand 
     columns: Mapping[str, Any],
     clock: Clock,
 ) -> RunResult:
-    """Note why the run was not accepted; a database that cannot take even that leaves the row to a later run."""
+    """Note why the run was not accepted, and until when the upstream wants to wait.
+
+    A database that cannot take even that leaves the row to a later run.
+    """
     status = RunStatus.ABANDONED if isinstance(error, FetchStopped) else RunStatus.FAILED
     columns = columns or ({"http_status": error.http_status} if error.http_status else {})
     try:

@@ -147,7 +147,7 @@ def _poll(engine: Engine, api: FakeApi, at: datetime) -> RunResult:
         name=ACCOUNT,
         decoder=Decoder(UPSTREAM_ZONE.utcoffset(None), scrub),
         expiry_grace=timedelta(minutes=5),
-        bounds=Bounds(vanished=Fraction(5, 100), changed=Fraction(30, 100)),
+        bounds=Bounds(vanished=Fraction(5, 100), declared=Fraction(30, 100)),
         clock_tolerance=timedelta(minutes=5),
         interval_seconds=12 * 3600,
     )

@@ -41,7 +41,7 @@ class UnderWay(NamedTuple):
 
 
 class NotDue(NamedTuple):
-    """The account was run not long ago, by whichever process; it is due in `seconds`."""
+    """The account was run not long ago, by whichever process, or the upstream wants to wait; it is due in `seconds`."""
 
     seconds: float
 
