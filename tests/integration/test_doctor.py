@@ -868,7 +868,7 @@ def test_a_limit_of_connections_that_is_too_low_is_told(
         finally:
             owner.execute(f"ALTER DATABASE {name} CONNECTION LIMIT -1")
 
-    assert "may make 2 connections, and needs up to 6 for 3 accounts" in found.message
+    assert "the limit of connections is 2, and syncer makes up to 6 for 3 accounts" in found.message
 
 
 def test_letters_and_connections_and_readers_are_fine_as_they_come(
