@@ -348,15 +348,39 @@ def test_a_port_that_nobody_listens_on_is_told(consult: Consult, sqlite_url: str
     assert (3, []) == (checks.exit_code(findings), levels(findings, "upstream.available"))
 
 
-def test_behind_a_proxy_the_way_is_not_checked(
-    consult: Consult, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("host", "check", "told"),
+    [
+        ("no-proxy.invalid:3128", "upstream.dns", "the name no-proxy.invalid of the proxy is not found"),
+        ("127.0.0.1:9", "upstream.connect", "the environment's proxy 127.0.0.1 port 9 cannot be connected to"),
+    ],
+)
+def test_a_proxy_that_is_not_there_is_told(
+    consult: Consult, sqlite_url: str, monkeypatch: pytest.MonkeyPatch, host: str, check: str, told: str
 ) -> None:
-    monkeypatch.setenv("https_proxy", f"http://user:{DATABASE_PASSWORD}@127.0.0.1:9")
+    monkeypatch.setenv("https_proxy", f"http://user:{DATABASE_PASSWORD}@{host}")
     monkeypatch.setenv("no_proxy", "")
     findings = consult("https://no-such-host.invalid", sqlite_url)
 
-    assert "proxy" in the(findings, "upstream.connect", Level.OK).message
-    assert "proxy" in the(findings, "upstream.available", Level.ERROR).remedy
+    assert told in the(findings, check, Level.ERROR).message
+    assert "HTTPS_PROXY" in the(findings, check, Level.ERROR).remedy
+    assert (3, []) == (checks.exit_code(findings), levels(findings, "upstream.available"))
+
+
+def test_behind_a_proxy_the_name_of_the_upstream_is_not_asked_for(
+    consult: Consult, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("no_proxy", "")
+    with FaultServer([fault.respond(503, b"no way")]) as proxy:
+        place = proxy.url.removeprefix("http://")
+        monkeypatch.setenv("https_proxy", f"http://user:{DATABASE_PASSWORD}@{place}")
+        findings = consult("https://no-such-host.invalid", sqlite_url)
+
+    assert levels(findings, "upstream.dns") == []
+    assert "proxy 127.0.0.1 port" in the(findings, "upstream.connect", Level.OK).message
+    failed = the(findings, "upstream.available", Level.ERROR)
+    assert f"by way of the environment's proxy {place}" in failed.message
+    assert "proxy" in failed.remedy
 
 
 def test_a_certificate_that_is_not_trusted_is_told_apart(
