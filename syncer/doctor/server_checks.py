@@ -49,7 +49,8 @@ def server_findings(connection: Connection, accounts: int) -> Iterator[Finding]:
             "end it: SELECT pid, usename, query FROM pg_stat_activity ORDER BY xact_start",
         )
     else:
-        yield ok("database.readers", "no transaction is open for long, as far as this role may see")
+        told = "no other transaction is open" if age is None else f"the oldest transaction is open for {age:.0f} s"
+        yield ok("database.readers", f"{told}, as far as this role may see")
 
 
 def connection_remedy(problem: str) -> str:

@@ -907,11 +907,13 @@ def test_letters_and_connections_and_readers_are_fine_as_they_come(
 def test_a_transaction_that_is_open_for_long_is_told(
     consult: Consult, api: FaultServer, upgraded_postgresql: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server_checks, "LONG_READING_SECONDS", 0)
     with psycopg.connect(upgraded_postgresql) as reader:
         reader.execute("SELECT 1")
+        fine = the(consult(api.url, upgraded_postgresql), "database.readers", Level.OK)
+        monkeypatch.setattr(server_checks, "LONG_READING_SECONDS", 0)
         found = the(consult(api.url, upgraded_postgresql), "database.readers", Level.WARNING)
 
+    assert "the oldest transaction is open for" in fine.message
     assert "a transaction has been open" in found.message
 
 
