@@ -2,7 +2,6 @@
 
 import locale
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +14,7 @@ from mirror import Mirror
 from postgres import OwnServer, Postgres
 from psycopg import sql
 from sqlalchemy import event
+from waiting import SOON_SECONDS, wait_for
 
 from syncer.doctor.server_checks import connection_remedy
 from syncer.errors import DatabaseFailed
@@ -122,12 +122,11 @@ def test_a_run_waits_for_its_process_own_connection_whatever_the_server_says(rus
         with database.reading(engine, "holding the only one") as connection:
             connection.exec_driver_sql("SELECT 1")
             is_held.set()
-            while not refused:
-                time.sleep(0.01)
+            wait_for(lambda: refused)
 
     with ThreadPoolExecutor(1) as threads:
         holding = threads.submit(hold)
-        is_held.wait()
+        is_held.wait(SOON_SECONDS)
         with database.reading(engine, "reading") as connection:
             connection.exec_driver_sql("SELECT 1")
         holding.result()
