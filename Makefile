@@ -9,10 +9,12 @@ PROOF_MINUTES ?= 20
 SEED ?= 1
 # How many faults `make mutants` plants.
 COUNT ?= 40
+# How many begin at once in `make start`.
+ACCOUNTS ?= 200
 # Options of the bench, for one: make bench BENCH="--sizes 1000 100000 1000000 --repeat 1"
 BENCH ?=
 
-.PHONY: help demo test check coverage audit sbom docs pictures proof soak mutants view-faults replicas replicas-1000 bench bench-phases bench-imports bench-daemon bench-history bench-views format wheel release clean
+.PHONY: help demo test check coverage audit sbom docs pictures proof soak mutants view-faults replicas replicas-1000 start bench bench-phases bench-imports bench-daemon bench-history bench-views format wheel release clean
 
 demo: .venv/runnable  ## the product in one command, no token needed; it ends in a page to open
 	@$(BIN)/syncer demo
@@ -50,6 +52,9 @@ replicas: .venv/installed  ## 3 daemons, 20 accounts, killed at random for two m
 
 replicas-1000: .venv/installed  ## 4 daemons keep 1,000 accounts on a schedule of five minutes
 	$(BIN)/python tests/proof/replicas.py --replicas 4 --accounts 1000 --interval 300 --seconds 960 --kill-every 0 --seed 1
+
+start: .venv/installed  ## seconds until ACCOUNTS accounts that begin at once are served by one daemon, on each database
+	$(BIN)/python bench/start.py --accounts $(ACCOUNTS)
 
 bench-views: .venv/installed  ## CPU seconds per view and question on 100,000 instances with two years of life
 	$(BIN)/python bench/views.py

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, text
 from syncer.doctor.finding import Finding, error, ok, warning
 from syncer.errors import DatabaseFailed
 from syncer.storage import growth
-from syncer.storage.database import MOST_CONNECTIONS
+from syncer.storage.connections import MOST_CONNECTIONS
 from syncer.storage.surroundings import refuse_encoding
 
 LONG_READING_SECONDS = 3600
@@ -35,7 +35,8 @@ def server_findings(connection: Connection, accounts: int) -> Iterator[Finding]:
     if limit is not None and limit < needed:
         yield warning(
             "database.connections",
-            f"syncer may make {limit} connections, and needs up to {needed} for {accounts} accounts",
+            f"the limit of connections is {limit}, and syncer makes up to {needed} for {accounts} accounts: "
+            "its runs wait for one another, and a command beside the daemon may get none",
             f"run as the owner: ALTER ROLE role CONNECTION LIMIT {needed}, or the same of the database",
         )
     else:
@@ -48,7 +49,8 @@ def server_findings(connection: Connection, accounts: int) -> Iterator[Finding]:
             "end it: SELECT pid, usename, query FROM pg_stat_activity ORDER BY xact_start",
         )
     else:
-        yield ok("database.readers", "no transaction is open for long, as far as this role may see")
+        told = "no other transaction is open" if age is None else f"the oldest transaction is open for {age:.0f} s"
+        yield ok("database.readers", f"{told}, as far as this role may see")
 
 
 def connection_remedy(problem: str) -> str:
@@ -71,5 +73,8 @@ _REFUSED_CONNECTIONS = (
         "check user and password in SYNCER_DATABASE_URL",
     ),
     (r"pg_hba\.conf", "let this user and host in by a line of the server's pg_hba.conf"),
-    (r"too many (?:connections|clients)", "end some connections, or raise the server's max_connections"),
+    (
+        r"too many (?:connections|clients)",
+        "end some connections, or raise the CONNECTION LIMIT of role or database, or the server's max_connections",
+    ),
 )

@@ -4,7 +4,6 @@ import socket
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from ipaddress import ip_address
-from urllib.parse import urlsplit
 
 from syncer.answer.item import Decoder
 from syncer.answer.reader import read_body
@@ -15,7 +14,7 @@ from syncer.doctor.table import CHECKS
 from syncer.errors import ConfigurationError, SyncerError, UpstreamRefused, UpstreamUnreachable
 from syncer.settings.config import AccountSettings
 from syncer.upstream import client
-from syncer.upstream.proxy import check_certificates, proxy_for
+from syncer.upstream.proxy import check_certificates, host_and_port, proxy_for
 
 CONNECT_SECONDS = client.CONNECT_SECONDS
 
@@ -44,33 +43,33 @@ def upstream_findings(consultation: Consultation) -> Iterator[Finding]:
 
 
 def _route(api_url: str) -> Iterator[Finding]:
-    """Name and connection, each step told apart; a proxy hides both."""
-    address = urlsplit(api_url)
-    host, port = address.hostname or "", address.port or (443 if address.scheme == "https" else 80)
+    """Name and connection, each step told apart: the upstream's, or of the proxy, behind which nothing can be seen."""
     try:
         check_certificates(api_url)
         proxy = proxy_for(api_url)
     except ConfigurationError as refused:
         yield failure("upstream.environment", refused)
         return
+    host, port = host_and_port(proxy or api_url)
+    who, name, remedy = host, f"the name {host}", ""
     if proxy is not None:
-        yield ok("upstream.connect", f"{host} is reached by the environment's proxy; the way to it is not checked")
-        return
+        who, remedy = f"the environment's proxy {host}", "correct HTTPS_PROXY or ALL_PROXY, or unset it"
+        name = f"{name} of the proxy"
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as failed:
         problem = getattr(failed, "strerror", None) or "it is no name"
-        yield error("upstream.dns", f"the name {host} is not found: {problem}")
+        yield error("upstream.dns", f"{name} is not found: {problem}", remedy)
         return
     if not _is_address(host):
-        yield ok("upstream.dns", f"{host} has {len({entry[4][0] for entry in found})} addresses")
+        yield ok("upstream.dns", f"{who} has {len({entry[4][0] for entry in found})} addresses")
     try:
         socket.create_connection((host, port), CONNECT_SECONDS).close()
-    except OSError as problem:
-        why = problem.strerror or "it took longer than allowed"
-        yield error("upstream.connect", f"{host} port {port} cannot be connected to: {why}")
+    except OSError as failed:
+        why = failed.strerror or "it took longer than allowed"
+        yield error("upstream.connect", f"{who} port {port} cannot be connected to: {why}", remedy)
         return
-    yield ok("upstream.connect", f"{host} port {port} can be connected to")
+    yield ok("upstream.connect", f"{who} port {port} can be connected to")
 
 
 def _is_address(host: str) -> bool:

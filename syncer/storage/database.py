@@ -14,15 +14,20 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
 
 from syncer.errors import ConfigurationError, DatabaseFailed
+from syncer.storage.connections import (
+    CONNECT_TIMEOUT_SECONDS,
+    KEPT_CONNECTIONS,
+    MOST_CONNECTIONS,
+    POOL_TIMEOUT_SECONDS,
+    Connecting,
+    connected,
+    count_connections,
+)
 from syncer.storage.database_errors import explain, explain_sqlite, explained
 from syncer.storage.sqlite_file import sqlite_path
 
 LOCK_TIMEOUT_SECONDS = 30
-CONNECT_TIMEOUT_SECONDS = 10
-KEPT_CONNECTIONS = 5
-MOST_CONNECTIONS = 15  # of one process to PostgreSQL, however many accounts it has
 TURN_TIMEOUT_SECONDS = 300
-POOL_TIMEOUT_SECONDS = 120  # many accounts share few connections; none is kept while fetching
 # One transaction at a time writes history, so ids become visible in order. The mode is its own rival and nobody else's,
 # and only who may write the table gets it: a reader that could take the lock could stop every run.
 SOLE_WRITER_LOCK = "LOCK TABLE leases IN SHARE UPDATE EXCLUSIVE MODE"
@@ -103,30 +108,11 @@ def open_engine(url: URL, reread: Callable[[], URL] | None = None) -> Engine:
                 "tcp_user_timeout": 60_000,  # milliseconds until a silent server counts as gone
             },
         )
+        count_connections(engine)
         if reread is not None:
-            event.listen(engine, "do_connect", _Connecting(url, reread))
+            event.listen(engine, "do_connect", Connecting(url, reread))
     event.listen(engine, "begin", _begin)
     return engine
-
-
-class _Connecting:
-    """Connects by the URL as it is now, where it is not any more what it was."""
-
-    def __init__(self, url: URL, reread: Callable[[], URL]) -> None:
-        self._url = url
-        self._reread = reread
-
-    def __call__(self, dialect: Any, _record: Any, args: list[Any], options: dict[str, Any]) -> Any:
-        options |= dialect.create_connect_args(self._url)[1]
-        try:
-            return dialect.connect(*args, **options)
-        except dialect.loaded_dbapi.OperationalError:
-            with suppress(ConfigurationError):
-                url = self._reread()
-                if url != self._url:
-                    self._url = url
-                    return dialect.connect(*args, **options | dialect.create_connect_args(url)[1])
-            raise
 
 
 def _connect_sqlite(url: URL) -> sqlite3.Connection:
@@ -206,7 +192,7 @@ def use_write_ahead_log(engine: Engine) -> None:
 @contextmanager
 def reading(engine: Engine, doing: str) -> Iterator[Connection]:
     """A read transaction, rolled back; database errors become `DatabaseFailed`, which says what was being done."""
-    with explained(doing, engine.url), engine.connect() as connection:
+    with explained(doing, engine.url), connected(engine) as connection:
         yield connection
 
 
@@ -219,7 +205,7 @@ def writing(engine: Engine, doing: str) -> Iterator[Connection]:
     with (
         _turn(engine, doing),
         explained(doing, engine.url),
-        engine.connect().execution_options(**_WRITES) as connection,
+        connected(engine).execution_options(**_WRITES) as connection,
         connection.begin(),
     ):
         yield connection

@@ -1,14 +1,19 @@
 """What an error of the database means to a person: one line with its remedy, by SQLSTATE and never by the message."""
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from syncer.errors import DatabaseFailed
 from syncer.storage.sqlite_file import closed_to_us, sqlite_path
+
+MORE_CONNECTIONS = "raise the limit of connections of the role, the database or the server: syncer doctor says how many"
+_CROWDED = re.compile(r"too many (?:connections|clients)|connection slots|no more connections allowed")
 
 
 @contextmanager
@@ -18,6 +23,8 @@ def explained(doing: str, url: URL | None = None) -> Iterator[None]:
         yield
     except DBAPIError as error:
         problem = explain(error, url)
+    except PoolTimeout:
+        problem = f"no connection of this process came free; {MORE_CONNECTIONS}"
     except SQLAlchemyError as error:
         problem = f"{type(error).__name__}; check SYNCER_DATABASE_URL"
     else:
@@ -68,8 +75,15 @@ def was_refused(problem: str) -> bool:
     return "failed: " in problem and not any(words in problem.lower() for words in _UNREACHABLE)
 
 
+def is_crowded(problem: str) -> bool:
+    """Whether the server, or PgBouncer before it, says in English that there are as many connections as may be."""
+    return bool(_CROWDED.search(problem))
+
+
 def _explain_connection(problem: str) -> str:
     """Before a connection stands there is no SQLSTATE, and the server's words are in its own language."""
+    if is_crowded(problem):
+        return f"PostgreSQL lets no further connection in ({problem}); {MORE_CONNECTIONS}"
     if was_refused(problem):
         return (
             f"PostgreSQL refused the connection ({problem}); check user, password and database in "

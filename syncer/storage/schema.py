@@ -15,6 +15,7 @@ from sqlalchemy import table as sa_table
 
 from syncer.errors import ConfigurationError, DatabaseFailed
 from syncer.storage import timeline
+from syncer.storage.additions import keeping_additions
 from syncer.storage.database import (
     UPGRADE_LOCK,
     become_sole_writer,
@@ -23,7 +24,6 @@ from syncer.storage.database import (
     use_write_ahead_log,
     writing,
 )
-from syncer.storage.database_errors import explained
 from syncer.storage.sqlite_file import sqlite_path
 from syncer.storage.surroundings import has, refuse_strangers, refuse_taken
 
@@ -124,6 +124,9 @@ def require_current(engine: Engine) -> None:
         if engine.dialect.name == "sqlite":
             path = sqlite_path(engine.url)
             where, problem = f" {path}", problem if path.exists() else "there is no such file, so no syncer tables yet"
+        else:  # the command below would not help where no tables can be made
+            with reading(engine, "opening the database") as connection:
+                refuse_what_is_there(connection)
         raise DatabaseFailed(f"opening the database{where}: {problem}; run: {UPGRADE_COMMAND}")
     if state is SchemaState.OLDER:
         raise DatabaseFailed(f"opening the database: its schema is older than this syncer; run: {UPGRADE_COMMAND}")
@@ -164,7 +167,7 @@ def upgrade(engine: Engine, told: Callable[[int, int], None] | None = None) -> N
             from alembic import command
 
             adopt_version_table(connection)
-            with _keeping_triggers(connection):
+            with keeping_additions(connection):
                 command.upgrade(_migrating(connection), "head")
     if state is SchemaState.EMPTY:
         log.info(
@@ -195,43 +198,10 @@ def downgrade(engine: Engine, revision: str) -> None:
         from alembic import command
 
         adopt_version_table(connection)
-        with _keeping_triggers(connection):
+        with keeping_additions(connection):
             command.downgrade(_migrating(connection), revision)
         if revision < FIRST_WITH_OWN_NAME:
             _rename(connection, VERSION_TABLE, FORMER_VERSION_TABLE)
-
-
-@contextmanager
-def _keeping_triggers(connection: Connection) -> Iterator[None]:
-    """Let survive what users have added: it goes with a table that SQLite builds anew, or a view that is replaced."""
-    query = _ADDED[connection.dialect.name]
-    before = connection.exec_driver_sql(query).all()
-    yield
-    after = {name for name, _sql in connection.exec_driver_sql(query)}
-    for name, sql in before:
-        if name not in after:
-            with explained(f"making the {name} anew, which is none of syncer's"):
-                # PostgreSQL's driver takes a percent sign for a place of a value.
-                connection.exec_driver_sql(sql if connection.dialect.name == "sqlite" else sql.replace("%", "%%"))
-
-
-_ADDED = {
-    "sqlite": "SELECT 'trigger ' || name, sql FROM sqlite_master WHERE type = 'trigger'",
-    "postgresql": """
-        SELECT 'trigger ' || tgname || ' of ' || relname, pg_get_triggerdef(pg_trigger.oid)
-        FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid
-        WHERE NOT tgisinternal AND relnamespace = current_schema()::regnamespace
-        UNION ALL
-        SELECT 'rule ' || rulename || ' of ' || tablename, definition
-        FROM pg_rules WHERE schemaname = current_schema() AND rulename <> '_RETURN'
-        UNION ALL
-        SELECT 'comment on ' || relname, format('COMMENT ON VIEW %%I IS %%L', relname, obj_description(oid, 'pg_class'))
-        FROM pg_class
-        WHERE relkind = 'v' AND relnamespace = current_schema()::regnamespace
-            AND obj_description(oid, 'pg_class') IS NOT NULL
-    """,
-}
-"""What may be there that no migration has made, each with the statement that makes it anew."""
 
 
 def _migrating(connection: Connection) -> "Config":

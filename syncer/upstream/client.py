@@ -24,7 +24,7 @@ import httpx
 from syncer import __version__
 from syncer.errors import AnswerUnusable, FetchStopped, SyncerError, UpstreamRefused, UpstreamUnreachable
 from syncer.model import Answer, Read
-from syncer.upstream.proxy import proxy_for
+from syncer.upstream.proxy import proxy_for, way_of
 
 METHOD_PATH = "/partner/getInstances/"
 TRIES = 4
@@ -138,9 +138,10 @@ def _fetch_once(
         except SyncerError as error:
             problem = error
         except httpx.TimeoutException as error:
-            problem = _unreachable(f"{_phase(error)} took longer than allowed", "timeout")
+            problem = _unreachable(f"{_phase(error)} took longer than allowed{way_of(upstream.api_url)}", "timeout")
         except (httpx.TransportError, httpx.StreamError) as error:
-            problem = _unreachable(_first_line(upstream.scrub(str(error))) or type(error).__name__, "network")
+            words = _first_line(upstream.scrub(str(error))) or type(error).__name__
+            problem = _unreachable(f"{words}{way_of(upstream.api_url)}", "network")
         except OSError:  # httpx tells of the network's in words of its own
             problem = _unreachable("the certificates of SSL_CERT_FILE or SSL_CERT_DIR cannot be read", "network")
         except zlib.error:

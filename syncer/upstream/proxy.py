@@ -40,6 +40,22 @@ def proxy_for(api_url: str) -> str | None:
     return proxy
 
 
+def way_of(api_url: str) -> str:
+    """How errors name the proxy that an address is reached by, by its host alone; empty without one."""
+    with suppress(ConfigurationError):
+        proxy = proxy_for(api_url)
+        if proxy is not None:
+            host, port = host_and_port(proxy)
+            return f" by way of the environment's proxy {host}:{port}"
+    return ""
+
+
+def host_and_port(address: str) -> tuple[str, int]:
+    """Of a URL, with the port of its scheme where none is named."""
+    parts = urlsplit(address)
+    return parts.hostname or "", parts.port or (443 if parts.scheme.lower() == "https" else 80)
+
+
 def check_certificates(api_url: str) -> None:
     """Raise `ConfigurationError` if the environment names certificates that cannot be read."""
     if urlsplit(api_url).scheme != "https":

@@ -234,9 +234,9 @@ def test_the_estate_of_a_past_moment_and_what_changed_since(run_syncer: RunSynce
     assert "4 active" in early.stdout
 
 
+@pytest.mark.parametrize("mirror", ["postgresql"], indirect=True)
 def test_postgresql_has_a_function_for_a_past_moment(estate: Mirror) -> None:
-    if estate.engine.dialect.name != "postgresql":
-        pytest.skip("SQLite has no functions of its own; docs/bi.md shows the pattern")
+    """SQLite has no functions of its own; docs/bi.md shows the pattern."""
     moment = (real_now() - timedelta(days=8)).isoformat()
 
     assert [(3,)] == query(

@@ -497,6 +497,37 @@ def free_port() -> int:
         return port
 
 
+def test_three_accounts_are_kept_by_a_role_of_one_connection(
+    start_daemon: StartDaemon, run_syncer: RunSyncer, postgresql_url: str, tmp_path: Path
+) -> None:
+    """The daemon's runs wait for one another; a `syncer sync` has the connection once the daemon has ended."""
+    role = f"few_{make_url(postgresql_url).database}"
+    (tmp_path / "syncer.toml").write_text(
+        "".join(f'[accounts.a{number}]\ntoken_env = "TOKEN_{number}"\n' for number in range(3))
+    )
+    tokens = {f"TOKEN_{number}": f"gac.{number:046x}" for number in range(3)}
+    url = make_url(postgresql_url).set(username=role).render_as_string(hide_password=False)
+    ends = iter(range(1, 10))
+    ended_runs = {"run_finished", "run_not_started"}
+    with psycopg.connect(postgresql_url, autocommit=True) as owner, FaultServer([fault.json_list([item(1)])]) as server:
+        owner.execute(f"CREATE ROLE {role} LOGIN CONNECTION LIMIT 1; GRANT ALL ON SCHEMA public TO {role}")
+        try:
+            process = start_daemon(
+                API_URL=server.url, DATABASE_URL=url, SCHEDULE="1s", LISTEN="127.0.0.1:0", also=tokens
+            )
+            lines = follow(process, lambda line: line["action"] in ended_runs and next(ends) == 9)
+            process.send_signal(signal.SIGTERM)
+            exit_code, _seconds, actions = ended(process)
+            done = run_syncer("sync", env={"SYNCER_API_URL": server.url, "SYNCER_DATABASE_URL": url} | tokens)
+        finally:
+            owner.execute(f"REASSIGN OWNED BY {role} TO postgres; DROP OWNED BY {role}; DROP ROLE {role}")
+    (tmp_path / "syncer.toml").unlink()
+
+    assert [line for line in lines if "error" in line] == []
+    assert (exit_code, actions[-1]) == (0, "daemon_stopped")
+    assert (done.returncode, done.stdout.count("unchanged: ")) == (0, 3)
+
+
 def test_two_hundred_accounts_start_at_once_without_an_error(
     start_daemon: StartDaemon, database_url: str, tmp_path: Path
 ) -> None:

@@ -91,6 +91,8 @@ def test_a_database_that_cannot_hold_every_letter_is_refused_with_the_remedy(
     with pytest.raises(DatabaseFailed, match=f"encoding is {encoding}.*ENCODING 'UTF8'"):
         schema.upgrade(engine)
     assert schema.read_state(engine) is schema.SchemaState.EMPTY
+    with pytest.raises(DatabaseFailed, match=f"encoding is {encoding}.*ENCODING 'UTF8'"):
+        schema.require_current(engine)
     with engine.connect() as connection:
         told = [one for one in server_findings(connection, 1) if one.check == "database.encoding"]
     assert [(str(one.level), "ENCODING 'UTF8'" in one.remedy) for one in told] == [("error", True)]

@@ -30,7 +30,7 @@ from waiting import HANG_SECONDS, SOON_SECONDS
 
 from syncer.errors import DatabaseFailed
 from syncer.model import Answer, Read, RunResult, RunStatus, Trigger
-from syncer.storage import database, runs, schema
+from syncer.storage import connections, database, runs, schema
 from syncer.storage.tables import instance_history, instances
 from syncer.views import verify
 
@@ -275,7 +275,10 @@ def test_a_right_that_is_missing_on_one_table_is_told(postgresql_mirror: Mirror)
     assert_made_good(mirror, before)
 
 
-def test_too_many_connections_and_an_unknown_user_are_told(postgresql_mirror: Mirror) -> None:
+def test_too_many_connections_and_an_unknown_user_are_told(
+    postgresql_mirror: Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "CROWD_TIMEOUT_SECONDS", 0)
     mirror = postgresql_mirror
     role = f"crowd_{mirror.engine.url.database}"
     with mirror.engine.begin() as connection:

@@ -349,15 +349,39 @@ def test_a_port_that_nobody_listens_on_is_told(consult: Consult, sqlite_url: str
     assert (3, []) == (checks.exit_code(findings), levels(findings, "upstream.available"))
 
 
-def test_behind_a_proxy_the_way_is_not_checked(
-    consult: Consult, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("host", "check", "told"),
+    [
+        ("no-proxy.invalid:3128", "upstream.dns", "the name no-proxy.invalid of the proxy is not found"),
+        ("127.0.0.1:9", "upstream.connect", "the environment's proxy 127.0.0.1 port 9 cannot be connected to"),
+    ],
+)
+def test_a_proxy_that_is_not_there_is_told(
+    consult: Consult, sqlite_url: str, monkeypatch: pytest.MonkeyPatch, host: str, check: str, told: str
 ) -> None:
-    monkeypatch.setenv("https_proxy", f"http://user:{DATABASE_PASSWORD}@127.0.0.1:9")
+    monkeypatch.setenv("https_proxy", f"http://user:{DATABASE_PASSWORD}@{host}")
     monkeypatch.setenv("no_proxy", "")
     findings = consult("https://no-such-host.invalid", sqlite_url)
 
-    assert "proxy" in the(findings, "upstream.connect", Level.OK).message
-    assert "proxy" in the(findings, "upstream.available", Level.ERROR).remedy
+    assert told in the(findings, check, Level.ERROR).message
+    assert "HTTPS_PROXY" in the(findings, check, Level.ERROR).remedy
+    assert (3, []) == (checks.exit_code(findings), levels(findings, "upstream.available"))
+
+
+def test_behind_a_proxy_the_name_of_the_upstream_is_not_asked_for(
+    consult: Consult, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("no_proxy", "")
+    with FaultServer([fault.respond(503, b"no way")]) as proxy:
+        place = proxy.url.removeprefix("http://")
+        monkeypatch.setenv("https_proxy", f"http://user:{DATABASE_PASSWORD}@{place}")
+        findings = consult("https://no-such-host.invalid", sqlite_url)
+
+    assert levels(findings, "upstream.dns") == []
+    assert "proxy 127.0.0.1 port" in the(findings, "upstream.connect", Level.OK).message
+    failed = the(findings, "upstream.available", Level.ERROR)
+    assert f"by way of the environment's proxy {place}" in failed.message
+    assert "proxy" in failed.remedy
 
 
 def test_a_certificate_that_is_not_trusted_is_told_apart(
@@ -870,7 +894,7 @@ def test_a_limit_of_connections_that_is_too_low_is_told(
         finally:
             owner.execute(f"ALTER DATABASE {name} CONNECTION LIMIT -1")
 
-    assert "may make 2 connections, and needs up to 6 for 3 accounts" in found.message
+    assert "the limit of connections is 2, and syncer makes up to 6 for 3 accounts" in found.message
 
 
 def test_letters_and_connections_and_readers_are_fine_as_they_come(
@@ -885,11 +909,13 @@ def test_letters_and_connections_and_readers_are_fine_as_they_come(
 def test_a_transaction_that_is_open_for_long_is_told(
     consult: Consult, api: FaultServer, upgraded_postgresql: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server_checks, "LONG_READING_SECONDS", 0)
     with psycopg.connect(upgraded_postgresql) as reader:
         reader.execute("SELECT 1")
+        fine = the(consult(api.url, upgraded_postgresql), "database.readers", Level.OK)
+        monkeypatch.setattr(server_checks, "LONG_READING_SECONDS", 0)
         found = the(consult(api.url, upgraded_postgresql), "database.readers", Level.WARNING)
 
+    assert "the oldest transaction is open for" in fine.message
     assert "a transaction has been open" in found.message
 
 

@@ -1,7 +1,9 @@
 """A server that speaks Russian: what went wrong is told by SQLSTATE, never by its words."""
 
 import locale
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,6 +13,8 @@ from builders import item
 from mirror import Mirror
 from postgres import OwnServer, Postgres
 from psycopg import sql
+from sqlalchemy import event
+from waiting import SOON_SECONDS, wait_for
 
 from syncer.doctor.server_checks import connection_remedy
 from syncer.errors import DatabaseFailed
@@ -98,3 +102,34 @@ def test_a_missing_right_and_a_missing_table_get_their_remedies(russian: Postgre
         held.exec_driver_sql("SELECT 1 FROM claims")
     assert "run: syncer db upgrade" in str(caught.value)
     engine.dispose()
+
+
+def test_a_run_waits_for_its_process_own_connection_whatever_the_server_says(russian: Postgres) -> None:
+    """Its words for too many connections are not known: what lets others of ours in refuses one more."""
+    url = russian.create_database()
+    role = f"few_{urlsplit(url).path.removeprefix('/')}"
+    with psycopg.connect(url, autocommit=True) as owner:
+        owner.execute(f"CREATE ROLE {role} LOGIN CONNECTION LIMIT 1")
+    parts = urlsplit(url)
+    engine = database.open_engine(
+        database.parse_database_url(parts._replace(netloc=f"{role}@{parts.netloc.rpartition('@')[2]}").geturl())
+    )
+    refused: list[str] = []
+    event.listen(engine, "handle_error", lambda context: refused.append(str(context.original_exception)))
+    is_held = threading.Event()
+
+    def hold() -> None:
+        with database.reading(engine, "holding the only one") as connection:
+            connection.exec_driver_sql("SELECT 1")
+            is_held.set()
+            wait_for(lambda: refused)
+
+    with ThreadPoolExecutor(1) as threads:
+        holding = threads.submit(hold)
+        is_held.wait(SOON_SECONDS)
+        with database.reading(engine, "reading") as connection:
+            connection.exec_driver_sql("SELECT 1")
+        holding.result()
+    engine.dispose()
+
+    assert "слишком много" in refused[0]

@@ -136,9 +136,8 @@ def test_what_changed_is_told_at_once(known: Mirror) -> None:
     assert before == after, "of a thousand accounts, one that ran is no reason to write all"
 
 
+@pytest.mark.parametrize("mirror", ["postgresql"], indirect=True)  # SQLite locks no rows
 def test_a_row_that_somebody_holds_is_passed_by(known: Mirror) -> None:
-    if known.engine.dialect.name != "postgresql":
-        pytest.skip("SQLite locks no rows")
     with known.engine.begin() as connection:
         connection.execute(leases.select().where(leases.c.account == "north").with_for_update())
         tell(known, ELSEWHERE, north=900, south=900)

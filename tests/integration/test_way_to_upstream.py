@@ -146,6 +146,19 @@ def test_what_the_environment_says_of_the_way_is_checked_before_a_run(
         assert secret not in done.stderr + advice.stdout + advice.stderr
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_that_fails_is_named_without_its_password(run_syncer: RunSyncer, scheme: str) -> None:
+    done = run_syncer(
+        "sync",
+        env={"SYNCER_API_URL": API, "HTTPS_PROXY": f"{scheme}://user:c0ffee+pass@127.0.0.1:9", "SYNCER_TIMEOUT": "1s"},
+    )
+
+    assert done.returncode == 3
+    assert "by way of the environment's proxy 127.0.0.1:9" in done.stdout
+    assert "c0ffee+pass" not in done.stdout + done.stderr
+    assert "user" not in done.stdout + done.stderr
+
+
 def test_a_file_without_a_certificate_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "x.pem").write_text("none")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "x.pem"))
