@@ -174,7 +174,7 @@ def doctor(context: Context, account_name: str | None, as_json: bool) -> int:
     for finding in checks.findings_of(consultation, context.engine, files, config.unknown_variables(os.environ)):
         found.append(finding)
         if not as_json:
-            for text in checks.lines(finding):
+            for text in checks.lines(context.settings.language, finding):
                 printing.line(text)
     if as_json:
         printing.print_json(checks.document(found))

@@ -126,6 +126,13 @@ _ANSWER = (
     Text("byte {byte} is not UTF-8; a proxy may have garbled it, try again later",
          "байт {byte} — не UTF-8; возможно, ответ испортил прокси, попробуйте позже"),
     Text("it is not whole JSON ({reason})", "это не целый JSON ({reason})"),
+    Text("{problem}: line {line} column {column} (char {place})",
+         "{problem}, строка {line}, столбец {column}, знак {place}"),
+    Text("Expecting value", "нет значения"),
+    Text("Expecting {what} delimiter", "нет знака {what}"),
+    Text("Expecting property name enclosed in double quotes", "нет имени поля в кавычках"),
+    Text("Unterminated string starting at", "строка не закончена"),
+    Text("Extra data", "лишние данные после конца"),
     Text("it is nested too deeply", "слишком глубокая вложенность"),
     Text("it is empty; nothing is inferred from it, try again later",
          "он пуст; выводов из него syncer не делает, попробуйте позже"),
@@ -177,8 +184,8 @@ _HELD = (
     Text("the answer is empty while {n} instances are live ({named})", "ответ пуст, а живых инстансов {n} ({named})"),
     Text("the answer shares no instance with the mirror, as if the token were another account's: it lists {listed}, "
          "and none of the {live} that are live",
-         "с зеркалом у ответа нет ни одного общего инстанса, словно токен от другого аккаунта: в списке {listed}, "
-         "но ни одного из живых, которых {live}"),
+         "в ответе нет ни одного инстанса из зеркала, словно токен от другого аккаунта: в списке {listed}, "
+         "живых было {live}"),
     Text("{n} of {live} live instances are missing from the answer ({named})",
          "в ответе не хватает живых инстансов: {n} из {live} ({named})"),
     Text("{n} instances are declared {word} at once, beside {live} live ones ({named})",

@@ -9,23 +9,27 @@ from pathlib import Path
 import pytest
 
 import syncer
+from syncer.doctor.table import CHECKS
 from syncer.model import Transition
 from syncer.rules.guard import Ground, Hold, HoldReason, describe
 from syncer.words.catalogue import Text
 from syncer.words.error_texts import ERRORS
 from syncer.words.errors import COUNTS, in_words, pattern_of
+from syncer.words.finding_texts import FINDINGS
 from syncer.words.language import Language
 
+TEXTS = (*ERRORS, *FINDINGS)
 ROOT = Path(syncer.__file__).parent
 RAISED = {
     "ConfigurationError", "UpstreamUnreachable", "FetchStopped", "UpstreamRefused", "AnswerUnusable", "AnswerHeld",
     "ListHeld", "ClockWrong", "RunOvertaken", "DatabaseFailed", "_stale", "_unreachable",
 }  # fmt: skip
+FINDERS = {"ok", "warning", "error", "failure"}
 PARSERS = {"settings/forms.py", "rules/schedule.py"}  # whose ValueErrors become messages about settings
 VALUE = "42"
 VALUES = {
     "doing": "renaming", "where": " a.csv", "WHERE": "customers load",
-    "CONFIG_FILE": "syncer.toml", "_phase(error)": "connecting",
+    "CONFIG_FILE": "syncer.toml", "_phase(error)": "connecting", "side": "behind",
 }  # fmt: skip
 ENGLISH = re.compile(
     r"\b(the|is|are|it|its|of|an|and|or|not|no|was|were|has|have|been|by|in|for|which|that|this|with|from|there|run|"
@@ -52,6 +56,16 @@ def texts_of(node: ast.expr) -> Iterator[str]:
         yield from texts_of(node.orelse)
 
 
+def found() -> Iterator[str]:
+    """Every message and remedy that is written where doctor finds something, and its usual remedies."""
+    for path in sorted((ROOT / "doctor").glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in FINDERS:
+                for argument in node.args[1:]:
+                    yield from texts_of(argument)
+    yield from (check.remedy for check in CHECKS.values())
+
+
 def raised() -> Iterator[str]:
     """Every message that is written where an error is made."""
     for path in sorted(ROOT.rglob("*.py")):
@@ -61,11 +75,16 @@ def raised() -> Iterator[str]:
                 yield from texts_of(node.args[0])
 
 
-MESSAGES = sorted({message for message in raised() if re.search("[a-z]+ [a-z]+ [a-z]+", message)})
+MESSAGES = sorted(
+    {message for message in (*raised(), *found()) if re.search("[a-z]+ [a-z]+ [a-z]+", NAMES.sub("", message))}
+)
 
 
 def english_in(said: str) -> list[str]:
-    return [found[0] for found in ENGLISH.finditer(NAMES.sub("", re.sub("id, customer . from|ALTER ROLE.*", "", said)))]
+    return [
+        found[0]
+        for found in ENGLISH.finditer(NAMES.sub("", re.sub("id, customer . from|ALTER ROLE.*|set-ntp", "", said)))
+    ]
 
 
 def test_there_are_messages_to_look_at() -> None:
@@ -141,14 +160,14 @@ def fields(text: str) -> list[str]:
     return sorted(name for _, name, _, _ in string.Formatter().parse(text) if name is not None)
 
 
-@pytest.mark.parametrize("text", ERRORS, ids=lambda text: str(text.en)[:40])
+@pytest.mark.parametrize("text", TEXTS, ids=lambda text: str(text.en)[:40])
 def test_a_text_of_an_error_has_its_places_in_both_languages(text: Text) -> None:
     assert set() == set(fields(str(text.ru))) ^ set(fields(str(text.en))) - {"number"}
     assert [] == english_in(re.sub(r"\{\w+\}", "", str(text.ru)))
 
 
 def test_no_text_stands_there_twice() -> None:
-    said = [re.sub(r"\{\w+\}", "{}", str(text.en)) for text in ERRORS]
+    said = [re.sub(r"\{\w+\}", "{}", str(text.en)) for text in TEXTS]
 
     assert sorted(set(said)) == sorted(said)
 
@@ -167,14 +186,18 @@ def test_no_text_of_ours_has_gone_from_the_code() -> None:
     """Of each text the longest piece between two places is written somewhere, but for those of click and the system."""
     said = constants()
     system = {
-        str(text.en) for text in ERRORS if re.match(r"[A-Z\[]|peer closed|\{text\} is n|the exchange", str(text.en))
+        str(text.en)
+        for text in TEXTS
+        if re.match(
+            r"[A-Z\[]|peer closed|\{text\} is n|the exchange|the (upstream|database).s$|timed out", str(text.en)
+        )
     }
-    pieces = {str(text.en): max(re.split(r"\{\w+\}|; |: ", str(text.en)), key=len) for text in ERRORS}
+    pieces = {str(text.en): max(re.split(r"\{\w+\}|; |: ", str(text.en)), key=len) for text in TEXTS}
 
     assert [] == [text for text, piece in pieces.items() if text not in system and piece.strip(" .,()") not in said]
 
 
-@pytest.mark.parametrize("text", [text for text in ERRORS if "{" in str(text.en)], ids=lambda text: str(text.en)[:40])
+@pytest.mark.parametrize("text", [text for text in TEXTS if "{" in str(text.en)], ids=lambda text: str(text.en)[:40])
 def test_a_text_recognises_itself(text: Text) -> None:
     places = {name: "7" if name in COUNTS else f"<{name}>" for name in fields(str(text.en))}
     filled = str(text.en).format_map(places)
