@@ -304,7 +304,8 @@ def complain(message: str, code: int) -> int:
     from syncer.views.strangers_text import still
     from syncer.words.errors import in_words
 
-    text = f"syncer: {still(in_words(spoken.language, message))}"
+    said = message if "\n" in message else in_words(spoken.language, message)  # a traceback is of no language
+    text = f"syncer: {still(said)}"
     with suppress(OSError):  # nobody can be told; the exit code is all that is left
         click.echo(text if "\n" in text else folded(text, terminal_width(sys.stderr)), err=True)
     return code

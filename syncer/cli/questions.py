@@ -163,10 +163,10 @@ def export(context: Context, asked: _ExportOptions) -> None:
         Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress,
     ):
         require_account(connection, asked.account_name)
-        task = progress.add_task(f"{view.name}: 0 rows", total=None)
+        task = progress.add_task(context.words.counted("rows_so_far", 0, view=view.name), total=None)
 
         def told(rows: int) -> None:
-            progress.update(task, description=f"{view.name}: {rows} rows")
+            progress.update(task, description=context.words.counted("rows_so_far", rows, view=view.name))
 
         rows = files.batches(connection, view, asked.account_name)
         if asked.output is None:

@@ -317,6 +317,9 @@ TERMINAL: Catalogue = {
     "period_month": Text("this month", "этот месяц"),
     "report_written": Text("the report is in {file}", "отчёт: {file}"),
     "statement_written": Text("the statement is in {file}", "счёт клиенту: {file}"),
+    "rows_so_far": Text(
+        ("{view}: {n} row", "{view}: {n} rows"), ("{view}: {n} строка", "{view}: {n} строки", "{view}: {n} строк")
+    ),
     "rows_written": Text(
         ("{n} row of {view} is in {file}", "{n} rows of {view} are in {file}"),
         ("{n} строка {view}: {file}", "{n} строки {view}: {file}", "{n} строк {view}: {file}"),
