@@ -22,7 +22,7 @@ TEXTS = (*ERRORS, *FINDINGS)
 ROOT = Path(syncer.__file__).parent
 RAISED = {
     "ConfigurationError", "UpstreamUnreachable", "FetchStopped", "UpstreamRefused", "AnswerUnusable", "AnswerHeld",
-    "ListHeld", "ClockWrong", "RunOvertaken", "DatabaseFailed", "_stale", "_unreachable",
+    "ListHeld", "ClockWrong", "RunOvertaken", "DatabaseFailed", "_stale", "_unreachable", "BadItem",
 }  # fmt: skip
 FINDERS = {"ok", "warning", "error", "failure"}
 PARSERS = {"settings/forms.py", "rules/schedule.py"}  # whose ValueErrors become messages about settings
