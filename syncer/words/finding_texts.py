@@ -13,6 +13,7 @@ _ALL_IS_WELL = (
          "{host} доступен через прокси из окружения; путь до него не проверяется"),
     Text("{host} has {n} addresses", "адресов у {host}: {n}"),
     Text("{host} port {port} can be connected to", "с {host}, порт {port}, соединение есть"),
+    Text("account {account}", "аккаунт {account}"),
     Text("the certificate is trusted", "сертификату можно верить"),
     Text("the token is accepted", "токен принят"),
     Text("{told}, none of which is rejected", "{told}, ни одна не отвергнута"),
