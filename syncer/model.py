@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Annotated, Generic, NamedTuple, Protocol, TypeVar, get_type_hints
 
 from syncer.errors import SyncerError
+from syncer.words.catalogue import Text
 
 LARGEST_ID = 2**63 - 1
 
@@ -21,7 +22,7 @@ class Field(NamedTuple):
 
     key: str  # in the answer's JSON
     meaning: str  # for docs/schema.md
-    noun: str  # in `syncer explain`
+    noun: Text  # in `syncer explain`
     is_changed: bool = True
     in_history: bool = True
     longest_bytes: int | None = None  # in UTF-8; an item with a longer text is rejected
@@ -39,44 +40,71 @@ class Instance(NamedTuple):
     id_instance: int
     name: Annotated[
         str | None,
-        Field("name", "the name given in the upstream's console", "the name", longest_bytes=64 * 1024),
+        Field(
+            "name", "the name given in the upstream's console", Text("the name", "название"), longest_bytes=64 * 1024
+        ),
     ]
     type_instance: Annotated[
-        str | None, Field("typeInstance", "`whatsapp`, `v3` (MAX), `telegram`; open set", "the type")
+        str | None, Field("typeInstance", "`whatsapp`, `v3` (MAX), `telegram`; open set", Text("the type", "тип"))
     ]
     type_account: Annotated[
         str | None,
-        Field("typeAccount", "as the upstream tells it; not used there", "the account type", in_history=False),
+        Field(
+            "typeAccount",
+            "as the upstream tells it; not used there",
+            Text("the account type", "тип аккаунта"),
+            in_history=False,
+        ),
     ]
     messenger: Annotated[
-        str | None, Field("messenger", "as the upstream tells it; NULL when it does not", "the messenger")
+        str | None,
+        Field("messenger", "as the upstream tells it; NULL when it does not", Text("the messenger", "мессенджер")),
     ]
     partner_user_uiid: Annotated[
         str | None,
-        Field("partnerUserUiid", "as the upstream tells it; not used there", "the partner's user", in_history=False),
+        Field(
+            "partnerUserUiid",
+            "as the upstream tells it; not used there",
+            Text("the partner's user", "пользователь партнёра"),
+            in_history=False,
+        ),
     ]
     time_created: Annotated[
-        datetime | None, Field("timeCreated", "when the upstream created it", "the time of creation", in_history=False)
+        datetime | None,
+        Field(
+            "timeCreated",
+            "when the upstream created it",
+            Text("the time of creation", "время создания"),
+            in_history=False,
+        ),
     ]
     time_deleted: Annotated[
         datetime | None,
         Field(
             "timeDeleted",
             "when the upstream deleted it; NULL while it does not say so",
-            "the time of deletion",
+            Text("the time of deletion", "время удаления"),
             is_changed=False,
         ),
     ]
-    deleted: Annotated[bool, Field("deleted", "the upstream says it is deleted", "“deleted”", is_changed=False)]
-    tariff: Annotated[str | None, Field("tariff", "such as `PARTNER_23`, `BUSINESS`; open set", "the tariff")]
-    is_free: Annotated[bool | None, Field("isFree", "NULL when the upstream does not say", "“free”")]
-    is_partner: Annotated[bool | None, Field("isPartner", "NULL when the upstream does not say", "“partner”")]
+    deleted: Annotated[
+        bool, Field("deleted", "the upstream says it is deleted", Text("“deleted”", "«удалён»"), is_changed=False)
+    ]
+    tariff: Annotated[
+        str | None, Field("tariff", "such as `PARTNER_23`, `BUSINESS`; open set", Text("the tariff", "тариф"))
+    ]
+    is_free: Annotated[
+        bool | None, Field("isFree", "NULL when the upstream does not say", Text("“free”", "«бесплатный»"))
+    ]
+    is_partner: Annotated[
+        bool | None, Field("isPartner", "NULL when the upstream does not say", Text("“partner”", "«партнёрский»"))
+    ]
     expiration_date: Annotated[
         datetime | None,
         Field(
             "expirationDate",
             "when it expires, or is renewed by itself",
-            "the expiration date",
+            Text("the expiration date", "срок действия"),
             is_changed=False,
             is_end=True,
         ),
@@ -86,7 +114,7 @@ class Instance(NamedTuple):
         Field(
             "isExpired",
             "settled: a new instance is not believed to be expired, see `SYNCER_EXPIRY_GRACE`",
-            "“expired”",
+            Text("“expired”", "«срок истёк»"),
             is_changed=False,
         ),
     ]

@@ -19,25 +19,23 @@ def approve(context: Context, run_id: int, yes: bool) -> int:
     from syncer.views import approvals
     from syncer.views.strangers_text import one_line
 
+    words = context.words
     schema.require_current(context.engine)
     with database.reading(context.engine, "reading what the run was held for") as connection:
         runs.require_held(connection, run_id)
         reasons = approvals.read_held_for(connection, run_id)
     for one in reasons:
-        printing.line(f"{one.reason}{f' {one.what}' if one.what else ''}: {len(one.instances)} instances")
+        printing.line(words.counted("held_for", len(one.instances), reason=f"{one.reason} {one.what}".rstrip()))
         if sys.stdout.isatty():
             for id_instance, name, status in one.instances:
-                printing.line(f"  {id_instance}  {status or 'not in the mirror'}  {one_line(name)}")
+                printing.line(f"  {id_instance}  {status or words('not_in_mirror')}  {one_line(name)}")
     asks = sys.stdin.isatty() and sys.stdout.isatty() and not yes
-    if asks and not click.confirm("Let the next answer pass if it does this, and nothing more?"):
-        printing.line(f"run {run_id} is not approved")
+    if asks and not click.confirm(words("ask_approval")):
+        printing.line(words("not_approved", run=run_id))
         return 0
     with database.writing(context.engine, "approving the run") as connection:
         is_new = runs.approve(connection, run_id, now())
-    printing.line(
-        f"run {run_id} {'is' if is_new else 'was'} approved{'' if is_new else ' before'}: "
-        "the next answer passes if it lacks nothing more and has no other reason to be held"
-    )
+    printing.line(words("is_approved" if is_new else "was_approved", run=run_id))
     return 0
 
 
@@ -74,10 +72,18 @@ def list_accounts(context: Context, as_json: bool) -> None:
     if as_json:
         printing.print_json({"accounts": documents})
         return
+    words = context.words
     columns = ("account", "state", "data_as_of", "live", "listed", "claimed", "configured")
-    headings = tuple(column.replace("_", " ") for column in columns)
-    shown = [{**one, "configured": "yes" if one["configured"] else "no"} for one in documents]
-    render.console().print(render.table("Accounts", headings, [[one[column] for column in columns] for one in shown]))
+    shown = [
+        {
+            **one,
+            "state": words("retired") if one["state"] == "retired" else one["state"],
+            "configured": words("yes" if one["configured"] else "no"),
+        }
+        for one in documents
+    ]
+    rows = [[one[column] for column in columns] for one in shown]
+    render.console().print(render.worded(words, words("accounts"), columns, rows))
 
 
 @accounts.command("rename", epilog="syncer accounts rename default north")
@@ -99,7 +105,7 @@ def rename_account(context: Context, old: str, new: str) -> None:
         raise ConfigurationError(f"NEW: {error}") from None
     with database.writing(context.engine, "renaming the account") as connection:
         known.rename(connection, old, name, now())
-    printing.line(f"account {old} is called {name} now")
+    printing.line(context.words("renamed", old=old, new=name))
 
 
 @accounts.command("retire", epilog="syncer accounts retire north")
@@ -114,6 +120,6 @@ def retire_account(context: Context, name: str) -> None:
     schema.require_current(context.engine)
     with database.writing(context.engine, "retiring the account") as connection:
         known.retire(connection, name, now())
-    printing.line(f"account {name} is retired; an answer of it that is accepted brings it back")
+    printing.line(context.words("account_retired", account=name))
     if name in {configured.name for configured in context.settings.accounts}:
-        printing.line("careful: it is still among the accounts of these settings; take it out there")
+        printing.line(context.words("still_configured"))

@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -18,7 +18,10 @@ from syncer.rules.schedule import parse_duration
 from syncer.rules.timeline import billing_day, midnight_of
 from syncer.scrub import Scrubber
 from syncer.settings.declared import SETTINGS
-from syncer.settings.options import SettingOption, given, setting_options
+from syncer.settings.options import Given, SettingOption, given, setting_options
+from syncer.words.catalogue import Words
+from syncer.words.language import Language, language_of
+from syncer.words.terminal import terminal_words
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -42,6 +45,11 @@ class Context:
     engine: "Engine"
     flags: dict[str, str]
     config_file: Path | None
+
+    @property
+    def words(self) -> Words:
+        """What people are told on standard output."""
+        return terminal_words(self.settings.language)
 
 
 def now() -> datetime:
@@ -125,8 +133,10 @@ def _start(called: click.Context, config_file: Path | None) -> Context:
     from syncer.settings.logs import start_logging
     from syncer.storage import database
 
+    spoken.hear(given(called, "lang"))
     settings = config.settings_of(called)
     found = {name: given(called, name) for name in SETTINGS}
+    spoken.language = settings.language
     flags = {name: str(one.value) for name, one in found.items() if one is not None and one.place == 0}
     scrub.learn(*settings.secrets())
     start_logging(settings.log_format or default_log_format(sys.stderr.isatty()), settings.log_level, scrub)
@@ -142,6 +152,34 @@ def _start(called: click.Context, config_file: Path | None) -> Context:
         settings, scrub, database.open_engine(settings.database_url, reread_url if reread else None), flags, config_file
     )
 
+
+class Spoken:
+    """The language in which errors are told, guessed until the settings have been read."""
+
+    def __init__(self) -> None:
+        self.language = Language.EN
+
+    def guess(self, environment: Mapping[str, str], arguments: Sequence[str]) -> None:
+        """By the variables and the flag, before anything has been checked."""
+        self.language = language_of(environment)
+        flags = [*arguments, ""]
+        said = [flags[place + 1] for place, word in enumerate(arguments) if word == "--lang"]
+        said += [word.partition("=")[2] for word in arguments if word.startswith("--lang=")]
+        self._take(*said, environment.get(SETTINGS["lang"].variable, ""))
+
+    def hear(self, found: Given | None) -> None:
+        """By the setting, wherever it was found, and whatever else is wrong."""
+        self._take(str(found.value) if found is not None else "")
+
+    def _take(self, *said: str) -> None:
+        for word in said:
+            if word.lower() in set(Language):
+                self.language = Language(word.lower())
+                return
+
+
+spoken = Spoken()
+"""Of this process, as the scrubber is: an error may come before there is anything else."""
 
 scrub = Scrubber()
 """Of this process: it learns each secret as soon as it is read, and everything on standard error passes it."""
@@ -264,8 +302,10 @@ def complain(message: str, code: int) -> int:
     """Tell on standard error; a line that is too long for a terminal is broken at words, a traceback is left alone."""
     from syncer.terminal.width import folded, terminal_width
     from syncer.views.strangers_text import still
+    from syncer.words.errors import in_words
 
-    text = f"syncer: {still(message)}"
+    said = message if "\n" in message else in_words(spoken.language, message)  # a traceback is of no language
+    text = f"syncer: {still(said)}"
     with suppress(OSError):  # nobody can be told; the exit code is all that is left
         click.echo(text if "\n" in text else folded(text, terminal_width(sys.stderr)), err=True)
     return code

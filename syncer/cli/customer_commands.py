@@ -29,6 +29,7 @@ def load(context: Context, file: Path, dry_run: bool, yes: bool) -> None:
     from syncer.storage import customers as table
     from syncer.storage import database, schema
     from syncer.terminal import printing
+    from syncer.terminal.customers import sum_up, tell_changes
     from syncer.views import customers as lists
 
     wanted = lists.read_list(file)
@@ -42,17 +43,18 @@ def load(context: Context, file: Path, dry_run: bool, yes: bool) -> None:
         if not (dry_run or is_held):
             table.apply(connection, found)
         unlisted = table.without_instance(connection, wanted.assignments)
-    told = list(lists.tell_changes(found))
+    words = context.words
+    told = list(tell_changes(words, found))
     for line in told[:SHOWN]:
         printing.line(line)
     if len(told) > SHOWN:
-        printing.line(f"… and {len(told) - SHOWN} more")
-    printing.line(f"{lists.sum_up(found)}{'; nothing was written' if dry_run or is_held else ''}")
+        printing.line(words.counted("more", len(told) - SHOWN))
+    printing.line(sum_up(words, found) + (words("nothing_written") if dry_run or is_held else ""))
     if wanted.unread:
-        printing.line(f"careful: columns that were not read: {', '.join(wanted.unread)}")
+        printing.line(words("unread", columns=", ".join(wanted.unread)))
     if unlisted:
         few = ", ".join(map(str, unlisted[:5])) + (", …" if len(unlisted) > 5 else "")
-        printing.line(f"careful: {len(unlisted)} of the instances were never listed: {few}")
+        printing.line(words.counted("never_listed", len(unlisted), ids=few))
     if is_held:
         raise ListHeld(
             f"customers load: {file} would drop {len(found.removed)} of "
@@ -77,8 +79,7 @@ def list_customers(context: Context, as_json: bool) -> None:
         printing.print_json({"customers": [one._asdict() for one in known]})
         return
     if not known:
-        printing.line("no customers are known; load them: syncer customers load FILE")
+        printing.line(context.words("no_customers"))
         return
-    render.console().print(assignments_table(known[:SHOWN]))
-    if len(known) > SHOWN:
-        printing.line(f"… and {len(known) - SHOWN} more; --json shows all")
+    render.console().print(assignments_table(context.words, known[:SHOWN]))
+    printing.print_more(context.words, known, SHOWN)

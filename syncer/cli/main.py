@@ -13,7 +13,7 @@ import click
 
 from syncer import __version__
 from syncer.cli.account_commands import accounts, approve
-from syncer.cli.command import Group, complain, scrub
+from syncer.cli.command import Group, complain, scrub, spoken
 from syncer.cli.customer_commands import customers
 from syncer.cli.database_commands import db
 from syncer.cli.help_command import help_command
@@ -70,6 +70,7 @@ def main() -> NoReturn:
 
 def _main() -> NoReturn:
     start_lightly()
+    spoken.guess(os.environ, sys.argv[1:])
     _open_missing_channels()
     standard_output = sys.stdout
     if isinstance(standard_output, TextIOWrapper):

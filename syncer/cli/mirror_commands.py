@@ -28,7 +28,7 @@ def sync(context: Context, account_name: str | None, as_json: bool) -> int:
     for configured in accounts:
         results.append(runs.run_now(configured))
         if not as_json:
-            printing.print_run(results[-1])
+            printing.print_run(context.words, results[-1])
     if as_json:
         printing.print_json({"runs": [printing.run_document(result) for result in results]})
     return next((result.exit_code for result in results if result.exit_code), 0)
@@ -68,7 +68,7 @@ def plan(context: Context, account_name: str | None, as_json: bool) -> int:
         exit_codes.append(held.exit_code if held else 0)
         plans.append(made)
         if not as_json:
-            printing.print_plan(made)
+            printing.print_plan(context.words, made)
     if as_json:
         printing.print_json({"plans": plans})
     return next((code for code in exit_codes if code), 0)

@@ -20,6 +20,7 @@ from syncer.cli.command import (
 )
 from syncer.errors import ConfigurationError, did_you_mean
 from syncer.scrub import looks_secret
+from syncer.words.errors import in_words
 
 if TYPE_CHECKING:
     from syncer.views.invoice import Invoice
@@ -52,9 +53,10 @@ def set_rate(context: Context, tariff: str, rate: str, currency: str, valid_from
     with database.writing(context.engine, "setting the rate") as connection:
         in_use = prices.tariffs_in_use(connection)
         prices.set_rate(connection, tariff, price, code, day)
-    printing.line(f"a day of {tariff} costs {price} {code} from {day} on")
+    printing.line(context.words("rate_set", tariff=tariff, price=price, currency=code, day=day))
     if in_use and tariff not in in_use:
-        printing.line(f"careful: no live instance has the tariff {tariff}; {did_you_mean(tariff, in_use)}")
+        hint = in_words(context.words.language, did_you_mean(tariff, in_use))
+        printing.line(context.words("tariff_unused", tariff=tariff, hint=hint))
 
 
 @rates.command("remove", epilog="syncer rates remove PARTNER_23 --from 2026-11-01")
@@ -72,10 +74,11 @@ def remove_rate(context: Context, tariff: str, valid_from: str) -> None:
     with database.writing(context.engine, "removing the rate") as connection:
         prices.remove_rate(connection, tariff, day)
         left = prices.price_on(prices.read_rates(connection), tariff, day)
-    told = (
-        f"costs {left.daily_rate.normalize():f} {left.currency} from {left.valid_from} on" if left else "has no price"
-    )
-    printing.line(f"the price of {tariff} from {day} is removed; on that day it {told} now")
+    words, told = context.words, context.words("has_no_price")
+    if left:
+        price = f"{left.daily_rate.normalize():f}"
+        told = words("costs", price=price, currency=left.currency, day=left.valid_from)
+    printing.line(words("rate_removed", tariff=tariff, day=day, told=told))
 
 
 @rates.command("list", epilog="syncer rates list")
@@ -99,11 +102,13 @@ def list_rates(context: Context, as_json: bool) -> None:
         rows = [
             (rate.tariff, f"{rate.daily_rate.normalize():f}", rate.currency, str(rate.valid_from)) for rate in known
         ]
-        render.console().print(render.table("Prices of a day", ("tariff", "rate", "currency", "from"), rows))
+        render.console().print(
+            render.worded(context.words, context.words("prices"), ("tariff", "rate", "currency", "from"), rows)
+        )
     else:
-        click.echo("no prices are known")
+        printing.line(context.words("no_prices"))
     for tariff in unpriced:
-        printing.line(f"no price for {tariff}; set it: syncer rates set {tariff} RATE CURRENCY --from DATE")
+        printing.line(context.words("no_price_for", tariff=tariff))
 
 
 class _BillOptions(NamedTuple):
@@ -163,7 +168,8 @@ def bill(context: Context, asked: _BillOptions, options: _InvoiceOptions, as_jso
     """
     from syncer.rules.timeline import billing_day
     from syncer.storage import database, schema
-    from syncer.terminal import printing, render
+    from syncer.terminal import printing
+    from syncer.terminal.money import print_bill
     from syncer.views import bill, estate
     from syncer.views.invoice import compare_invoice
 
@@ -187,8 +193,8 @@ def bill(context: Context, asked: _BillOptions, options: _InvoiceOptions, as_jso
     if as_json:
         printing.print_json(document)
     else:
-        render.print_bill(document, SHOWN)
+        print_bill(context.words, document, SHOWN)
         for status in statuses:
             if not status.is_fresh and not status.is_retired:
-                printing.line(f"careful: the data of {status.account} is {status.state}; later days assume no change")
+                printing.line(context.words("data_is", account=status.account, state=status.state))
     return 1 if invoice is not None and not comparison.agrees else 0

@@ -21,6 +21,8 @@ from syncer.cli.command import (
     with_settings,
 )
 from syncer.errors import ConfigurationError, did_you_mean
+from syncer.words.language import Language
+from syncer.words.terminal import terminal_words
 
 
 @click.command(cls=Command, epilog="syncer explain 1101000001")
@@ -39,11 +41,10 @@ def explain(context: Context, id_instance: int, as_json: bool) -> None:
         near = [] if life else explain.near_ids(connection, id_instance)
     if life is None:
         raise ConfigurationError(f"explain: {explain.unknown(id_instance, near)}")
-    lines = explain.tell(life)
     if as_json:
-        printing.print_json(explain.document(life, lines))
+        printing.print_json(explain.document(life, explain.tell(terminal_words(Language.EN), life)))
     else:
-        for text in lines:
+        for text in explain.tell(context.words, life):
             printing.line(text)
 
 
@@ -67,9 +68,9 @@ def find(context: Context, wanted: str, account_name: str | None, as_json: bool)
     if as_json:
         printing.print_json({"found": found})
     elif found:
-        render.print_found(found, SHOWN)
+        render.print_found(context.words, found, SHOWN)
     else:
-        click.echo("no instance has that in its name or id")
+        printing.line(context.words("found_none"))
 
 
 @click.command(cls=Command, epilog="syncer diff 2026-10-01 2026-11-01")
@@ -97,7 +98,7 @@ def diff(context: Context, before: str, after: str, account_name: str | None, as
     if as_json:
         printing.print_json(found)
     else:
-        render.print_difference(found, SHOWN)
+        render.print_difference(context.words, found, SHOWN)
 
 
 class _ExportOptions(NamedTuple):
@@ -162,10 +163,10 @@ def export(context: Context, asked: _ExportOptions) -> None:
         Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress,
     ):
         require_account(connection, asked.account_name)
-        task = progress.add_task(f"{view.name}: 0 rows", total=None)
+        task = progress.add_task(context.words.counted("rows_so_far", 0, view=view.name), total=None)
 
         def told(rows: int) -> None:
-            progress.update(task, description=f"{view.name}: {rows} rows")
+            progress.update(task, description=context.words.counted("rows_so_far", rows, view=view.name))
 
         rows = files.batches(connection, view, asked.account_name)
         if asked.output is None:
@@ -175,7 +176,7 @@ def export(context: Context, asked: _ExportOptions) -> None:
             return
         with files.opened(asked.output) as file:
             written = files.write(format_, view, rows, file, told)
-    printing.line(f"{written} rows of {view.name} are in {asked.output}")
+    printing.line(context.words.counted("rows_written", written, view=view.name, file=asked.output))
 
 
 class _ReportOptions(NamedTuple):
@@ -215,7 +216,8 @@ def report(context: Context, asked: _ReportOptions, as_json: bool) -> None:
 
 def _report(context: Context, asked: _ReportOptions, as_json: bool) -> None:
     from syncer.storage import database
-    from syncer.terminal import printing, render
+    from syncer.terminal import printing
+    from syncer.terminal.summary import print_report
     from syncer.views import estate, export, figures
 
     moment = now()
@@ -227,11 +229,11 @@ def _report(context: Context, asked: _ReportOptions, as_json: bool) -> None:
 
         with export.opened(asked.html_file) as out:
             out.write(page(found, context.settings.language).encode())
-        printing.line(f"the report is in {asked.html_file}")
+        printing.line(context.words("report_written", file=asked.html_file))
     elif as_json:
         printing.print_json(found)
     else:
-        render.print_report(found)
+        print_report(context.words, found)
 
 
 def _statement(context: Context, asked: _ReportOptions, as_json: bool) -> None:
@@ -239,6 +241,7 @@ def _statement(context: Context, asked: _ReportOptions, as_json: bool) -> None:
     from syncer.storage import database
     from syncer.terminal import printing, render
     from syncer.terminal.customers import statement_table
+    from syncer.terminal.money import money
     from syncer.views import export
     from syncer.views.bill import month_of
     from syncer.views.statement import known_customers, read_statement
@@ -257,10 +260,10 @@ def _statement(context: Context, asked: _ReportOptions, as_json: bool) -> None:
 
         with export.opened(asked.html_file) as out:
             out.write(statement_page(found, context.settings.language).encode())
-        printing.line(f"the statement is in {asked.html_file}")
+        printing.line(context.words("statement_written", file=asked.html_file))
     elif as_json:
         printing.print_json(found.document())
     else:
-        render.console().print(statement_table(found))
+        render.console().print(statement_table(context.words, found))
         for currency, amount in found.totals.items():
-            printing.line(f"in all: {amount:,.2f} {currency}")
+            printing.line(context.words("in_all", sums=money(context.words, amount, currency)))

@@ -52,7 +52,7 @@ def status(context: Context, as_of: str | None, account_name: str | None, as_jso
         if as_json:
             printing.print_json(found)
         else:
-            render.print_estate_at(found)
+            render.print_estate_at(context.words, found)
         return 0
     with database.reading(context.engine, "reading the status") as connection:
         accounts = known_accounts(estate.read_accounts(connection, now()), account_name)
@@ -65,10 +65,11 @@ def status(context: Context, as_of: str | None, account_name: str | None, as_jso
                 approvals.read_waiting(connection),
             )
         )
+    standing = render.Standing(accounts, runs, leases, held, waiting)
     if as_json:
-        printing.print_json(render.status_document(accounts, runs, leases, held=held, approved=waiting))
+        printing.print_json(render.status_document(standing))
     else:
-        render.print_status(accounts, runs, leases, held=held, approved=waiting)
+        render.print_status(context.words, standing)
     return 0 if accounts and all(one.is_fresh or one.is_retired for one in accounts) else 3
 
 
@@ -122,9 +123,9 @@ def history(context: Context, asked: _HistoryOptions, as_json: bool) -> None:
     if as_json:
         printing.print_json({"history": events})
     elif events:
-        render.console().print(render.history_table(events))
+        render.console().print(render.history_table(context.words, events))
     else:
-        click.echo("no transitions match")
+        printing.line(context.words("no_match"))
 
 
 @click.command(cls=Command, epilog="syncer token 1101000001")
@@ -173,7 +174,7 @@ def doctor(context: Context, account_name: str | None, as_json: bool) -> int:
     for finding in checks.findings_of(consultation, context.engine, files, config.unknown_variables(os.environ)):
         found.append(finding)
         if not as_json:
-            for text in checks.lines(finding):
+            for text in checks.lines(context.settings.language, finding):
                 printing.line(text)
     if as_json:
         printing.print_json(checks.document(found))

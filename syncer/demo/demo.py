@@ -26,6 +26,7 @@ from syncer.terminal import printing, render
 from syncer.upstream import client
 from syncer.views import estate, export, figures, rates
 from syncer.words.language import Language, messenger
+from syncer.words.terminal import terminal_words
 
 ACCOUNT = "demo"
 PRICES = (("PARTNER_23", "12.5", "RUB"), ("BUSINESS", "41", "RUB"), ("BUSINESS_KZT", "240", "KZT"))  # of a day
@@ -186,9 +187,9 @@ def _show(engine: Engine) -> None:
     named = [(status, messenger(kind), n) for status, kind, n in by_status]
     out.print(render.table("The estate by status", ("status", "type", "instances"), named))
     out.print()
-    out.print(render.history_table(events[first_answer:]))
+    out.print(render.history_table(terminal_words(Language.EN), events[first_answer:]))
     out.print(f"({first_answer} transitions of the first answer are left out)\n")
-    out.print(render.runs_table(runs))
+    out.print(render.runs_table(terminal_words(Language.EN), runs))
 
 
 def _answer(engine: Engine) -> None:

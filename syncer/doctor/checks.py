@@ -22,6 +22,8 @@ from syncer.doctor.upstream_checks import upstream_findings
 from syncer.errors import ConfigurationError
 from syncer.scrub import shown
 from syncer.settings.declared import CONFIG_FILE
+from syncer.words.errors import in_words
+from syncer.words.language import Language
 
 SECRET_FILE_SETTINGS = ("partner_token_file", "database_url_file", "token_key_file")
 SECRET_SETTINGS = ("partner_token", "token_key", "ping_url")
@@ -67,10 +69,10 @@ def document(findings: Iterable[Finding]) -> dict[str, Any]:
     }
 
 
-def lines(finding: Finding) -> list[str]:
+def lines(language: Language, finding: Finding) -> list[str]:
     """A finding for a person: what it is, and below it what to do."""
-    first = f"{finding.level:8}{finding.check}: {finding.message}"
-    return [first, f"{'':8}-> {finding.remedy}"] if finding.remedy else [first]
+    first = f"{finding.level:8}{finding.check}: {in_words(language, finding.message)}"
+    return [first, f"{'':8}-> {in_words(language, finding.remedy)}"] if finding.remedy else [first]
 
 
 def exit_code(findings: Iterable[Finding]) -> int:

@@ -16,7 +16,7 @@ from syncer.storage.database_errors import is_crowded, was_refused
 KEPT_CONNECTIONS = 5
 MOST_CONNECTIONS = 15  # of one process, however many accounts it has
 CONNECT_TIMEOUT_SECONDS = 10
-POOL_TIMEOUT_SECONDS = 120  # many accounts share few connections; none is held while fetching
+POOL_TIMEOUT_SECONDS = 120  # many accounts share few connections; none is kept while fetching
 CROWD_TIMEOUT_SECONDS = 10  # where other programs have every connection, and none of ours can come free
 
 

@@ -4,14 +4,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from syncer.views.strangers_text import one_line
+from syncer.words.catalogue import Words
 
 SHOWN_NEXT = 5  # accounts of a daemon by name; --json shows all
 
 
-def daemon_lines(leases: Sequence[dict[str, Any]]) -> list[str]:
+def daemon_lines(words: Words, leases: Sequence[dict[str, Any]]) -> list[str]:
     """Which daemons live, when they run what, and what is under way now."""
     lines = [
-        f"a run of {one_line(lease['account'])} is under way in {_process(lease['holder'])}"
+        words("under_way", account=one_line(lease["account"]), process=_process(lease["holder"]))
         for lease in leases
         if lease["holder"] is not None
     ]
@@ -21,19 +22,22 @@ def daemon_lines(leases: Sequence[dict[str, Any]]) -> list[str]:
             of_daemons.setdefault(lease["daemon"], []).append(lease)
     for daemon, its in sorted(of_daemons.items()):
         if len(leases) == 1:
-            told = f"next run {_soon(its[0]['next_run_in_seconds'])}"
+            told = words("next_run", soon=_soon(words, its[0]["next_run_in_seconds"]))
         else:
-            runs = [f"{one_line(one['account'])} {_soon(one['next_run_in_seconds'])}" for one in its[:SHOWN_NEXT]]
-            told = f"next runs: {', '.join(runs)}"
-            told += f" and {len(its) - SHOWN_NEXT} more" if len(its) > SHOWN_NEXT else ""
-        lines.append(f"daemon {_process(daemon)}, beat {its[0]['beat_age_seconds']} s ago, {told}")
+            runs = [f"{one_line(one['account'])} {_soon(words, one['next_run_in_seconds'])}" for one in its]
+            told = words("next_runs", runs=_few(words, runs))
+        lines.append(words("daemon", process=_process(daemon), n=its[0]["beat_age_seconds"], told=told))
     alone = [one_line(lease["account"]) for lease in leases if lease["daemon"] is None]
     if not of_daemons:
-        lines.append("no daemon is running")
+        lines.append(words("no_daemon"))
     elif alone:
-        more = f" and {len(alone) - SHOWN_NEXT} more" if len(alone) > SHOWN_NEXT else ""
-        lines.append(f"no daemon runs {', '.join(alone[:SHOWN_NEXT])}{more}")
+        lines.append(words("no_daemon_of", accounts=_few(words, alone)))
     return lines
+
+
+def _few(words: Words, named: Sequence[str]) -> str:
+    more = words.counted("and_more", len(named) - SHOWN_NEXT) if len(named) > SHOWN_NEXT else ""
+    return f"{', '.join(named[:SHOWN_NEXT])}{more}"
 
 
 def _process(holder: str) -> str:
@@ -41,8 +45,8 @@ def _process(holder: str) -> str:
     return one_line(":".join(holder.split(":")[:2]))
 
 
-def _soon(seconds: int) -> str:
-    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+def _soon(words: Words, seconds: int) -> str:
+    for unit, size in (("soon_d", 86_400), ("soon_h", 3_600), ("soon_min", 60)):
         if seconds >= 2 * size:
-            return f"in {seconds // size} {unit}"
-    return f"in {seconds} s" if seconds else "now"
+            return words(unit, n=seconds // size)
+    return words("soon_s", n=seconds) if seconds else words("soon_now")

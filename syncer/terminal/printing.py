@@ -5,6 +5,7 @@ Nothing here needs a library: a poll that cron starts shall not wait for one.
 
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +13,8 @@ from syncer.model import Instance, RunResult
 from syncer.sync import Plan
 from syncer.terminal.width import folded, terminal_width
 from syncer.views.strangers_text import one_line, still, still_json
+from syncer.words.catalogue import Words
+from syncer.words.errors import in_words
 from syncer.words.language import MESSENGER_FIELDS, messenger
 
 SHOWN_CHANGES = 200  # lines of a plan for people; --json shows all
@@ -49,16 +52,22 @@ def run_document(result: RunResult) -> dict[str, Any]:
     }
 
 
-def print_run(result: RunResult) -> None:
+def print_run(words: Words, result: RunResult) -> None:
     """A run in one line."""
     if result.error:
-        line(f"{result.account}: {result.status}: {result.error}")
+        line(f"{result.account}: {result.status}: {in_words(words.language, str(result.error))}")
         return
-    happened = ", ".join(f"{n} {word}" for word, n in result.transitions.items()) or "no transitions"
-    rejected = f", {result.rejected} items rejected (see rejected_items)" if result.rejected else ""
     line(
-        f"{result.account}: {result.status}: {result.listed} listed, {result.created} new, "
-        f"{result.updated} updated; {happened}{rejected}"
+        words(
+            "run_done",
+            account=result.account,
+            status=result.status,
+            listed=result.listed,
+            created=result.created,
+            updated=result.updated,
+            happened=", ".join(f"{n} {word}" for word, n in result.transitions.items()) or words("no_transitions"),
+            rejected=words.counted("items_rejected", result.rejected) if result.rejected else "",
+        )
     )
 
 
@@ -103,22 +112,30 @@ def plan_document(account: str, plan: Plan) -> dict[str, Any]:
     }
 
 
-def print_plan(plan: dict[str, Any]) -> None:
+def print_plan(words: Words, plan: dict[str, Any]) -> None:
     """A plan for a person."""
     if plan["error"]:
-        line(f"{plan['account']}: {plan['error']}")
+        line(f"{plan['account']}: {in_words(words.language, plan['error'])}")
     for change in plan["changes"][:SHOWN_CHANGES]:
-        words = ", ".join(change["transitions"]) or "no transition"
-        line(f"{change['id_instance']}  {words}  {one_line(change['name'])}")
-        for name, (old, new) in change["fields"].items():
-            line(f"    {name}: {field_text(name, old)} -> {field_text(name, new)}")
-    if len(plan["changes"]) > SHOWN_CHANGES:
-        line(f"… and {len(plan['changes']) - SHOWN_CHANGES} more; --json shows all")
+        transitions = ", ".join(change["transitions"]) or words("no_transition")
+        line(f"{change['id_instance']}  {transitions}  {one_line(change['name'])}")
+        print_fields(words, change["fields"])
+    print_more(words, plan["changes"], SHOWN_CHANGES)
     if plan["status"] in {"ok", "unchanged", "held"}:
-        line(
-            f"{plan['account']}: {plan['listed']} listed, {plan['created']} new, {plan['updated']} updated, "
-            f"{plan['rejected']} not readable; nothing was written"
-        )
+        counts = {name: plan[name] for name in ("account", "listed", "created", "updated", "rejected")}
+        line(words("plan_done", **counts))
+
+
+def print_fields(words: Words, fields: Mapping[str, Sequence[object]]) -> None:
+    """What changed of an instance, one field a line."""
+    for name, (old, new) in fields.items():
+        line(f"    {name}: {field_text(words, name, old)} -> {field_text(words, name, new)}")
+
+
+def print_more(words: Words, rows: Sequence[object], shown: int) -> None:
+    """How many of a list's rows are not shown, if any."""
+    if len(rows) > shown:
+        line(words.counted("more_json", len(rows) - shown))
 
 
 def line(text: str) -> None:
@@ -127,13 +144,14 @@ def line(text: str) -> None:
     print(folded(shown, terminal_width(sys.stdout)))  # noqa: T201 - results go to standard output
 
 
-def field_text(name: str, value: object) -> str:
+def field_text(words: Words, name: str, value: object) -> str:
     """A field's value for people: what the upstream calls `v3` is MAX for everybody else."""
-    return messenger(value_text(value)) if name in MESSENGER_FIELDS and value is not None else value_text(value)
+    if value is None:
+        return words("none")
+    text = value_text(value)
+    return messenger(text) if name in MESSENGER_FIELDS else text
 
 
 def value_text(value: object) -> str:
     """A value of a row for people, on one line."""
-    if isinstance(value, datetime):
-        return moment(value)
-    return "none" if value is None else one_line(str(value))
+    return moment(value) if isinstance(value, datetime) else one_line(str(value))

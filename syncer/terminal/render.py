@@ -1,11 +1,8 @@
-"""Tables for people on standard output; `printing` has lines and JSON.
-
-Over 300 lines: one function a table, and nothing that two of them could share.
-"""
+"""Tables for people on standard output; `printing` has lines and JSON, `money` and `summary` the tables about those."""
 
 import sys
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, NamedTuple
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.measure import Measurement
@@ -14,10 +11,12 @@ from rich.text import Text
 
 from syncer.answer.values import canonical_json
 from syncer.terminal.daemons import daemon_lines
-from syncer.terminal.printing import field_text, line, moment, value_text
+from syncer.terminal.printing import field_text, line, moment, print_fields, print_more, value_text
 from syncer.terminal.width import cells
 from syncer.views.estate import AccountStatus
 from syncer.views.strangers_text import one_line
+from syncer.words.catalogue import Words
+from syncer.words.errors import in_words
 from syncer.words.language import MESSENGER_FIELDS, messenger
 
 WIDTH_WITHOUT_TERMINAL = 1_000_000  # columns in a pipe or a file, where a record is a line
@@ -41,10 +40,13 @@ def console() -> Console:
 class FittedTable:
     """A plain table; numbers stand right. Where it is too wide for a terminal, each row is a line of named values."""
 
-    def __init__(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    def __init__(
+        self, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], prose: Collection[int]
+    ) -> None:
         self._title = title
         self._columns = columns
         self._rows = [list(row) for row in rows]
+        self._prose = prose
         self._cells = [[value_text(cell) if cell is not None else "" for cell in row] for row in self._rows]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -62,7 +64,7 @@ class FittedTable:
             words = [
                 Measurement.get(console, widest, Text(row[place])).minimum for row in [self._columns, *self._cells]
             ]
-            width = min(max(words), NARROWEST_PROSE) if column in PROSE else max(words)
+            width = min(max(words), NARROWEST_PROSE) if place in self._prose else max(words)
             needed += width
             is_whole = all(cells(row[place]) <= width for row in [self._columns, *self._cells])
             made.add_column(
@@ -106,79 +108,81 @@ class FittedTable:
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> FittedTable:
-    """What `console` prints as a table, if there is room for one."""
-    return FittedTable(title, columns, rows)
+    """What `console` prints as a table, if there is room for one; the columns are headed as they are called."""
+    return FittedTable(title, columns, rows, _places_of_prose(columns))
 
 
-def status_document(
-    accounts: Sequence[AccountStatus],
-    runs: Sequence[dict[str, Any]],
-    leases: Sequence[dict[str, Any]],
-    *,
-    held: Sequence[dict[str, Any]],
-    approved: Sequence[dict[str, Any]],
-) -> dict[str, Any]:
+def worded(words: Words, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> FittedTable:
+    """The same, each column headed by its word."""
+    return FittedTable(title, [words(f"col_{column}") for column in columns], rows, _places_of_prose(columns))
+
+
+def _places_of_prose(columns: Sequence[str]) -> set[int]:
+    return {place for place, column in enumerate(columns) if column in PROSE}
+
+
+class Standing(NamedTuple):
+    """What `syncer status` tells: accounts, their last runs, who runs them, what is held and what is approved."""
+
+    accounts: Sequence[AccountStatus]
+    runs: Sequence[dict[str, Any]]
+    leases: Sequence[dict[str, Any]]
+    held: Sequence[dict[str, Any]]
+    approved: Sequence[dict[str, Any]]
+
+
+def status_document(standing: Standing) -> dict[str, Any]:
     """`syncer status --json`."""
     return {
-        "accounts": [one._asdict() for one in accounts],
-        "runs": list(runs),
-        "leases": list(leases),
-        "held": [{**run, "approve": f"syncer approve {run['id']}"} for run in held],
-        "approved": list(approved),
+        "accounts": [one._asdict() for one in standing.accounts],
+        "runs": list(standing.runs),
+        "leases": list(standing.leases),
+        "held": [{**run, "approve": f"syncer approve {run['id']}"} for run in standing.held],
+        "approved": list(standing.approved),
     }
 
 
-def print_status(
-    accounts: Sequence[AccountStatus],
-    runs: Sequence[dict[str, Any]],
-    leases: Sequence[dict[str, Any]],
-    *,
-    held: Sequence[dict[str, Any]],
-    approved: Sequence[dict[str, Any]],
-) -> None:
+def print_status(words: Words, standing: Standing) -> None:
     """`syncer status` for a person."""
     out = console()
-    out.print(
-        table(
-            "Accounts",
-            ("account", "state", "data as of", "age", "live", "expired", "deleted", "listed", "failures", "warning"),
-            (
-                (
-                    one.account,
-                    "retired" if one.is_retired else one.state,
-                    one.data_as_of,
-                    _age(one.age_seconds),
-                    one.live,
-                    one.expired,
-                    one.deleted,
-                    one.listed,
-                    one.consecutive_failures,
-                    (one.warning or "").replace(",", ", "),
-                )
-                for one in accounts
-            ),
+    columns = (
+        "account", "state", "data_as_of", "age", "live", "expired", "deleted", "listed", "failures", "warning",
+    )  # fmt: skip
+    rows = [
+        (
+            one.account,
+            words("retired") if one.is_retired else one.state,
+            one.data_as_of,
+            age(words, one.age_seconds),
+            one.live,
+            one.expired,
+            one.deleted,
+            one.listed,
+            one.consecutive_failures,
+            (one.warning or "").replace(",", ", "),
         )
-    )
+        for one in standing.accounts
+    ]
+    out.print(worded(words, words("accounts"), columns, rows))
     out.print()
-    out.print(runs_table(runs))
+    out.print(runs_table(words, standing.runs))
     line("")
-    retired = {one.account for one in accounts if one.is_retired}
-    for text in daemon_lines([lease for lease in leases if lease["account"] not in retired]):
+    retired = {one.account for one in standing.accounts if one.is_retired}
+    for text in daemon_lines(words, [lease for lease in standing.leases if lease["account"] not in retired]):
         line(text)
-    for run in held:
-        line(f"\n{run['account']}: {run['error']}")
-    for run in approved:
-        reasons = ", ".join(f"{reason} of {n}" for reason, n in run["reasons"].items())
-        line(
-            f"\n{run['account']}: run {run['id']} is approved since {moment(run['approved_at'])} ({reasons}); "
-            "the next answer that is accepted uses it up"
-        )
+    for run in standing.held:
+        line(f"\n{run['account']}: {in_words(words.language, run['error'])}")
+    for run in standing.approved:
+        reasons = ", ".join(words("reason_of", reason=reason, n=n) for reason, n in run["reasons"].items())
+        approved_at = moment(run["approved_at"])
+        line("\n" + words("approved", account=run["account"], run=run["id"], moment=approved_at, reasons=reasons))
 
 
-def runs_table(runs: Sequence[dict[str, Any]]) -> FittedTable:
+def runs_table(words: Words, runs: Sequence[dict[str, Any]]) -> FittedTable:
     """Runs, with what each came to or why it failed."""
-    return table(
-        "Runs",
+    return worded(
+        words,
+        words("runs"),
         ("run", "account", "started", "status", "listed", "new", "updated", "transitions", "rejected", "error"),
         (
             (
@@ -191,27 +195,28 @@ def runs_table(runs: Sequence[dict[str, Any]]) -> FittedTable:
                 run["updated"],
                 run["transitions"],
                 run["rejected"],
-                run["error"] or run["warning"] or "",
+                in_words(words.language, run["error"]) if run["error"] else run["warning"] or "",
             )
             for run in runs
         ),
     )
 
 
-def history_table(events: Sequence[dict[str, Any]]) -> FittedTable:
+def history_table(words: Words, events: Sequence[dict[str, Any]]) -> FittedTable:
     """Transitions, newest last; an observed time is marked, it is not the upstream's word."""
-    return table(
-        "History",
+    return worded(
+        words,
+        words("history"),
         ("id", "occurred", "transition", "instance", "name", "changes"),
         (
             (
                 event["id"],
-                f"{moment(event['occurred_at'])}{' (seen)' if event['time_source'] == 'observed' else ''}",
+                f"{moment(event['occurred_at'])}{' ' + words('seen') if event['time_source'] == 'observed' else ''}",
                 event["transition"],
                 event["id_instance"],
                 event["name"],
                 "; ".join(
-                    f"{column} {_word(column, old)} → {_word(column, new)}"
+                    f"{column} {_word(words, column, old)} → {_word(words, column, new)}"
                     for column, (old, new) in event["changes"].items()
                 ),
             )
@@ -220,199 +225,59 @@ def history_table(events: Sequence[dict[str, Any]]) -> FittedTable:
     )
 
 
-def print_estate_at(found: dict[str, Any]) -> None:
+def print_estate_at(words: Words, found: dict[str, Any]) -> None:
     """The estate at a past moment for a person."""
     out = console()
     rows = [
         (row["account"], row["status"], messenger(row["type_instance"]), row["tariff"], row["n"])
         for row in found["estate"]
     ]
-    title = f"The estate at {moment(found['as_of'])}"
-    out.print(table(title, ("account", "status", "type", "tariff", "instances"), rows))
+    title = words("estate_at", moment=moment(found["as_of"]))
+    out.print(worded(words, title, ("account", "status", "type", "tariff", "instances"), rows))
     line(", ".join(f"{n} {word}" for word, n in found["totals"].items()))
     first = found["first_answer_at"]
     if first is None or found["as_of"] < first:
-        line(
-            f"careful: syncer saw its first answer at {moment(first) or 'no time yet'}; of the time before it knows "
-            "what that told, and instances deleted more than three months before are unknown"
-        )
+        line(words("before_first", first=moment(first) or words("no_time_yet")))
 
 
-def print_found(found: Sequence[dict[str, Any]], shown: int) -> None:
+def print_found(words: Words, found: Sequence[dict[str, Any]], shown: int) -> None:
     """Instances that were looked for; so many lines of them."""
     columns = ("id_instance", "status", "name", "type_instance", "tariff", "account", "expiration_date")
     headings = ("instance", "status", "name", "type", "tariff", "account", "expires")
-    rows = [[_field(column, one[column]) for column in columns] for one in found[:shown]]
-    console().print(table("Instances", headings, rows))
-    _print_more(found, shown)
+    rows = [[field(column, one[column]) for column in columns] for one in found[:shown]]
+    console().print(worded(words, words("instances"), headings, rows))
+    print_more(words, found, shown)
 
 
-def print_difference(found: dict[str, Any], shown: int) -> None:
+def print_difference(words: Words, found: dict[str, Any], shown: int) -> None:
     """What differs between two moments for a person."""
     out = console()
-    title = f"From {moment(found['from'])} to {moment(found['to'])}"
+    title = words("from_to", before=moment(found["from"]), after=moment(found["to"]))
     rows = [(word, before, after, after - before) for word, (before, after) in found["totals"].items()]
-    out.print(table(title, ("status", "before", "after", "net"), rows))
-    line(", ".join(f"{n} {word}" for word, n in found["transitions"].items()) or "no transitions")
+    out.print(worded(words, title, ("status", "before", "after", "net"), rows))
+    line(", ".join(f"{n} {word}" for word, n in found["transitions"].items()) or words("no_transitions"))
     for change in found["changes"][:shown]:
         line(f"{change['id_instance']}  {one_line(change['name'])}")
-        for name, (old, new) in change["fields"].items():
-            line(f"    {name}: {field_text(name, old)} -> {field_text(name, new)}")
-    _print_more(found["changes"], shown)
+        print_fields(words, change["fields"])
+    print_more(words, found["changes"], shown)
 
 
-def print_bill(document: dict[str, Any], shown: int) -> None:
-    """A month's bill for a person, and where the vendor's invoice differs; so many lines of a list."""
-    if document["by"] == "customer":
-        from syncer.terminal.customers import bill_table
-
-        console().print(bill_table(document["month"], document["lines"][:shown]))
-    else:
-        console().print(_bill_table(document, shown))
-    _print_more(document["lines"], shown)
-    line(f"in all: {_sums(document['totals'])}")
-    if "forecast" in document:
-        line(f"forecast to the month's end, if nothing changes: {_sums(document['forecast'])}")
-        line(f"tonight at {moment(document['tonight']['at'])}: {_sums(document['tonight']['totals'])}")
-    unpriced = sum(row["unpriced_days"] for row in document["lines"])
-    if unpriced:
-        line(f"no price for {unpriced} of the days; set it: syncer rates set TARIFF RATE CURRENCY --from DATE")
-    _print_uncertain(document)
-    if "invoice" in document:
-        _print_invoice(document["invoice"], shown)
-
-
-def _bill_table(document: dict[str, Any], shown: int) -> FittedTable:
-    by_instance = document["by"] == "instance"
-    headings = ("instance", "name", "account", "tariff") if by_instance else ("tariff", "type")
-    columns = ("id_instance", "name", "account", "tariff") if by_instance else ("tariff", "type_instance")
-    rows = [
-        (
-            *(_field(column, row[column]) or "none" for column in columns),
-            row["days"],
-            _money(row["amount"], row["currency"]),
-        )
-        for row in document["lines"][:shown]
-    ]
-    return table(f"{document['month']}", (*headings, "instance-days", "amount"), rows)
-
-
-def _print_more(rows: Sequence[object], shown: int) -> None:
-    if len(rows) > shown:
-        line(f"… and {len(rows) - shown} more; --json shows all")
-
-
-def _print_uncertain(document: dict[str, Any]) -> None:
-    uncertain = document["uncertain"]
-    if uncertain["days"]:
-        ids = uncertain["instances"]
-        named = ", ".join(map(str, ids[:5])) + (", …" if len(ids) > 5 else "")
-        line(
-            f"careful: {uncertain['days']} of the days are not certain: nobody looked for more than a day before "
-            f"{len(ids)} vanished: {named}"
-        )
-    for gap in document["blind_gaps"]:
-        line(
-            f"careful: {gap['account']} saw nothing from {moment(gap['since'])} to {moment(gap['until'])}; "
-            "deletions of that time may be unknown, and their days are counted"
-        )
-
-
-def _print_invoice(invoice: dict[str, Any], shown: int) -> None:
-    from syncer.views.invoice import KINDS
-
-    line("")
-    if invoice["agrees"]:
-        line("the invoice agrees")
-    elif not invoice["compared"]:
-        line("the invoice does not agree: nothing could be compared; set prices: syncer rates set TARIFF RATE CURRENCY")
-    for kind, meaning in KINDS.items():
-        found = [one for one in invoice["differences"] if one["kind"] == kind]
-        if not found:
-            continue
-        columns = (invoice["key"], "their days", "their amount", "our days", "our amount")
-        rows = [
-            (
-                one["key"] or "none",
-                one["invoiced_days"],
-                _money(one["invoiced_amount"]),
-                one["our_days"],
-                _money(one["our_amount"]),
-            )
-            for one in found[:shown]
-        ]
-        sums = [
-            sum(one[name] for one in found if one[name] is not None)
-            for name in ("invoiced_days", "invoiced_amount", "our_days", "our_amount")
-        ]
-        console().print(table(f"{meaning}: {len(found)}", columns, rows))
-        _print_more(found, shown)
-        line(
-            f"sum: theirs {sums[0]} days, {_money(sums[1])}; ours {sums[2]} days, {_money(sums[3])}; "
-            f"difference {sums[0] - sums[2]} days, {_money(sums[1] - sums[3])}"
-        )
-
-
-def _sums(totals: Sequence[dict[str, Any]]) -> str:
-    return "; ".join(f"{one['days']} days, {_money(one['amount'], one['currency'])}" for one in totals) or "nothing"
-
-
-def _money(amount: Any, currency: str | None = None) -> str:
-    if amount is None:
-        return "no amount"
-    return f"{amount:,.2f}{' ' + currency if currency else ''}"
-
-
-def print_report(figures: dict[str, Any]) -> None:
-    """The report for a terminal."""
-    out = console()
-    totals = figures["totals"]
-    line(
-        f"{totals['live']} live, of which {totals['expired']} expired; "
-        + ", ".join(f"{totals[word]} {word}" for word in ("deleted", "vanished", "purged"))
-    )
-    periods = [tuple(row.values()) for row in figures["periods"]]
-    out.print(table("\nNew, deleted, net", ("period", "new", "deleted", "net"), periods))
-    kinds = [tuple(_field(column, value) for column, value in row.items()) for row in figures["kinds"]]
-    out.print(table("\nBy type and tariff", ("type", "tariff", "live", "expired"), kinds))
-    words = ("month", "opening", "created", "returned", "moved", "deleted", "vanished", "closing", "lost")
-    churn = [
-        (*(row[word] for word in words), "" if row["churn_rate"] is None else f"{100 * row['churn_rate']:.1f} %")
-        for row in figures["churn"]
-    ]
-    out.print(table("\nMonth by month", (*words, "churn"), churn))
-    attention = [(one["reason"], one["n"]) for one in figures["attention"]]
-    out.print(table("\nWhat needs attention (SELECT * FROM bi_attention)", ("reason", "instances"), attention))
-    freshness = [
-        (one["account"], one["state"], one["data_as_of"], _age(one["age_seconds"])) for one in figures["freshness"]
-    ]
-    out.print(table("\nFreshness", ("account", "state", "data as of", "age"), freshness))
-    for gap in figures["blind_gaps"]:
-        line(
-            f"careful: {gap['account']} saw nothing for more than 80 days before run {gap['id']} "
-            f"({moment(gap['started_at'])}); deletions of that time may be unknown"
-        )
-    if figures["first_answer_at"] is not None:
-        line(
-            f"the first answer was seen at {moment(figures['first_answer_at'])}; "
-            "instances deleted more than three months before are unknown"
-        )
-
-
-def _field(column: str, value: Any) -> Any:
+def field(column: str, value: Any) -> Any:
+    """A field for a cell of a table."""
     return messenger(value) if column in MESSENGER_FIELDS else value
 
 
-def _word(column: str, value: object) -> str:
+def _word(words: Words, column: str, value: object) -> str:
     if column in MESSENGER_FIELDS:
-        return field_text(column, value)
-    return value if isinstance(value, str) else "none" if value is None else canonical_json(value)
+        return field_text(words, column, value)
+    return value if isinstance(value, str) else words("none") if value is None else canonical_json(value)
 
 
-def _age(seconds: int | None) -> str:
+def age(words: Words, seconds: int | None) -> str:
+    """An age in its largest unit of which there are two."""
     if seconds is None:
         return ""
-    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
+    for unit, size in (("age_d", 86_400), ("age_h", 3_600), ("age_min", 60)):
         if seconds >= 2 * size:
-            return f"{seconds // size}{unit}"
-    return f"{seconds}s"
+            return words(unit, n=seconds // size)
+    return words("age_s", n=seconds)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from syncer.errors import ConfigurationError
-from syncer.rules.customers import Assignment, Changes, Listed, first_overlap
+from syncer.rules.customers import Assignment, Listed, first_overlap
 from syncer.views.rates import MILLIONTH, checked_price
 from syncer.views.spreadsheet import (
     IDS,
@@ -122,29 +122,6 @@ def _price(where: str, written: str, currency: str, of_heading: str | None) -> t
     if code is None:
         raise ConfigurationError(f"{where}: the price {written} has no currency; add a column currency")
     return price, code
-
-
-def tell_changes(found: Changes) -> Iterator[str]:
-    """What a list changes, one row a line: what goes, what becomes another, what comes."""
-    for one in found.removed:
-        yield f"- {_told(one)}"
-    for before, after in found.changed:
-        parts = [
-            f"{name.replace('_', ' ')} {_value(old)} -> {_value(new)}"
-            for name, old, new in zip(Assignment._fields, before, after, strict=True)
-            if old != new
-        ]
-        yield f"~ {after.id_instance} {one_line(after.customer)} from {after.valid_from}: {', '.join(parts)}"
-    for one in found.added:
-        yield f"+ {_told(one)}"
-
-
-def sum_up(found: Changes) -> str:
-    """How many rows come, change, go and stay."""
-    return (
-        f"{len(found.added)} added, {len(found.changed)} changed, {len(found.removed)} removed, "
-        f"{found.kept} as they were"
-    )
 
 
 def _told(one: Assignment) -> str:

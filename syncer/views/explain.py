@@ -11,28 +11,8 @@ from syncer.model import FIELDS, TimeSource, Transition
 from syncer.storage.tables import instance_history, instances
 from syncer.views.catalogue import bi_instances, read
 from syncer.views.strangers_text import one_line
+from syncer.words.catalogue import Words
 from syncer.words.language import MESSENGER_FIELDS, messenger
-
-NOUNS = {
-    **{name: field.noun for name, field in FIELDS.items()},
-    "account": "the account",
-    "token_fingerprint": "the token's fingerprint",
-}
-
-
-SENTENCES = {
-    Transition.CREATED: "It was created.",
-    Transition.REAPPEARED: "It was listed again.",
-    Transition.RESTORED: "It was restored: the upstream does not call it deleted any more.",
-    Transition.RENEWED: "It was paid for again{until}.",
-    Transition.EXTENDED: "It was extended{until}.",
-    Transition.CHANGED: "It was changed:",
-    Transition.TOKEN_ROTATED: "Its token was changed.",
-    Transition.EXPIRED: "It expired.",
-    Transition.DELETED: "It was deleted.",
-    Transition.VANISHED: "It vanished: not listed any more, though nobody said that it was deleted.",
-    Transition.PURGED: "The upstream dropped it from the list, as it does about three months after a deletion.",
-}
 
 
 def read_life(connection: Connection, id_instance: int) -> dict[str, Any] | None:
@@ -70,75 +50,78 @@ def unknown(id_instance: int, near: Sequence[int]) -> str:
     return f"no instance {id_instance} was ever seen; {hint}"
 
 
-def tell(life: Mapping[str, Any]) -> list[str]:
+def tell(words: Words, life: Mapping[str, Any]) -> list[str]:
     """The story in lines: what it is now, then every step, when, who says so, and the run that saw it."""
     instance = life["instance"]
-    lines = [_headline(instance), ""]
-    lines += [line for event in life["history"] for line in _step(event)]
-    return [*lines, "", *_present(instance)]
+    lines = [_headline(words, instance), ""]
+    lines += [line for event in life["history"] for line in _step(words, event)]
+    return [*lines, "", *_present(words, instance)]
 
 
-def _headline(instance: Mapping[str, Any]) -> str:
-    parts = [part for part in (messenger(instance["type_instance"]), instance["tariff"]) if part]
-    name = f" “{one_line(instance['name'])}”" if instance["name"] else ""
-    return f"Instance {instance['id_instance']}{name} ({', '.join(parts)}) of the account {instance['account']}"
+def _headline(words: Words, instance: Mapping[str, Any]) -> str:
+    return words(
+        "life",
+        instance=instance["id_instance"],
+        name=words("quoted", name=one_line(instance["name"])) if instance["name"] else "",
+        kind=", ".join(part for part in (messenger(instance["type_instance"]), instance["tariff"]) if part),
+        account=instance["account"],
+    )
 
 
-def _step(event: Mapping[str, Any]) -> list[str]:
+def _step(words: Words, event: Mapping[str, Any]) -> list[str]:
     when = _when(event["occurred_at"])
+    run = event["run_id"]
     if event["time_source"] == TimeSource.UPSTREAM:
-        source = f"the upstream's own time; seen by run {event['run_id']} at {_when(event['observed_at'])}"
+        source = words("by_upstream", run=run, moment=_when(event["observed_at"]))
     elif event["previous_observed_at"] is None:
-        source = f"when run {event['run_id']} first saw it"
+        source = words("first_seen_by", run=run)
     else:
-        before = _when(event["previous_observed_at"])
-        source = f"seen by run {event['run_id']}; it happened after {before}, the answer before"
+        source = words("seen_after", run=run, before=_when(event["previous_observed_at"]))
     changed = [
-        f"    {NOUNS.get(column, column)}: {_value(column, old)} → {_value(column, new)}"
+        f"    {_noun(words, column)}: {_value(words, column, old)} → {_value(words, column, new)}"
         for column, (old, new) in event["changes"].items()
         if column not in {"missing", "token_fingerprint"}
     ]
-    return [f"{when}  {_sentence(event)}", f"    ({source})", *changed]
+    return [f"{when}  {_sentence(words, event)}", f"    ({source})", *changed]
 
 
-def _sentence(event: Mapping[str, Any]) -> str:
-    sentence = SENTENCES[Transition(event["transition"])]
-    until = f", until {_when(event['expiration_date'])}" if event["expiration_date"] else ""
-    return sentence.replace("{until}", until)
+def _noun(words: Words, column: str) -> str:
+    """What a column is called in a story."""
+    if column in FIELDS:
+        return words.spoken(FIELDS[column].noun)
+    return words("the_account") if column == "account" else column
 
 
-def _present(instance: Mapping[str, Any]) -> list[str]:
-    status = {
-        "active": "It lives",
-        "expired": "It is expired, and not deleted",
-        "deleted": "It is deleted",
-        "vanished": "It is not listed",
-        "purged": "It is deleted and not listed any more",
-    }[instance["status"]]
-    days = f"{status}; {_days(instance['age_days'])} old, charged for {_days(instance['billable_days'])}."
-    lines = [days]
-    if instance["expiration_date"] is not None and instance["status"] in {"active", "expired"}:
-        lines.append(f"Its expiration date is {_when(instance['expiration_date'])}.")
+def _sentence(words: Words, event: Mapping[str, Any]) -> str:
+    told = {}
+    if event["transition"] in {Transition.RENEWED, Transition.EXTENDED}:
+        until = event["expiration_date"]
+        told["until"] = words("until", moment=_when(until)) if until else ""
+    return words(f"life_{event['transition']}", **told)
+
+
+def _present(words: Words, instance: Mapping[str, Any]) -> list[str]:
+    status = instance["status"]
+    age, billed = (words.counted("days", instance[column]) for column in ("age_days", "billable_days"))
+    lines = [words("lived", status=words(f"is_{status}"), age=age, billed=billed)]
+    if instance["expiration_date"] is not None and status in {"active", "expired"}:
+        lines.append(words("expires_at", moment=_when(instance["expiration_date"])))
     if instance["renewed_at"] is not None:
-        lines.append(f"That date was last seen to move forward at {_when(instance['renewed_at'])}.")
+        lines.append(words("renewed_at", moment=_when(instance["renewed_at"])))
     if instance["last_seen_at"] is not None:
-        lines.append(f"It was last listed at {_when(instance['last_seen_at'])}.")
+        lines.append(words("listed_at", moment=_when(instance["last_seen_at"])))
     return lines
-
-
-def _days(n: int) -> str:
-    return "1 day" if n == 1 else f"{n} days"
 
 
 def _when(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def _value(column: str, value: object) -> str:
+def _value(words: Words, column: str, value: object) -> str:
     if value is None:
-        return "none"
+        return words("none")
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return words("yes" if value else "no")
     text = one_line(str(value))
     return messenger(text) if column in MESSENGER_FIELDS else text
 

@@ -32,14 +32,7 @@ COLUMN_NAMES = {
     "currency": ("currency", "валюта"),
 }
 UNIT_PRICES = ("price", "unit_price", "unit price", "rate", "цена", "тариф за день")
-KINDS = {
-    "currency": "their currency is another one",
-    "only_invoiced": "they bill, and we do not see",
-    "only_seen": "we see, and they do not bill",
-    "days": "the days differ",
-    "amount": "the days agree, the amounts differ",
-    "not_compared": "nothing could be compared: no rate for a day of it",
-}
+KINDS = ("currency", "only_invoiced", "only_seen", "days", "amount", "not_compared")
 
 
 class Difference(NamedTuple):

@@ -11,6 +11,7 @@ _MOVES = [
     *(code for code in (*range(32), *range(127, 160)) if code != ord("\n")),
     *(0x061C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A)),
 ]
+_SPACES = "\u00a0\u202f"  # that are not broken at: they stand in amounts, and in names that were pasted
 _AS_SIGNS = dict.fromkeys(_MOVES, "\ufffd")
 _AS_ESCAPES = {code: f"\\u{code:04x}" for code in _MOVES}
 # A spreadsheet takes a cell that begins so for a formula; white space before it does not help, nor what is not seen.
@@ -23,8 +24,8 @@ def still(text: str) -> str:
 
 
 def one_line(text: str | None) -> str:
-    """Text for a place in a line: only what is seen, or a sign that something is not."""
-    return "".join(character if character.isprintable() else "\ufffd" for character in text or "")
+    """Text for a place in a line: only what is seen and spaces, or a sign that something is neither."""
+    return "".join(one if one.isprintable() or one in _SPACES else "\ufffd" for one in text or "")
 
 
 def still_json(document: str) -> str:

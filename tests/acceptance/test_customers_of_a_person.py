@@ -37,7 +37,7 @@ def test_a_list_is_shown_loaded_and_listed(run_syncer: RunSyncer, env: dict[str,
     assert [0, 0, 0] == [one.returncode for one in (tried, done, again)], tried.stderr + done.stderr + again.stderr
     assert "+ 1 Ёлка from 2026-10-01 on, 33.333333 RUB a day\n" in tried.stdout
     assert "3 added, 0 changed, 0 removed, 0 as they were; nothing was written\n" in tried.stdout
-    assert "careful: 1 of the instances were never listed: 9\n" in done.stdout
+    assert "careful: 1 of the instances was never listed: 9\n" in done.stdout
     assert {"customers": []} == nothing
     assert again.stdout.startswith("0 added, 0 changed, 0 removed, 3 as they were\n")
     assert [
@@ -60,7 +60,7 @@ def test_a_list_that_lacks_most_is_held_until_yes(run_syncer: RunSyncer, env: di
 
     assert 6 == held.returncode
     assert "would drop 2 of 3 rows; if that is meant, add --yes" in held.stderr
-    assert "~ 1 b from 2026-10-01: customer a -> b, daily price none -> 5, currency none -> RUB" in held.stdout
+    assert "~ 1 b from 2026-10-01: customer a -> b, price of a day none -> 5, currency none -> RUB" in held.stdout
     assert ["a", "a", "a"] == [row["customer"] for row in before]
     assert 0 == meant.returncode
     assert [(1, "b", "5.000000")] == [(row["id_instance"], row["customer"], row["daily_price"]) for row in after]

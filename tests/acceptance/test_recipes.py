@@ -31,11 +31,14 @@ from syncer.cli.main import cli
 from syncer.daemon.metrics import FAILURES
 from syncer.doctor.table import CHECKS
 from syncer.model import MirrorRow, Transition
+from syncer.rules.guard import HoldReason
 from syncer.settings.declared import SETTINGS
+from syncer.views.catalogue import VIEWS
 
 DOCUMENTS = [
     CHECKOUT / name for name in ("README.md", "README.ru.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
 ] + sorted((CHECKOUT / "docs").rglob("*.md")) + sorted((CHECKOUT / "examples").glob("*.md"))  # fmt: skip
+OPERATING = ("docs/operating.md", "docs/ru/operating.md")
 NOT_SETTINGS = {"SYNCER_TEST_PG_URL", "SYNCER_MODEL_EXAMPLES", "SYNCER_CORE_EXAMPLES"}
 ELSEWHERE = ("docker", "kubectl", "systemctl", "make", "psql", "pipx", "uvx")
 """Not run: they manage what is not here, or begin the tests that are running."""
@@ -93,12 +96,13 @@ needs_sqlite3 = pytest.mark.skipif(shutil.which("sqlite3") is None, reason="no s
 
 
 @needs_sqlite3
-def test_the_recipes_of_operating_work_on_sqlite(stage: tuple[Path, dict[str, str]]) -> None:
+@pytest.mark.parametrize("operating", OPERATING)
+def test_the_recipes_of_operating_work_on_sqlite(stage: tuple[Path, dict[str, str]], operating: str) -> None:
     folder, environment = stage
     if os.getuid() != 0:
         (folder / "deploy/make-secrets").write_text("#!/bin/sh\n")  # only root may give files away
     blocks = [
-        text for dialect, text in BLOCKS.findall((CHECKOUT / "docs/operating.md").read_text("utf-8"))
+        text for dialect, text in BLOCKS.findall((CHECKOUT / operating).read_text("utf-8"))
         if dialect in {"", "sqlite"}
     ]  # fmt: skip
 
@@ -110,10 +114,11 @@ def test_the_recipes_of_operating_work_on_sqlite(stage: tuple[Path, dict[str, st
 
 
 @needs_sqlite3
-def test_a_restored_file_is_the_one_that_was_saved(stage: tuple[Path, dict[str, str]]) -> None:
+@pytest.mark.parametrize("operating", OPERATING)
+def test_a_restored_file_is_the_one_that_was_saved(stage: tuple[Path, dict[str, str]], operating: str) -> None:
     folder, environment = stage
     save, restore = (
-        text for dialect, text in BLOCKS.findall((CHECKOUT / "docs/operating.md").read_text("utf-8")) if dialect == "sqlite"
+        text for dialect, text in BLOCKS.findall((CHECKOUT / operating).read_text("utf-8")) if dialect == "sqlite"
     )  # fmt: skip
     mirror = Mirror(f"sqlite:///{folder}/syncer.db")
     mirror.observe([{"idInstance": 1, "deleted": False, "isExpired": False}])
@@ -142,15 +147,16 @@ def test_a_restored_file_is_the_one_that_was_saved(stage: tuple[Path, dict[str, 
     restored_mirror.engine.dispose()
 
 
+@pytest.mark.parametrize("operating", OPERATING)
 @pytest.mark.parametrize("mirror", ["postgresql"], indirect=True)
 def test_the_recipes_of_operating_restore_postgresql(
-    stage: tuple[Path, dict[str, str]], mirror: Mirror, postgres: Postgres
+    stage: tuple[Path, dict[str, str]], mirror: Mirror, postgres: Postgres, operating: str
 ) -> None:
     folder, environment = stage
     mirror.observe([{"idInstance": 1, "deleted": False, "isExpired": False}])
     empty = postgres.create_database()
     scripts = [
-        text for dialect, text in BLOCKS.findall((CHECKOUT / "docs/operating.md").read_text("utf-8"))
+        text for dialect, text in BLOCKS.findall((CHECKOUT / operating).read_text("utf-8"))
         if dialect == "postgresql"
     ]  # fmt: skip
     url = mirror.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
@@ -233,8 +239,39 @@ UNREACHABLE = ("network", "timeout", "rate_limited", "server_error")
 """Handed on by a function of `upstream.py`, which no search for calls finds; CONTRACT 2 lists them."""
 
 
-def test_every_kind_of_error_has_its_row_with_its_exit_code() -> None:
-    section = (CHECKOUT / "docs/operating.md").read_text("utf-8").partition("## Errors")[2]
+def section_of(document: str, heading: str) -> str:
+    """What stands under one heading of a document."""
+    return (CHECKOUT / document).read_text("utf-8").partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+
+
+@pytest.mark.parametrize(
+    ("operating", "heading"), list(zip(OPERATING, ("Held answers", "Задержанные ответы"), strict=True)), ids=OPERATING
+)
+def test_every_reason_to_hold_an_answer_has_its_row(operating: str, heading: str) -> None:
+    rows = re.findall(r"^\| `(\w+)` \| .+ \| .+ \|$", section_of(operating, heading), re.MULTILINE)
+
+    assert list(HoldReason) == rows
+
+
+def test_every_status_and_state_has_its_row_in_russian() -> None:
+    statuses = re.findall(r"^\| `(\w+)` ", section_of("docs/ru/operating.md", "Статус инстанса"), re.MULTILINE)
+    states = re.findall(r"^\| `(\w+)` ", section_of("docs/ru/operating.md", "Состояние аккаунта"), re.MULTILINE)
+
+    assert ["active", "expired", "deleted", "vanished", "purged"] == statuses
+    assert ["never", "held", "clock", "stale", "failing", "ok"] == states
+
+
+def test_every_view_has_its_question_in_russian() -> None:
+    text = section_of("docs/ru/bi.md", "Какое представление на что отвечает")
+
+    assert set(VIEWS) == set(re.findall(r"^\| .*? \| `(\w+)`", text, re.MULTILINE))
+
+
+@pytest.mark.parametrize(
+    ("operating", "heading"), list(zip(OPERATING, ("Errors", "Коды возврата и ошибки"), strict=True)), ids=OPERATING
+)
+def test_every_kind_of_error_has_its_row_with_its_exit_code(operating: str, heading: str) -> None:
+    section = section_of(operating, heading)
     told = [(int(code), kind) for code, kind in re.findall(r"^\| (\d) \| `(\w+)`", section, re.MULTILINE)]
 
     assert sorted(kinds_in_the_code()) == sorted(told)

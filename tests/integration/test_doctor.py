@@ -34,6 +34,7 @@ from syncer.storage import database, database_errors, schema
 from syncer.storage.lease import LEASE
 from syncer.storage.tables import accounts, leases, sync_runs
 from syncer.upstream import client
+from syncer.words.language import Language
 
 pytestmark = pytest.mark.usefixtures("short_pauses")
 
@@ -92,7 +93,11 @@ def consult(tmp_path: Path) -> Consult:
             )
         finally:
             engine.dispose()
-        told = repr(findings) + repr(checks.document(findings)) + repr([checks.lines(one) for one in findings])
+        told = (
+            repr(findings)
+            + repr(checks.document(findings))
+            + repr([checks.lines(Language.EN, one) for one in findings])
+        )
         assert find_secrets(told.encode()) == []
         assert [] == [one for one in findings if bool(one.remedy) == (one.level is Level.OK)]
         assert [] == [one for one in findings if "\n" in one.message + one.remedy]
@@ -186,7 +191,7 @@ def test_the_document_is_that_of_the_contract(consult: Consult, api: FaultServer
 
 def test_a_finding_for_a_person_has_its_remedy_below() -> None:
     assert ["warning database.disk: full", "        -> free some"] == checks.lines(
-        Finding("database.disk", Level.WARNING, "full", "free some")
+        Language.EN, Finding("database.disk", Level.WARNING, "full", "free some")
     )
 
 

@@ -11,10 +11,10 @@ from conftest import CHECKOUT
 from mirror import Mirror
 from sqlalchemy import text
 
-DOCUMENTS = sorted((CHECKOUT / "docs").glob("*.md"))
+DOCUMENTS = sorted((CHECKOUT / "docs").rglob("*.md"))
 BLOCK = re.compile(r"^```sql(?: (sqlite|postgresql))?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 QUERIES = [
-    pytest.param(database, query, id=f"{document.name}-{number}-{database}")
+    pytest.param(database, query, id=f"{document.relative_to(CHECKOUT)}-{number}-{database}")
     for document in DOCUMENTS
     for number, (dialect, query) in enumerate(BLOCK.findall(document.read_text("utf-8")), 1)
     for database in ([dialect] if dialect else ["sqlite", "postgresql"])

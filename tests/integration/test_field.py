@@ -15,7 +15,7 @@ from syncer.storage import schema
 
 ROOT = Path(__file__).parent.parent.parent
 
-DECLARATION = '    made_up: Annotated[datetime | None, Field("madeUp", "when a test made it up", "the made-up time")]\n'
+DECLARATION = '    made_up: Annotated[datetime | None, Field("madeUp", "when a test made it up", Text("the made-up time", "выдуманное время"))]\n'
 REVISION = f"""
 import sqlalchemy as sa
 from alembic import op
@@ -35,6 +35,8 @@ from mirror import Mirror
 from syncer.storage import schema
 from syncer.storage.tables import metadata
 from syncer.views import explain, verify
+from syncer.words.language import Language
+from syncer.words.terminal import terminal_words
 
 mirror = Mirror(sys.argv[1])
 schema.compare(mirror.engine)
@@ -43,7 +45,7 @@ reports = [
     for made_up in ("2026-10-01T03:00:00", "2026-10-02T03:00:00", "2026-10-02T03:00:00", "yesterday")
 ]
 with mirror.engine.connect() as connection:
-    told = explain.tell(explain.read_life(connection, 1))
+    told = explain.tell(terminal_words(Language.EN), explain.read_life(connection, 1))
 print(json.dumps({
     "statuses": [report.status for report in reports],
     "rows": [row["made_up"] for row in mirror.rows(metadata.tables["instances"])],

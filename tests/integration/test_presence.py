@@ -14,6 +14,8 @@ from syncer.storage import database, lease
 from syncer.storage.tables import accounts, leases
 from syncer.terminal.daemons import daemon_lines
 from syncer.views import estate
+from syncer.words.language import Language
+from syncer.words.terminal import terminal_words
 
 ELSEWHERE = "web1:4242:0123456789ab:00000001"
 OTHER = "web2:77:0123456789ab:00000002"
@@ -57,7 +59,7 @@ def read(mirror: Mirror) -> list[dict[str, Any]]:
 
 
 def lines(mirror: Mirror) -> list[str]:
-    return daemon_lines(read(mirror))
+    return daemon_lines(terminal_words(Language.EN), read(mirror))
 
 
 def test_a_daemon_is_named_with_its_beat_and_its_next_runs(known: Mirror) -> None:

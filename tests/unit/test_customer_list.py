@@ -8,7 +8,10 @@ import pytest
 
 from syncer.errors import ConfigurationError
 from syncer.rules.customers import Assignment, changes
-from syncer.views.customers import read_list, sum_up, tell_changes
+from syncer.terminal.customers import sum_up, tell_changes
+from syncer.views.customers import read_list
+from syncer.words.language import Language
+from syncer.words.terminal import terminal_words
 
 PLAIN = Assignment(1101000001, "Ёлка", date(2026, 10, 1), None, None, None)
 SOLD = PLAIN._replace(daily_price=Decimal("12.5"), currency="RUB")
@@ -117,12 +120,14 @@ def test_what_a_list_changes_is_told_row_by_row() -> None:
     third = SOLD._replace(id_instance=3, valid_to=date(2026, 10, 31))
     found = changes([PLAIN, other, third], [SOLD, other, SOLD._replace(id_instance=4)])
 
+    words = terminal_words(Language.EN)
+
     assert [
         "- 3 Ёлка from 2026-10-01 to 2026-10-31, 12.5 RUB a day",
-        "~ 1101000001 Ёлка from 2026-10-01: daily price none -> 12.5, currency none -> RUB",
+        "~ 1101000001 Ёлка from 2026-10-01: price of a day none -> 12.5, currency none -> RUB",
         "+ 4 Ёлка from 2026-10-01 on, 12.5 RUB a day",
-    ] == list(tell_changes(found))
-    assert "1 added, 1 changed, 1 removed, 1 as they were" == sum_up(found)
+    ] == list(tell_changes(words, found))
+    assert "1 added, 1 changed, 1 removed, 1 as they were" == sum_up(words, found)
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,10 @@ def test_a_line_keeps_its_lines_alone(capsys: pytest.CaptureFixture[str]) -> Non
     assert one_line(f"a{MOVES}\nb") == "a" + "\ufffd" * (len(MOVES) + 1) + "b"
 
 
+def test_a_space_that_is_not_broken_at_is_a_space() -> None:
+    assert "ООО\u00a0Ромашка 12\u202f480" == one_line("ООО\u00a0Ромашка 12\u202f480")
+
+
 def test_what_a_terminal_is_sent_moves_nothing() -> None:
     out = io.BytesIO()
     StillBytes(out).write(f"ж{MOVES},x\r\n".encode())

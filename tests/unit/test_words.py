@@ -1,18 +1,27 @@
 """The catalogue has every text in every language, and each language counts and writes as its people do."""
 
+import ast
 import string
+from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
+import syncer
+from syncer.model import FIELDS, Transition
+from syncer.views.invoice import KINDS
 from syncer.words import language
 from syncer.words.catalogue import Text, Words
 from syncer.words.language import Language
 from syncer.words.report import REPORT
 from syncer.words.statement import STATEMENT
+from syncer.words.terminal import TERMINAL
 
-ALL = {**REPORT, **STATEMENT}
+NOUNS = {f"field {name}": field.noun for name, field in FIELDS.items()}
+ALL = {**REPORT, **STATEMENT, **{f"terminal {key}": text for key, text in TERMINAL.items()}, **NOUNS}
+ROOT = Path(syncer.__file__).parent
 FORMS = {Language.EN: 2, Language.RU: 3}
 
 
@@ -30,7 +39,7 @@ def test_a_text_is_whole_in_every_language_and_asks_for_the_same_values(key: str
     text = ALL[key]
     asked = {name: {frozenset(placeholders(form)) for form in forms(text, name)} for name in Language}
 
-    assert all(form.strip() == form and form for name in Language for form in forms(text, name))
+    assert all(form.rstrip() == form and form for name in Language for form in forms(text, name))
     assert asked[Language.EN] == asked[Language.RU]
     for name in Language:
         assert len(asked[name]) == 1
@@ -49,9 +58,49 @@ def test_russian_is_russian() -> None:
     assert [] == [
         key
         for key, said in letters.items()
-        if any(sign.isalpha() for sign in said.replace("UTC", ""))
+        if any(sign.isalpha() for sign in said.replace("UTC", "").replace("syncer", ""))
         and not any("а" <= sign.lower() <= "я" for sign in said)
     ]
+
+
+def strings(*folders: str) -> Iterator[str]:
+    """Every text that the code holds, the pieces of a composed one apart."""
+    for folder in folders:
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    yield node.value
+
+
+def asked_for(*folders: str) -> Iterator[str]:
+    """The keys that the code asks for by name, and the headings of tables in words."""
+    for folder in folders:
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+                if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("words", "words.counted")):
+                    yield from (one.value for one in node.args[:1] if isinstance(one, ast.Constant))
+
+
+COMPOSED = {
+    *(f"life_{word}" for word in Transition),
+    *(f"is_{word}" for word in ("active", "expired", "deleted", "vanished", "purged")),
+    *(f"invoice_{kind}" for kind in KINDS),
+}
+
+
+def test_no_key_of_the_terminal_is_missing_or_unused() -> None:
+    held = set(strings("cli", "terminal", "views"))
+    used = {key for key in TERMINAL if key in held or (key.startswith("col_") and key[4:] in held)}
+
+    assert set() == COMPOSED - TERMINAL.keys()
+    assert set() == TERMINAL.keys() - used - COMPOSED
+    assert set() == {key for key in asked_for("cli", "terminal") if key not in TERMINAL}
+    assert set() == {key for key in asked_for("views") if key not in {*TERMINAL, *REPORT, *STATEMENT}}
+
+
+def test_a_refusal_of_an_unknown_key_is_a_defect() -> None:
+    with pytest.raises(KeyError):
+        Words(Language.RU, TERMINAL)("no such key")
 
 
 @pytest.mark.parametrize(
