@@ -1,6 +1,7 @@
 """What the views and the questions cost on a large estate with years of life: CPU seconds, on SQLite and PostgreSQL.
 
 The history is made as rows, not by polls: what matters here is its size and shape. `make bench-views` runs it.
+To make a database once and measure it many times: `--database URL`, a new one or one that was made so.
 """
 
 import argparse
@@ -19,7 +20,8 @@ from sqlalchemy import Connection, Date, Engine, bindparam, text
 
 from syncer.rules.timeline import billing_day, midnight_of
 from syncer.storage import database, schema, timeline
-from syncer.views import bill, figures, invoice, past
+from syncer.storage.tables import metadata
+from syncer.views import bill, figures, invoice, past, verify
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 import postgres
@@ -38,6 +40,14 @@ VIEWS = (
     "sync_status",
     "instance_versions",
 )
+FLOORS = (
+    ("all columns of past_versions, of instance_versions a part", "SELECT * FROM past_versions"),
+    ("all columns of instances", "SELECT * FROM instances"),
+)
+"""What is read in any case: no view of these rows can take less."""
+FIRST_ID = 110_100_000_000
+FETCHED = 10_000  # rows at a time
+COPIED = ("instances", "past_versions", "ended_lives", "instance_history")
 TYPES = (("whatsapp", 70), ("v3", 20), ("telegram", 10))
 TARIFFS = (("PARTNER_23", 70), ("BUSINESS", 15), ("BUSINESS_USD", 10), ("DEVELOPER", 5))
 HISTORY = (
@@ -114,7 +124,7 @@ def rows(instances: int, seed: int, now: datetime) -> tuple[list[tuple[Any, ...]
     rolled = midnight_of(billing_day(now)) + timedelta(minutes=5)  # the daily roll, which misses one in a hundred
     all_events = []
     mirror = []
-    for id_instance in range(110_100_000_000, 110_100_000_000 + instances):
+    for id_instance in range(FIRST_ID, FIRST_ID + instances):
         events, state = life(id_instance, start, now, chance)
         all_events += [(moment, id_instance, *rest) for (word, moment, *others) in events for rest in [(word, *others)]]
         last = max(moment for _, moment, *_ in events)
@@ -157,6 +167,25 @@ def fill(engine: Engine, instances: int, seed: int, now: datetime) -> int:
     return len(history)
 
 
+def multiply(engine: Engine, instances: int, times: int) -> None:
+    """As many estates beside one another as asked, all with the same lives under ids of their own."""
+    is_sqlite = engine.dialect.name == "sqlite"
+    numbers = "" if is_sqlite else "OVERRIDING SYSTEM VALUE"
+    with database.writing(engine, "multiplying the estate") as connection:
+        last = connection.exec_driver_sql("SELECT MAX(id) FROM instance_history").scalar_one()
+        for table in COPIED:
+            columns = [column.name for column in metadata.tables[table].columns]
+            for n in range(1, times):
+                moved = {"id_instance": f"id_instance + {n * instances}"}
+                if table == "instance_history":
+                    moved["id"] = f"id + {n * last}"
+                connection.exec_driver_sql(
+                    f"INSERT INTO {table} ({', '.join(columns)}) {numbers} "  # noqa: S608 - names of tables.py
+                    f"SELECT {', '.join(moved.get(name, name) for name in columns)} FROM {table} "
+                    f"WHERE id_instance < {FIRST_ID + instances}"
+                )
+
+
 def give_to_customers(engine: Engine) -> None:
     """Nine of ten instances to a thousand customers, since long ago; a third of them until a month ago."""
     statement = text(
@@ -187,7 +216,7 @@ def _text(moment: datetime) -> str:
 
 def questions(connection: Connection, instances: int, now: datetime) -> dict[str, Callable[[], int]]:
     """What is measured, by name; each gives the number of rows that came."""
-    one = 110_100_000_000 + instances // 2
+    one = FIRST_ID + instances // 2
     month = billing_day(now).replace(day=1) - timedelta(days=1)
     month = month.replace(day=1)
     asked = {view: f"SELECT * FROM {view}" for view in VIEWS}  # noqa: S608 - our own words
@@ -207,15 +236,21 @@ def questions(connection: Connection, instances: int, now: datetime) -> dict[str
     found["bill"] = lambda: len(bill.bill(connection, month, now, None)["lines"])
     found["bill --by instance"] = lambda: len(bill.bill(connection, month, now, None, "instance")["lines"])
     found["invoice by instance"] = lambda: len(_compared(connection, month))
+    found["verify"] = lambda: len(verify.verification_of(connection).outcomes)
+    for name, query in FLOORS:
+        found[f"floor: {name}"] = lambda query=query: _fetched(connection, query)  # type: ignore[misc]
     found["report"] = lambda: len(figures.read_figures(connection, now, None))
     return found
 
 
 def _fetched(connection: Connection, query: str) -> int:
-    """Every row as the driver gives it, as a BI tool has it."""
+    """Every row as the driver gives it, some thousand at a time, as `syncer export` and BI tools take them."""
     cursor = connection.exec_driver_sql(query).cursor
     assert cursor is not None  # noqa: S101 - a SELECT has one
-    return len(cursor.fetchall())
+    n = 0
+    while found := cursor.fetchmany(FETCHED):
+        n += len(found)
+    return n
 
 
 def _compared(connection: Connection, month: date) -> Sequence[invoice.Difference]:
@@ -234,9 +269,12 @@ def cpu_seconds(connection: Connection) -> float:
     return seconds
 
 
-def measure(engine: Engine, repeats: int, instances: int, now: datetime) -> Iterator[tuple[str, float, int]]:
+def measure(engine: Engine, chosen: argparse.Namespace, now: datetime) -> Iterator[tuple[str, float, int]]:
     """What was asked, the fewest CPU seconds of several times, and rows."""
+    instances, repeats = chosen.instances * chosen.times, chosen.repeats
     for name in questions(None, instances, now):  # type: ignore[arg-type]  # for the names alone
+        if not any(word in name for word in chosen.ask):
+            continue
         seconds = []
         rows_found = 0
         for _ in range(repeats):
@@ -250,40 +288,52 @@ def measure(engine: Engine, repeats: int, instances: int, now: datetime) -> Iter
         yield name, min(seconds), rows_found
 
 
+def make(engine: Engine, chosen: argparse.Namespace, now: datetime) -> None:
+    """Fill an empty database."""
+    schema.upgrade(engine)
+    history = fill(engine, chosen.instances, chosen.seed, now)
+    began = time.process_time()
+    timeline.build(engine)
+    spent = time.process_time() - began
+    multiply(engine, chosen.instances, chosen.times)
+    if chosen.customers:
+        give_to_customers(engine)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("ANALYZE" if engine.dialect.name == "sqlite" else "VACUUM ANALYZE"))
+    sizes = f"{chosen.instances * chosen.times:,} instances, {history * chosen.times:,} history rows"
+    print(
+        f"\n{engine.dialect.name}: {sizes}; the timeline of the first {chosen.instances:,} took {spent:.1f} s of CPU\n"
+    )
+
+
 def main() -> None:
     """Print one Markdown table per database."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--instances", type=int, default=100_000)
+    parser.add_argument("--times", type=int, default=1, help="the same estate so many times over")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--only", choices=("sqlite", "postgresql"))
     parser.add_argument("--customers", action="store_true", help="with customers for most instances")
-    parser.add_argument("--keep", metavar="FILE", help="an SQLite file to make, or to measure again if it is there")
+    parser.add_argument("--database", metavar="URL", help="that to make, or to measure again if it is made")
+    parser.add_argument("--ask", nargs="*", default=[""], metavar="WORD", help="only what has one of these in its name")
     chosen = parser.parse_args()
     gc.set_threshold(5_000)  # as `syncer.cli.main` does
     now = datetime.now(UTC)
     with tempfile.TemporaryDirectory() as folder:
-        server = postgres.start() if chosen.only != "sqlite" else None
-        urls = [f"sqlite:///{chosen.keep or f'{folder}/bench.db'}"] if chosen.only != "postgresql" else []
+        server = postgres.start() if chosen.only != "sqlite" and not chosen.database else None
+        urls = [f"sqlite:///{folder}/bench.db"] if chosen.only != "postgresql" else []
         urls += [server.create_database()] if server is not None else []
         try:
-            for url in urls:
-                engine = database.open_engine(database.parse_database_url(url))
-                made = bool(chosen.keep) and url.startswith("sqlite") and Path(chosen.keep).exists()
-                if not made:
-                    schema.upgrade(engine)
-                    history = fill(engine, chosen.instances, chosen.seed, now)
-                    began = time.process_time()
-                    timeline.build(engine)
-                    if chosen.customers:
-                        give_to_customers(engine)
-                    spent = time.process_time() - began
-                    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-                        connection.execute(text("ANALYZE" if engine.dialect.name == "sqlite" else "VACUUM ANALYZE"))
-                    print(f"\n{engine.dialect.name}: {chosen.instances:,} instances, {history:,} history rows; ")
-                    print(f"their timeline took {spent:.1f} s of CPU\n")
-                print("| question | CPU s | rows |\n|---|---|---|")
-                for name, seconds, found in measure(engine, chosen.repeats, chosen.instances, now):
+            for url in [chosen.database] if chosen.database else urls:
+                parsed = database.parse_database_url(url)
+                if parsed.get_backend_name() == "sqlite":
+                    database.create_sqlite_file(parsed)
+                engine = database.open_engine(parsed)
+                if schema.read_state(engine) is schema.SchemaState.EMPTY:
+                    make(engine, chosen, now)
+                print(f"| question, {engine.dialect.name} | CPU s | rows |\n|---|---|---|")
+                for name, seconds, found in measure(engine, chosen, now):
                     print(f"| {name} | {seconds:.3f} | {found:,} |", flush=True)
                 engine.dispose()
         finally:

@@ -101,9 +101,9 @@ def _select(
     names = ", ".join("CAST(changes AS TEXT)" if name == "changes" else name for name in columns)
     statement = f"SELECT {names} FROM {table} WHERE id_instance "  # noqa: S608 - names of tables.py
     if connection.dialect.name == "postgresql":
-        return connection.exec_driver_sql(f"{statement}= ANY(%s) ORDER BY {order}", (list(ids),))
+        return connection.exec_driver_sql(f"{statement}= ANY(%s) ORDER BY {order}", (list(ids),)).all()
     statement += f"IN (SELECT value FROM json_each(?)) ORDER BY {order}"  # noqa: S608 - as above
-    return connection.exec_driver_sql(statement, (_json_list(ids),))
+    return connection.exec_driver_sql(statement, (_json_list(ids),)).all()
 
 
 def _json_list(ids: Iterable[int]) -> str:

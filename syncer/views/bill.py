@@ -86,20 +86,20 @@ def bill(connection: Connection, month: date, now: datetime, account: str | None
         "blind_gaps": _blind_gaps(connection, month, account),
     }
     if today.replace(day=1) == month:
-        tonight = today + timedelta(days=1)
+        tonight, live = today + timedelta(days=1), _live_now(connection, account)
         document["tonight"] = {
             "at": midnight_of(tonight),
-            "totals": totals(charged_on(_live_now(connection, account), read_rates(connection), [tonight])),
+            "totals": totals(charged_on(live, read_rates(connection), [tonight])),
         }
-        document["forecast"] = totals([*charges, *still_to_come(connection, today, account)])
+        document["forecast"] = totals([*charges, *still_to_come(connection, today, live)])
     return document
 
 
-def still_to_come(connection: Connection, today: date, account: str | None) -> list[Charge]:
-    """What the nights of this month that are still to come will cost, if what lives now lives on."""
+def still_to_come(connection: Connection, today: date, live: Mapping[str | None, int]) -> list[Charge]:
+    """What the nights of this month that are still to come will cost, if what lives now, by tariff, lives on."""
     tonight = today + timedelta(days=1)
     nights = [tonight + timedelta(days=n) for n in range((next_month(today) - tonight).days)]
-    return charged_on(_live_now(connection, account), read_rates(connection), nights)
+    return charged_on(live, read_rates(connection), nights)
 
 
 def _charges(connection: Connection, month: date, account: str | None) -> dict[tuple[str | None, str | None], Charge]:

@@ -122,7 +122,8 @@ def read(connection: Connection, query: Select[Any]) -> list[dict[str, Any]]:
     """The rows of a query over views, money as exact decimals."""
     result = connection.execute(query)
     names = tuple(result.keys())
-    return [plain(dict(zip(names, row, strict=True))) for row in result.all()]
+    rows = [dict(zip(names, row, strict=True)) for row in result.all()]
+    return rows if not set(MONEY).intersection(names) else [plain(row) for row in rows]
 
 
 def plain(row: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """What people ask of the mirror, read from the tables as plain data; `render` shows it."""
 
 import json
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -63,6 +64,41 @@ STATUS = case(
 """An instance's status in one word, as in the view `bi_instances`."""
 
 
+WORDS = ("active", "expired", "deleted", "vanished", "purged")
+
+
+class Group(NamedTuple):
+    """How many instances of an account, type and tariff have each status."""
+
+    account: str
+    type_instance: str | None
+    tariff: str | None
+    by_status: Mapping[str, int]
+
+    @property
+    def live(self) -> int:
+        return self.by_status["active"] + self.by_status["expired"]
+
+
+def count_groups(connection: Connection) -> list[Group]:
+    """All instances by account, type, tariff and status, in one reading."""
+    columns = instances.c
+    kind = (columns.tariff, columns.type_instance, columns.account)
+    is_missing = columns.missing_since.is_not(None)
+    conditions = {
+        "purged": is_missing & columns.deleted,
+        "vanished": is_missing & ~columns.deleted,
+        "deleted": ~is_missing & columns.deleted,
+        "expired": ~is_missing & ~columns.deleted & columns.is_expired,
+    }
+    counts = (func.count(case((condition, 1))) for condition in conditions.values())
+    groups = []
+    for tariff, kind_, account, n, *of_each in connection.execute(select(*kind, func.count(), *counts).group_by(*kind)):
+        by_status = dict(zip(conditions, of_each, strict=True))
+        groups.append(Group(account, kind_, tariff, by_status | {"active": n - sum(of_each)}))
+    return groups
+
+
 def count_by_status(connection: Connection) -> list[tuple[str, str | None, int]]:
     """Instances by status and type."""
     query = select(STATUS.label("status"), instances.c.type_instance, func.count().label("n")).group_by(
@@ -72,13 +108,21 @@ def count_by_status(connection: Connection) -> list[tuple[str, str | None, int]]
     return sorted(rows, key=lambda row: (row[0], row[1] is None, row[1] or ""))
 
 
-def read_accounts(connection: Connection, now: datetime) -> list[AccountStatus]:
-    """Every account's freshness and counts."""
+def read_accounts(connection: Connection, now: datetime, groups: Iterable[Group] | None = None) -> list[AccountStatus]:
+    """Every account's freshness and counts; of `groups` where these were counted already."""
     rows = connection.execute(select(accounts).order_by(accounts.c.account)).all()
-    return [_account_status(connection, row, now) for row in rows]
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    if groups is None:
+        by_status = select(instances.c.account, STATUS, func.count()).group_by(instances.c.account, STATUS)
+        for account, word, n in connection.execute(by_status):
+            counts[account][word] = n
+    else:
+        for group in groups:
+            counts[group.account].update(group.by_status)
+    return [_account_status(connection, row, now, counts[row.account]) for row in rows]
 
 
-def _account_status(connection: Connection, account: Any, now: datetime) -> AccountStatus:
+def _account_status(connection: Connection, account: Any, now: datetime, counts: Mapping[str, int]) -> AccountStatus:
     of_account = sync_runs.c.account == account.account
     last = connection.execute(
         select(sync_runs)
@@ -95,8 +139,6 @@ def _account_status(connection: Connection, account: Any, now: datetime) -> Acco
             sync_runs.c.id > func.coalesce(account.last_accepted_run_id, 0),
         )
     ).scalar_one()
-    by_status = select(STATUS, func.count()).where(instances.c.account == account.account).group_by(STATUS)
-    counts: dict[str, int] = {word: n for word, n in connection.execute(by_status)}  # noqa: C416 - mypy wants pairs
     age = None if account.last_accepted_at is None else now - account.last_accepted_at
     interval = timedelta(seconds=account.interval_seconds or DEFAULT_INTERVAL_SECONDS)
     warning = connection.execute(

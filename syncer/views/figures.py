@@ -5,9 +5,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, Text, case, cast, func, literal_column, select
+from sqlalchemy import ColumnElement, Connection, Select, Text, cast, func, literal_column, select
 
 from syncer.rules.timeline import billing_day
 from syncer.storage.tables import instances, sync_runs
@@ -28,6 +29,7 @@ EXPIRY_DAYS = 30
 WEEKS = 104  # of the charts over time
 MONTHS = 12  # of what came and went
 STATUSES = ("active", "expired", "deleted", "vanished")
+_SUMS = ("created", "deleted", "began", "ended", "billable", "millionths")  # of each day
 
 
 def read_figures(connection: Connection, now: datetime, account: str | None) -> dict[str, Any]:
@@ -38,21 +40,28 @@ def read_figures(connection: Connection, now: datetime, account: str | None) -> 
         connection,
         _of(account, bi_expiring, select(bi_expiring)).where(bi_expiring.c.days_left.between(0, EXPIRY_DAYS)),
     )
-    expiring.sort(key=lambda row: (row["expiration_date"], row["id_instance"]))
+    expiring.sort(key=itemgetter("expiration_date", "id_instance"))
     months = read(connection, _of(account, bi_churn_monthly, select(bi_churn_monthly)))
     attention = connection.execute(_of(account, bi_attention, select(bi_attention))).all()
     leaks = spending.paid_for_nothing(connection, attention, spending.read_left(connection, account), now)
     cost_by_month = _cost_by_month(daily)
+    every_group = estate.count_groups(connection)
+    groups = [group for group in every_group if account in {None, group.account}]
+    live = Counter[str | None]()
+    for group in groups:
+        live[group.tariff] += group.live
     return {
         "as_of": now,
         "account": account,
         "first_answer_at": past.first_answer_at(connection, account),
         "freshness": [
-            status._asdict() for status in estate.read_accounts(connection, now) if account in {None, status.account}
+            status._asdict()
+            for status in estate.read_accounts(connection, now, every_group)
+            if account in {None, status.account}
         ],
         "blind_gaps": _blind_gaps(connection, account),
-        "totals": _totals(connection, account),
-        "kinds": _kinds(connection, account),
+        "totals": _totals(groups),
+        "kinds": _kinds(groups),
         "periods": _periods(daily, today),
         "churn": _churn(months),
         "attention": spending.worst_first(attention, leaks),
@@ -62,18 +71,24 @@ def read_figures(connection: Connection, now: datetime, account: str | None) -> 
         "moves_by_week": _moves_by_week(daily, today),
         "survival": _survival(read(connection, _of(account, bi_cohorts, select(bi_cohorts)))),
         "cost_by_month": cost_by_month,
-        "month_under_way": spending.month_under_way(connection, cost_by_month, today, account),
+        "month_under_way": spending.month_under_way(connection, cost_by_month, today, live),
     }
 
 
 def _daily(connection: Connection, account: str | None) -> list[dict[str, Any]]:
-    """`bi_daily` with what a day of each tariff cost then: all charts over time are made of it, in one reading."""
+    """`bi_daily` by day and currency, with its cost: all charts over time are made of it, in one reading."""
     rates = rate_periods.c
     holds = (
         (rates.tariff == bi_daily.c.tariff) & (rates.valid_from <= bi_daily.c.day) & (rates.valid_to > bi_daily.c.day)
     )
-    query = select(bi_daily, rates.currency, rates.millionths).outerjoin(rate_periods, holds)
-    return read(connection, _of(account, bi_daily, query))
+    sums = [func.sum(bi_daily.c[name]).label(name) for name in _SUMS[:-1]]
+    cost = func.sum(bi_daily.c.billable * rates.millionths).label("millionths")
+    query = select(bi_daily.c.day, rates.currency, *sums, cost).outerjoin(rate_periods, holds)
+    found = connection.execute(_of(account, bi_daily, query).group_by(bi_daily.c.day, rates.currency))
+    return [
+        {"day": day, "currency": currency, **dict(zip(_SUMS, (int(n or 0) for n in numbers), strict=True))}
+        for day, currency, *numbers in found
+    ]
 
 
 def _of(account: str | None, thing: Any, query: Select[Any]) -> Select[Any]:
@@ -88,25 +103,24 @@ def _blind_gaps(connection: Connection, account: str | None) -> list[dict[str, A
     return [dict(row._mapping) for row in connection.execute(_of(account, sync_runs, query))]
 
 
-def _totals(connection: Connection, account: str | None) -> dict[str, int]:
-    query = _of(account, instances, select(estate.STATUS, func.count()).group_by(estate.STATUS))
-    counts: dict[str, int] = {word: n for word, n in connection.execute(query)}  # noqa: C416 - mypy wants pairs
-    live = counts.get("active", 0) + counts.get("expired", 0)
-    return {
-        "live": live,
-        **{word: counts.get(word, 0) for word in ("active", "expired", "deleted", "vanished", "purged")},
-    }
+def _totals(groups: Iterable[estate.Group]) -> dict[str, int]:
+    counts = Counter[str]()
+    for group in groups:
+        counts.update(group.by_status)
+    return {"live": counts["active"] + counts["expired"], **{word: counts[word] for word in estate.WORDS}}
 
 
-def _kinds(connection: Connection, account: str | None) -> list[dict[str, Any]]:
-    columns = instances.c
-    expired = func.sum(case((columns.is_expired, 1), else_=0))
-    query = (
-        select(columns.type_instance, columns.tariff, func.count().label("live"), expired.label("expired"))
-        .where(~columns.deleted, columns.missing_since.is_(None))
-        .group_by(columns.type_instance, columns.tariff)
-    )
-    rows = [{**row._mapping, "expired": int(row.expired)} for row in connection.execute(_of(account, instances, query))]
+def _kinds(groups: Iterable[estate.Group]) -> list[dict[str, Any]]:
+    """Live instances by type and tariff, the largest group first."""
+    live, expired = Counter[tuple[str | None, ...]](), Counter[tuple[str | None, ...]]()
+    for group in groups:
+        if group.live:
+            live[group.type_instance, group.tariff] += group.live
+            expired[group.type_instance, group.tariff] += group.by_status["expired"]
+    rows = [
+        {"type_instance": kind, "tariff": tariff, "live": n, "expired": expired[kind, tariff]}
+        for (kind, tariff), n in live.items()
+    ]
     named = ("type_instance", "tariff")
     return sorted(rows, key=lambda row: (-row["live"], *((row[name] is None, row[name] or "") for name in named)))
 
@@ -206,7 +220,7 @@ def _missing_steps(connection: Connection, account: str | None) -> Iterator[tupl
     columns = instances.c
     hour = _hour(columns.missing_since)
     query = select(hour, columns.deleted, func.count()).where(columns.missing_since.is_not(None))
-    for hour_, deleted, n in connection.execute(_of(account, instances, query).group_by(hour, columns.deleted)):
+    for hour_, deleted, n in connection.execute(_of(account, instances, query).group_by(hour, columns.deleted)).all():
         yield "purged" if deleted else "vanished", _day_of(hour_), n
 
 
@@ -215,6 +229,7 @@ def _hour(moment: ColumnElement[datetime]) -> ColumnElement[Any]:
     return func.substr(cast(moment, Text), literal_column("1"), literal_column("13"))
 
 
+@lru_cache(maxsize=1 << 16)
 def _day_of(hour: str) -> date:
     return billing_day(datetime.fromisoformat(f"{hour}:00:00+00:00"))
 
@@ -270,7 +285,7 @@ def _cost_by_month(daily: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     for row in daily:
         key = (row["day"].isoformat()[:7], row["currency"])
         days[key] += row["billable"]
-        millionths[key] += row["billable"] * (row["millionths"] or 0)
+        millionths[key] += row["millionths"]
     return [
         {
             "month": month,

@@ -40,16 +40,16 @@ class Leak(NamedTuple):
 
 
 def month_under_way(
-    connection: Connection, cost_by_month: Iterable[Mapping[str, Any]], today: date, account: str | None
+    connection: Connection, cost_by_month: Iterable[Mapping[str, Any]], today: date, live: Mapping[str | None, int]
 ) -> dict[str, Any]:
-    """This month's amount by currency so far, and at its end if what lives now lives on.
+    """This month's amount by currency so far, and at its end if what lives now lives on, which is `live` by tariff.
 
     The currency of most instance-days comes first.
     """
     month = f"{today:%Y-%m}"
     so_far = {row["currency"]: row for row in cost_by_month if row["month"] == month}
     amounts = {currency: row["amount"] for currency, row in so_far.items() if currency is not None}
-    to_come = {row["currency"]: row for row in totals(still_to_come(connection, today, account))}
+    to_come = {row["currency"]: row for row in totals(still_to_come(connection, today, live))}
     unpriced = so_far.get(None, {"instance_days": 0})["instance_days"]
 
     def days(currency: str) -> int:
