@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections import Counter, defaultdict
 
-MODULES = "syncer.config, syncer.runs, syncer.printing, sqlalchemy.dialects.sqlite"
+MODULES = "syncer.cli.mirror_commands, syncer.daemon.leased_runs, syncer.terminal.printing, sqlalchemy.dialects.sqlite"
 REPEAT = 5
 SHOWN_FROM_MILLISECONDS = 5.0
 

@@ -18,15 +18,15 @@ from typing import Any
 import run
 from run import CASE_WORDS, CASES, Database, bodies, postgres, syncer_environment
 
-from syncer import sync
 from syncer.answer import reader
 from syncer.cli import main as command_line
+from syncer.rules import decisions
 from syncer.storage import rows, timeline
 
 STEPS: dict[str, list[tuple[Any, str]]] = {
     "read the answer": [(reader.Reader, "__call__")],
     "read the mirror": [(rows, "read_known"), (rows, "read_rows")],
-    "decide": [(sync, "decide_listed"), (sync, "decide_absent")],
+    "decide": [(decisions, "decide_listed"), (decisions, "decide_absent")],
     "form rows": [(rows, "formed"), (timeline, "first_of")],
     "write instances": [],
     "write history": [(rows, "insert_from")],

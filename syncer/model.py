@@ -253,6 +253,7 @@ class Decision(NamedTuple):
     `previous_observed_at` is the last accepted answer before this one that showed the row; None at first sight.
     `item` is what was observed; None where the instance is absent.
     `is_claim`: another account owns the instance, so what this one was shown of it counts for nothing but a claim.
+    `differing` are the columns in which `row` is not as `before`, of the instance's in their order and then the others.
     """
 
     before: MirrorRow | None
@@ -261,10 +262,16 @@ class Decision(NamedTuple):
     previous_observed_at: datetime | None
     item: Item | None
     is_claim: bool = False
+    differing: tuple[str, ...] = ()
 
     @property
     def id_instance(self) -> int:
         return self.row.instance.id_instance
+
+    @property
+    def differs(self) -> bool:
+        """Whether the row is another one afterwards."""
+        return self.row is not self.before
 
 
 class RunResult(NamedTuple):

@@ -1,5 +1,7 @@
 """How a text is read: with its escapes resolved, without what nobody sees, without white space; and the way back.
 
+For `scrub`, which finds a secret however it is spelt; with how an answer is read it has nothing to do.
+
 What is found in a reading is traced back to the text by what each pass has replaced.
 """
 

@@ -8,8 +8,9 @@ It is longer than 300 lines so that a run, its plan and its transaction are told
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine
@@ -39,7 +40,7 @@ from syncer.storage.observing import observe
 from syncer.storage.runs import StartedRun
 from syncer.storage.tokens import Safe
 
-READINGS = 3  # let go as the recognised answer; ids listed twice; settled
+MOST_FETCHES = 3  # let go as the recognised answer; ids listed twice; settled
 
 Clock = Callable[[], datetime]
 
@@ -151,7 +152,7 @@ def _read_answer(engine: Engine | None, terms: Terms, remembered: Remembered, fe
             return rows.read_known(connection, terms.name)
 
     reader = Reader(terms.decoder, terms.rules(), load, remembered)
-    for _reading in range(READINGS):
+    for _fetch in range(MOST_FETCHES):
         answer = fetch(reader)
         if answer.body is not None:
             return Answer(answer.body, *answer[1:])
@@ -220,8 +221,7 @@ def _look_first(connection: Connection, answered: _Answered) -> guard.Hold | Non
         return None
     observation, known_rows = observe(connection, terms.name, terms.expiry_grace, listing, at)
     tally = guard.Tally()
-    for decisions in decisions_of(listing, observation, known_rows):
-        tally.count(decisions)
+    tally.count(chain.from_iterable(decisions_of(listing, observation, known_rows)))
     return _judge(connection, terms, listing, tally)
 
 
@@ -243,8 +243,7 @@ def _accept(connection: Connection, answered: _Answered, clock: Clock) -> RunRes
     tally = guard.Tally()
     last = answered.remembered.answered_at, run.base.accepted_at
     births = Births(terms.name, window_between(last, (answered.stated.at, observed_at)))
-    for decisions in decisions_of(listing, observation, known_rows):
-        tally.count(decisions)
+    for decisions in _counted(decisions_of(listing, observation, known_rows), tally):
         births.note(decisions)
         writer.write(decisions)
         if terms.safe is not None:
@@ -256,7 +255,8 @@ def _accept(connection: Connection, answered: _Answered, clock: Clock) -> RunRes
     claims.claim_unread(connection, terms.name, run.id, unread_strangers(listing))
     mirror.keep_rejects(connection, run.id, listing.rejects)
     is_lasting = writer.is_lasting and not listing.rejects and not listing.repeated
-    runs.move_base(connection, terms.name, run, observed_at, listing.seed, listing.digest if is_lasting else None)
+    base = run.base._replace(run_id=run.id, accepted_at=observed_at, hash_seed=listing.seed)
+    runs.move_base(connection, terms.name, base._replace(body_digest=listing.digest if is_lasting else None))
     status = RunStatus.OK if writer.created or writer.updated else RunStatus.UNCHANGED
     counts = (listing.listed, writer.created, writer.updated, writer.transitions, len(listing.rejects))
     result = RunResult(run.id, terms.name, status, *counts)
@@ -269,6 +269,13 @@ def _accept(connection: Connection, answered: _Answered, clock: Clock) -> RunRes
     said = [warning for warning, is_so in warnings.items() if is_so]
     runs.accept_run(connection, run, result, said, clock(), **answered.columns)
     return result
+
+
+def _counted(batches: Iterable[Sequence[Decision]], tally: guard.Tally) -> Iterator[Sequence[Decision]]:
+    """The same decisions; the guard's tally has counted them when they are handed on."""
+    for decisions in batches:
+        tally.count(decisions)
+        yield decisions
 
 
 def _hold(connection: Connection, answered: _Answered, hold: guard.Hold, now: datetime) -> RunResult:
@@ -289,9 +296,8 @@ def _supersede(connection: Connection, answered: _Answered, now: datetime) -> Ru
 def _plan(listing: Listing, terms: Terms, batches: Iterable[Sequence[Decision]], approved: guard.Approved) -> Plan:
     tally = guard.Tally()
     changing: list[Decision] = []
-    for decisions in batches:
-        tally.count(decisions)
-        changing += [decision for decision in decisions if decision.row is not decision.before]
+    for decisions in _counted(batches, tally):
+        changing += [decision for decision in decisions if decision.differs]
     return Plan(listing, guard.examine(listing, tally, terms.bounds, approved), tuple(changing))
 
 
@@ -313,7 +319,7 @@ def _columns(answer: Answer[Listing], stated: Stated) -> dict[str, Any]:
     }
 
 
-def _fail(  # noqa: PLR0913
+def _fail(  # noqa: PLR0913 - a run without an answer: nothing of it is at hand yet
     engine: Engine,
     terms: Terms,
     run: StartedRun,
@@ -321,7 +327,10 @@ def _fail(  # noqa: PLR0913
     columns: Mapping[str, Any],
     clock: Clock,
 ) -> RunResult:
-    """Note why the run was not accepted; a database that cannot take even that leaves the row to a later run."""
+    """Note why the run was not accepted, and until when the upstream wants to wait.
+
+    A database that cannot take even that leaves the row to a later run.
+    """
     status = RunStatus.ABANDONED if isinstance(error, FetchStopped) else RunStatus.FAILED
     columns = columns or ({"http_status": error.http_status} if error.http_status else {})
     try:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import repeat
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -18,6 +19,7 @@ from syncer.answer.values import (
     read_required_flag,
     read_text,
     read_time,
+    read_times,
     refuse_too_long,
     storable,
     without_secrets,
@@ -130,31 +132,33 @@ class ItemReader:
             columns[name] = self._clean(columns[name], tokens)
         for name, key, longest_bytes in _LONGEST:
             for text in columns[name]:
-                refuse_too_long(key, text, longest_bytes)
+                if text is not None and len(text) * 4 > longest_bytes:
+                    refuse_too_long(key, text, longest_bytes)
         offset = self._decoder.upstream_offset
         for name, field in _TIMES:
-            texts = columns[name]
-            moments = {text: read_time(field.key, text, offset, is_end=field.is_end) for text in set(texts)}
-            columns[name] = list(map(moments.__getitem__, texts))
+            moments = read_times(field.key, columns[name], offset, is_end=field.is_end)
+            columns[name] = list(map(moments.__getitem__, columns[name]))
         columns["token_fingerprint"] = [fingerprint(token) if is_known_token(token) else None for token in tokens]
         columns["extra"] = self._extras(columns, tokens)
         instances = map(Instance._make, zip(*map(columns.__getitem__, Instance._fields), strict=True))
-        return list(map(Item, instances, hashes, map(self._kept, columns["api_token_instance"])))
+        keeps = self._decoder.keeps_tokens
+        kept = map(self._kept, columns["api_token_instance"]) if keeps else repeat(None, len(items))
+        return list(map(Item, instances, hashes, kept))
 
     def _clean(self, texts: Sequence[Any], tokens: Sequence[str]) -> list[Any]:
         """Texts as they can be stored, each without the token of its item; what is no text stays as it is.
 
         What many items have in common is cleaned once.
         """
-        distinct = set(texts)
-        if any(isinstance(text, str) and len(text) >= SHORTEST_TOKEN for text in distinct):  # long enough to hold it
+        stored = {text: storable(text) if isinstance(text, str) else text for text in set(texts)}
+        texts = list(map(stored.__getitem__, texts))
+        if any(isinstance(text, str) and len(text) >= SHORTEST_TOKEN for text in stored):  # long enough to hold it
             texts = [
-                _without_token(storable(text), token) if isinstance(text, str) else text
+                _without_token(text, token) if isinstance(text, str) and token in text else text
                 for text, token in zip(texts, tokens, strict=True)
             ]
-            distinct = set(texts)
         scrub = self._decoder.scrub
-        cleaned = {text: scrub(storable(text)) if isinstance(text, str) else text for text in distinct}
+        cleaned = {text: scrub(text) if isinstance(text, str) else text for text in set(texts)}
         return list(map(cleaned.__getitem__, texts))
 
     def _extras(self, columns: Mapping[str, Sequence[Any]], tokens: Sequence[str]) -> list[str]:

@@ -5,6 +5,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from datetime import datetime
 from hashlib import sha256
+from itertools import repeat
 from typing import NamedTuple
 
 from syncer import __version__
@@ -30,6 +31,13 @@ class Known(NamedTuple):
         """The row of an id, or -1."""
         row = bisect_left(self.ids, id_instance)
         return row if row < len(self.ids) and self.ids[row] == id_instance else -1
+
+    def among(self, ids: Sequence[int]) -> list[int]:
+        """Those of the ids that have a row, in their order."""
+        if not self.ids:
+            return []
+        rows = map(bisect_left, repeat(self.ids), ids)
+        return [key for key, row in zip(ids, rows, strict=True) if row < len(self.ids) and self.ids[row] == key]
 
     def rows_near(self, ids: Sequence[int | None]) -> Sequence[int]:
         """For each id the row that it has, if it has any; else some other row, or the number of rows."""

@@ -3,11 +3,12 @@
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta, timezone
-from functools import lru_cache
 from hashlib import sha256
 from typing import NoReturn
+
+from msgspec import ValidationError, convert
 
 from syncer.scrub import REMOVED, is_secret_value
 
@@ -24,7 +25,7 @@ _TIME = re.compile(
 _NO_DATE = "0001-01-01"
 EARLIEST, LATEST = datetime(2010, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)  # the service is younger
 _USUAL_LENGTH = len("2022-06-03T18:39:44")
-_IN_HOUR = re.compile(":[0-5][0-9]:[0-5][0-9]")
+_FIRST_USUAL, _LAST_USUAL = "2010-01-02T", "2199-12-31T"  # whichever the offset, what lies between is possible
 _FLAGS: dict[object, bool] = {0: False, 1: True, "true": True, "false": False}  # True == 1 and False == 0
 
 
@@ -48,7 +49,7 @@ def read_text(key: str, value: object, scrub: Scrub) -> str | None:
 
 def refuse_too_long(key: str, text: str | None, longest_bytes: int) -> None:
     """Raise `BadItem` for a text that takes more bytes in UTF-8."""
-    if text is not None and len(text) * 4 > longest_bytes and len(text.encode()) > longest_bytes:
+    if text is not None and len(text.encode()) > longest_bytes:
         raise BadItem(f"{key} is longer than {longest_bytes // 1024} KiB")
 
 
@@ -74,10 +75,6 @@ def read_time(key: str, value: object, upstream_offset: timedelta, *, is_end: bo
 
     Of the end of something a time after 2199 means none too. Raises `BadItem` for what is no time or an impossible one.
     """
-    if isinstance(value, str) and len(value) == _USUAL_LENGTH:
-        hour, beyond = _hour(value[:13], upstream_offset), _time_in_hour(value[13:])
-        if hour is not None and beyond is not None:
-            return hour + beyond
     if value is None or (isinstance(value, str) and value.startswith(_NO_DATE)):
         return None
     try:
@@ -95,23 +92,23 @@ def read_time(key: str, value: object, upstream_offset: timedelta, *, is_end: bo
     return moment
 
 
-@lru_cache(maxsize=1 << 14)
-def _hour(text: str, upstream_offset: timedelta) -> datetime | None:
-    """The beginning of an hour such as `2022-06-03T18`; None for what is none, or is not wholly possible.
-
-    To look up a time's hour and what is beyond it takes a third of the time of reading it anew.
-    """
+def read_times(
+    key: str, values: Iterable[str | None], upstream_offset: timedelta, *, is_end: bool = False
+) -> dict[str | None, datetime | None]:
+    """What `read_time` makes of each of these; those in the usual form are read at once, in a third of the time."""
+    distinct = set(values)
+    usual = [
+        text
+        for text in distinct
+        if text is not None and len(text) == _USUAL_LENGTH and text[10] == "T" and _FIRST_USUAL < text < _LAST_USUAL
+    ]
     try:
-        hour = _moment(f"{text}:00:00", upstream_offset)
-    except (ValueError, OverflowError):
-        return None
-    return hour if hour is not None and EARLIEST <= hour < LATEST - timedelta(hours=1) else None
-
-
-@lru_cache(maxsize=3600)
-def _time_in_hour(text: str) -> timedelta | None:
-    """What stands behind the hour, such as `:39:44`."""
-    return timedelta(minutes=int(text[1:3]), seconds=int(text[4:])) if _IN_HOUR.fullmatch(text) else None
+        moments = convert([f"{text}Z" for text in usual], list[datetime])
+    except ValidationError:
+        usual, moments = [], []
+    read = {text: moment - upstream_offset for text, moment in zip(usual, moments, strict=True)}
+    rest = distinct - read.keys()
+    return read | {value: read_time(key, value, upstream_offset, is_end=is_end) for value in rest}
 
 
 def _moment(value: object, upstream_offset: timedelta) -> datetime | None:

@@ -56,7 +56,7 @@ def list_accounts(context: Context, as_json: bool) -> None:
     schema.require_current(context.engine)
     with database.reading(context.engine, "reading the accounts") as connection:
         found = estate.read_accounts(connection, now())
-    configured = {account.name for account in context.settings.accounts}
+    names = {configured.name for configured in context.settings.accounts}
     documents: list[dict[str, Any]] = [
         {
             "account": one.account,
@@ -65,7 +65,7 @@ def list_accounts(context: Context, as_json: bool) -> None:
             "live": one.live,
             "listed": one.listed,
             "claimed": one.claimed,
-            "configured": one.account in configured,
+            "configured": one.account in names,
         }
         for one in found
     ]
@@ -121,5 +121,5 @@ def retire_account(context: Context, name: str) -> None:
     with database.writing(context.engine, "retiring the account") as connection:
         known.retire(connection, name, now())
     printing.line(context.words("account_retired", account=name))
-    if name in {account.name for account in context.settings.accounts}:
+    if name in {configured.name for configured in context.settings.accounts}:
         printing.line(context.words("still_configured"))

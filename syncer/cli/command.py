@@ -224,9 +224,9 @@ def gathered(name: str, kind: Any) -> Callable[[Callable[..., Any]], Callable[..
 
 def chosen(context: Context, account_name: str | None) -> list["AccountSettings"]:
     accounts = context.settings.accounts
-    chosen = [account for account in accounts if account_name in {None, account.name}]
+    chosen = [configured for configured in accounts if account_name in {None, configured.name}]
     if not chosen:
-        names = [account.name for account in accounts]
+        names = [configured.name for configured in accounts]
         raise ConfigurationError(
             f"--account: there is no account {account_name!r}; {did_you_mean(account_name or '', names)}"
         )
@@ -259,7 +259,7 @@ def runs_of(context: Context, on_end: Callable[["RunResult", float], None] = lam
     from syncer.upstream.proxy import check_certificates, proxy_for
 
     check_tokens(context.settings)
-    for api_url in {account.api_url for account in context.settings.accounts}:
+    for api_url in {configured.api_url for configured in context.settings.accounts}:
         proxy_for(api_url)
         check_certificates(api_url)
     return Runs(context.settings, context.engine, context.scrub, now, on_end)

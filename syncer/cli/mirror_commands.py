@@ -25,8 +25,8 @@ def sync(context: Context, account_name: str | None, as_json: bool) -> int:
     if sys.stdout.isatty() and sys.stderr.isatty() and not as_json and context.settings.log_format is None:
         leave_out("run_finished", "run_not_started")  # the results stand on the same terminal
     results = []
-    for account in accounts:
-        results.append(runs.run_now(account))
+    for configured in accounts:
+        results.append(runs.run_now(configured))
         if not as_json:
             printing.print_run(context.words, results[-1])
     if as_json:
@@ -54,15 +54,15 @@ def plan(context: Context, account_name: str | None, as_json: bool) -> int:
     engine = None if state is schema.SchemaState.EMPTY else context.engine
     plans: list[dict[str, Any]] = []
     exit_codes: list[int] = []
-    for account in accounts:
+    for configured in accounts:
         try:
-            planned = plan_run(engine, runs.terms(account), runs.fetcher(account), now)
-            made = printing.plan_document(account.name, planned)
+            planned = plan_run(engine, runs.terms(configured), runs.fetcher(configured), now)
+            made = printing.plan_document(configured.name, planned)
             held: SyncerError | None = (
                 AnswerHeld(guard.describe(planned.hold, None)) if planned.hold is not None else None
             )
         except SyncerError as error:
-            made = {"account": account.name, "status": "failed", "changes": []}
+            made = {"account": configured.name, "status": "failed", "changes": []}
             held = error
         made |= {"error_kind": held.kind if held else None, "error": scrub(str(held)) if held else None}
         exit_codes.append(held.exit_code if held else 0)
@@ -81,7 +81,7 @@ def run(context: Context) -> None:
     from syncer.daemon.metrics import Metrics
     from syncer.daemon.unattended import run_unattended
 
-    metrics = Metrics(account.name for account in context.settings.accounts)
+    metrics = Metrics(configured.name for configured in context.settings.accounts)
     if not run_unattended(runs_of(context, metrics.record), metrics, os.environ):
         # A thread that cannot be interrupted must not keep the process; its transaction is rolled back.
         logging.shutdown()

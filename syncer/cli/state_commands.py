@@ -70,7 +70,7 @@ def status(context: Context, as_of: str | None, account_name: str | None, as_jso
         printing.print_json(render.status_document(standing))
     else:
         render.print_status(context.words, standing)
-    return 0 if accounts and all(account.is_fresh or account.is_retired for account in accounts) else 3
+    return 0 if accounts and all(one.is_fresh or one.is_retired for one in accounts) else 3
 
 
 class _HistoryOptions(NamedTuple):
@@ -195,7 +195,7 @@ def probe(context: Context, account_name: str | None, as_json: bool) -> int:
     runs = runs_of(context)
     documents = []
     exit_codes = []
-    for account in accounts:
+    for configured in accounts:
         headers: dict[str, str] = {}
 
         def keep_last(told: Mapping[str, str], headers: dict[str, str] = headers) -> None:
@@ -204,22 +204,22 @@ def probe(context: Context, account_name: str | None, as_json: bool) -> int:
 
         began = time.monotonic()
         try:
-            answer = runs.fetcher(account, keep_last)(b"".join)
+            answer = runs.fetcher(configured, keep_last)(b"".join)
         except SyncerError as error:
-            exit_codes.append(complain(f"{account.name}: {error}", error.exit_code))
-            documents.append({"account": account.name, "error_kind": error.kind, "error": context.scrub(str(error))})
+            exit_codes.append(complain(f"{configured.name}: {error}", error.exit_code))
+            documents.append({"account": configured.name, "error_kind": error.kind, "error": context.scrub(str(error))})
             continue
         sample = probing.Sample(answer.body, headers, time.monotonic() - began, now())
         document = probing.shape_of(sample, context.settings.upstream_offset, context.scrub)
-        documents.append({"account": account.name, **document})
+        documents.append({"account": configured.name, **document})
         if not as_json:
-            printing.line(f"account {account.name}")
+            printing.line(f"account {configured.name}")
             for text in probing.lines(document):
                 printing.line(text)
         try:
-            read_body(answer.body, runs.terms(account).decoder)
+            read_body(answer.body, runs.terms(configured).decoder)
         except SyncerError as error:
-            exit_codes.append(complain(f"{account.name}: {error}", error.exit_code))
+            exit_codes.append(complain(f"{configured.name}: {error}", error.exit_code))
     if as_json:
         printing.print_json({"probes": documents})
     return next(iter(exit_codes), 0)

@@ -17,7 +17,7 @@ from syncer.rules.guard import Bounds
 from syncer.scrub import Scrubber
 from syncer.settings.config import AccountSettings, Settings
 from syncer.storage import schema
-from syncer.storage.lease import HeldBy, Keeper, NotDue
+from syncer.storage.lease import Keeper, NotDue, UnderWay
 from syncer.storage.tokens import safe
 from syncer.sync import Terms, run_once
 from syncer.upstream.client import Upstream, fetch_into
@@ -42,7 +42,7 @@ class Runs:
         self.stop = threading.Event()
         self._scrub = scrub
         # An answer is scrubbed of its own account's token; searching it for a thousand others would take long.
-        self._scrub_answer = {account.name: Scrubber() for account in settings.accounts}
+        self._scrub_answer = {configured.name: Scrubber() for configured in settings.accounts}
         self._on_end = on_end
         self._is_prepared = self._has_begun = False
         self._preparing = threading.Lock()
@@ -54,50 +54,55 @@ class Runs:
         """What this process is called in leases."""
         return self._keeper.holder
 
-    def run_now(self, account: AccountSettings) -> RunResult:
+    def run_now(self, configured: AccountSettings) -> RunResult:
         """A manual run; a result in every case, also where not even its start could be noted."""
         try:
-            outcome = self._run(account, Trigger.MANUAL)
+            outcome = self._run(configured, Trigger.MANUAL)
         except SyncerError as error:
-            return self._not_started(account, error)
-        if isinstance(outcome, HeldBy):
+            return self._not_started(configured, error)
+        if isinstance(outcome, UnderWay):
             problem = (
                 f"starting a run: another one of this account is under way in {outcome.holder}; "
                 f"if that process is dead, its lease ends in {outcome.seconds:.0f} s"
             )
-            return self._not_started(account, RunOvertaken(problem, kind="under_way"))
+            return self._not_started(configured, RunOvertaken(problem, kind="under_way"))
         assert not isinstance(outcome, NotDue)  # noqa: S101 - a manual run has no schedule to be measured by
         return outcome
 
-    def run_if_due(self, account: AccountSettings) -> float | None:
+    def run_if_due(self, configured: AccountSettings) -> float | None:
         """A scheduled run; where another process is at it, or was lately, the seconds until the next attempt."""
         try:
-            outcome = self._run(account, Trigger.SCHEDULE)
+            outcome = self._run(configured, Trigger.SCHEDULE)
         except SyncerError as error:
-            self._not_started(account, error)
+            self._not_started(configured, error)
             return None
         if isinstance(outcome, RunResult):
             return None
-        log.debug("not run", extra={"fields": {"action": "run_skipped", "account": account.name}})
+        log.debug("not run", extra={"fields": {"action": "run_skipped", "account": configured.name}})
         return outcome.seconds
 
-    def _not_started(self, account: AccountSettings, error: SyncerError) -> RunResult:
+    def _not_started(self, configured: AccountSettings, error: SyncerError) -> RunResult:
         error.args = (self._scrub(str(error)),)
-        fields = {"action": "run_not_started", "account": account.name, "error_kind": error.kind, "error": str(error)}
+        fields = {
+            "action": "run_not_started",
+            "account": configured.name,
+            "error_kind": error.kind,
+            "error": str(error),
+        }
         log.error("run not started", extra={"fields": fields})
-        return RunResult(None, account.name, RunStatus.FAILED, error=error)
+        return RunResult(None, configured.name, RunStatus.FAILED, error=error)
 
-    def _run(self, account: AccountSettings, trigger: Trigger) -> RunResult | HeldBy | NotDue:
+    def _run(self, configured: AccountSettings, trigger: Trigger) -> RunResult | UnderWay | NotDue:
         self._prepare()
-        outcome = self._keeper.acquire(account.name, account.schedule if trigger is Trigger.SCHEDULE else None)
-        if isinstance(outcome, HeldBy | NotDue):
+        outcome = self._keeper.acquire(configured.name, configured.schedule if trigger is Trigger.SCHEDULE else None)
+        if isinstance(outcome, UnderWay | NotDue):
             return outcome
         began = time.monotonic()
         try:
             self._ping.start()
-            result = run_once(self.engine, self.terms(account), self.fetcher(account), self.clock, trigger)
+            result = run_once(self.engine, self.terms(configured), self.fetcher(configured), self.clock, trigger)
         finally:
-            self._keeper.release(account.name)
+            self._keeper.release(configured.name)
         if result.error is None:
             self._ping.success()  # only now: the answer is committed
         else:
@@ -112,11 +117,11 @@ class Runs:
     def reread(self) -> None:
         """Use every secret as it is now: of tokens that is so at each run, of the database at each new connection."""
         self.engine.dispose()
-        for account in self.settings.accounts:
+        for configured in self.settings.accounts:
             try:
-                self._scrub.learn(account.read_token())
+                self._scrub.learn(configured.read_token())
             except ConfigurationError as error:
-                fields = {"action": "secret_unreadable", "account": account.name, "error": str(error)}
+                fields = {"action": "secret_unreadable", "account": configured.name, "error": str(error)}
                 log.error("a token cannot be read", extra={"fields": fields})
 
     def _prepare(self) -> None:
@@ -132,30 +137,30 @@ class Runs:
                 schema.ensure_current(self.engine, may_migrate=self.settings.auto_migrate, may_create=may_create)
                 self._is_prepared = True
 
-    def terms(self, account: AccountSettings) -> Terms:
+    def terms(self, configured: AccountSettings) -> Terms:
         """What a run of the account goes by."""
         key = self.settings.token_key
         return Terms(
-            name=account.name,
-            decoder=Decoder(self.settings.upstream_offset, self._scrub_answer[account.name], keeps_tokens=bool(key)),
+            name=configured.name,
+            decoder=Decoder(self.settings.upstream_offset, self._scrub_answer[configured.name], keeps_tokens=bool(key)),
             expiry_grace=self.settings.expiry_grace,
             bounds=Bounds(self.settings.guard_vanished, self.settings.guard_changed),
             clock_tolerance=self.settings.clock_tolerance,
-            interval_seconds=account.schedule.interval_seconds,
+            interval_seconds=configured.schedule.interval_seconds,
             safe=safe(key) if key else None,
         )
 
     def fetcher(
-        self, account: AccountSettings, on_headers: Callable[[Mapping[str, str]], None] = lambda _headers: None
+        self, configured: AccountSettings, on_headers: Callable[[Mapping[str, str]], None] = lambda _headers: None
     ) -> Fetch:
         """What fetches one answer; the token is read anew each time, a rotated one needs no restart."""
 
         def fetch_answer(read: Callable[[Iterable[bytes]], Read]) -> Answer[Read]:
-            token = account.read_token()
+            token = configured.read_token()
             self._scrub.learn(token)
-            self._scrub_answer[account.name].learn(token)
+            self._scrub_answer[configured.name].learn(token)
             upstream = Upstream(
-                api_url=account.api_url,
+                api_url=configured.api_url,
                 token=token,
                 timeout_seconds=self.settings.timeout.total_seconds(),
                 largest_body=self.settings.max_body,

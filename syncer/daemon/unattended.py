@@ -29,14 +29,14 @@ def run_unattended(runs: Runs, metrics: Metrics, environment: Mapping[str, str])
     notify = systemd_notifier(environment)
     next_runs_changed = threading.Event()
 
-    def run(account: AccountSettings) -> float | None:
+    def run(configured: AccountSettings) -> float | None:
         try:
-            return runs.run_if_due(account)
+            return runs.run_if_due(configured)
         finally:
             next_runs_changed.set()
 
     daemon = Daemon(
-        [Job(account.name, account.schedule, partial(run, account)) for account in runs.settings.accounts],
+        [Job(configured.name, configured.schedule, partial(run, configured)) for configured in runs.settings.accounts],
         runs.stop,
         on_reread=runs.reread,
         on_tick=_watchdog(notify, watchdog_seconds(environment)),
@@ -62,7 +62,7 @@ def run_unattended(runs: Runs, metrics: Metrics, environment: Mapping[str, str])
 
 def _next_runs(runs: Runs, daemon: Daemon) -> dict[str, datetime]:
     """When each account is run next."""
-    due = {account.name: daemon.next_run_at(account.name) for account in runs.settings.accounts}
+    due = {configured.name: daemon.next_run_at(configured.name) for configured in runs.settings.accounts}
     return {name: at for name, at in due.items() if at is not None}
 
 
@@ -74,15 +74,17 @@ def unready(runs: Runs) -> list[str]:
     except DatabaseFailed as error:
         return [str(error)]
     return [
-        reason for account in runs.settings.accounts if (reason := _why_not_fresh(account, known.get(account.name)))
+        reason
+        for configured in runs.settings.accounts
+        if (reason := _why_not_fresh(configured, known.get(configured.name)))
     ]
 
 
-def _why_not_fresh(account: AccountSettings, status: estate.AccountStatus | None) -> str | None:
+def _why_not_fresh(configured: AccountSettings, status: estate.AccountStatus | None) -> str | None:
     if status is None or status.data_as_of is None:
-        return f"account {account.name}: no answer was accepted yet"
+        return f"account {configured.name}: no answer was accepted yet"
     if not status.is_fresh and not status.is_retired:
-        return f"account {account.name}: {status.state}, its data is {status.age_seconds} s old"
+        return f"account {configured.name}: {status.state}, its data is {status.age_seconds} s old"
     return None
 
 

@@ -144,18 +144,18 @@ def _start(now: datetime) -> datetime:
 
 def _poll(engine: Engine, api: FakeApi, at: datetime) -> RunResult:
     scrub = Scrubber([DEFAULT_TOKEN])
-    account = Terms(
+    terms = Terms(
         name=ACCOUNT,
         decoder=Decoder(UPSTREAM_ZONE.utcoffset(None), scrub),
         expiry_grace=timedelta(minutes=5),
-        bounds=Bounds(vanished=Fraction(5, 100), changed=Fraction(30, 100)),
+        bounds=Bounds(vanished=Fraction(5, 100), declared=Fraction(30, 100)),
         clock_tolerance=timedelta(minutes=5),
         interval_seconds=12 * 3600,
     )
     source = client.Upstream(api.url, DEFAULT_TOKEN, timeout_seconds=10, largest_body=2**20, scrub=scrub)
     return run_once(
         engine,
-        account,
+        terms,
         partial(client.fetch_into, source, stop=threading.Event(), clock=lambda: at),
         lambda: at,
         Trigger.SCHEDULE,

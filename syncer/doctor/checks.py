@@ -116,7 +116,9 @@ def _configuration(
     consultation: Consultation, files: Sequence[SecretFile], unknown_variables: Iterable[str]
 ) -> Iterator[Finding]:
     accounts = consultation.accounts
-    named = ", ".join(f"account {account.name!r} with its token from {account.token_setting}" for account in accounts)
+    named = ", ".join(
+        f"account {configured.name!r} with its token from {configured.token_setting}" for configured in accounts
+    )
     yield ok("configuration.settings", f"every setting can be read; {named}")
     for variable in sorted(unknown_variables):
         yield warning("configuration.variables", f"the environment has {variable}, which is no setting of syncer")
@@ -127,24 +129,24 @@ def _configuration(
             refused.add(file.setting)
         yield finding
     owners: dict[str, str] = {}
-    for account in accounts:
+    for configured in accounts:
         check = "configuration.token"
-        if account.token_setting in refused:
+        if configured.token_setting in refused:
             continue
         try:
-            token = account.read_token()
+            token = configured.read_token()
         except ConfigurationError as problem:
-            yield failure(check, problem, f"put the partner token of account {account.name!r} there")
+            yield failure(check, problem, f"put the partner token of account {configured.name!r} there")
             continue
         if token in owners:
             yield error(
                 check,
-                f"account {account.name!r} has the same token as account {owners[token]!r}",
-                f"correct {account.token_setting}: one account has one token",
+                f"account {configured.name!r} has the same token as account {owners[token]!r}",
+                f"correct {configured.token_setting}: one account has one token",
             )
             continue
-        owners[token] = account.name
-        yield ok(check, f"account {account.name!r} has a token")
+        owners[token] = configured.name
+        yield ok(check, f"account {configured.name!r} has a token")
     if not consultation.settings.auto_migrate:
         yield ok("configuration.auto_migrate", "switched off: a new version needs `syncer db upgrade` first")
 

@@ -14,10 +14,10 @@ from syncer.errors import DatabaseFailed
 from syncer.model import RunStatus
 from syncer.settings.config import Settings
 from syncer.storage import database, schema
-from syncer.storage.lease import database_now
+from syncer.storage.lease import database_now, read_holders
 from syncer.storage.schema import SchemaState
 from syncer.storage.sqlite_file import sqlite_path
-from syncer.storage.tables import leases, metadata, sync_runs
+from syncer.storage.tables import metadata, sync_runs
 from syncer.upstream import client
 
 APPEND_ONLY = frozenset({"instance_history", "rejected_items"})  # no UPDATE is needed there
@@ -211,12 +211,7 @@ def _runs(connection: Connection, settings: Settings, now: datetime) -> Iterator
         .where(sync_runs.c.status == RunStatus.RUNNING)
         .order_by(sync_runs.c.id)
     ).all()
-    database_time = database_now(connection)
-    holders = {
-        row.account: row.holder
-        for row in connection.execute(select(leases).where(leases.c.expires_at > database_time))
-        if row.holder is not None
-    }
+    holders = read_holders(connection)
     for run in running:
         holder = holders.get(run.account)
         told = f"run {run.id} of account {run.account!r} is noted as running for {_age(now - run.started_at)}"
@@ -231,7 +226,7 @@ def _runs(connection: Connection, settings: Settings, now: datetime) -> Iterator
         else:
             yield warning(
                 check,
-                f"{told}, longer than a run can take, and nobody holds its lease: its process was killed",
+                f"{told}, longer than a run can take, and nobody keeps its lease: its process was killed",
                 "nothing is lost: the next run closes it; start one with: syncer sync",
             )
     if not running:

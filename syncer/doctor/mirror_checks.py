@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, select
 
 from syncer.doctor.finding import Finding, error, ok, warning
-from syncer.storage.evidence import offset_text
+from syncer.rules.zone import offset_text
 from syncer.storage.tables import accounts
 from syncer.views.estate import AHEAD
 

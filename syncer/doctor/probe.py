@@ -8,12 +8,14 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta, timezone
+from contextlib import suppress
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from syncer.answer.item import KNOWN_KEYS
 from syncer.answer.stated import read_stated
 from syncer.answer.values import BadItem, read_time
+from syncer.rules.zone import offset_text
 
 LISTED_AFTER_DELETION = timedelta(days=92)  # three months at their longest (UPSTREAM, Life of an instance)
 NEW = timedelta(hours=1)  # as is told, how long a new instance may be told as expired
@@ -66,10 +68,10 @@ def shape_of(sample: Sample, upstream_offset: timedelta, scrub: Scrub) -> dict[s
         "body_bytes": len(sample.body),
         "headers": _headers(told, scrub),
         "kind": _type_of(value),
-        "items": len(value) if isinstance(value, list) else None,
+        "items": len(listed) if listed is value else None,
         "items_that_are_no_object": dict(Counter(_type_of(item) for item in listed if not isinstance(item, dict))),
         **_keys(items or ([value] if isinstance(value, dict) else []), scrub),
-        "points": _points(items, read_stated(told).at, sample.at, upstream_offset) if isinstance(value, list) else [],
+        "points": _points(items, read_stated(told).at, sample.at, upstream_offset) if listed is value else [],
     }
 
 
@@ -83,9 +85,8 @@ def lines(document: Mapping[str, Any]) -> list[str]:
         f"answer: {document['kind']}{many}, {document['body_bytes']} bytes in {document['seconds']:g} s, {pressed}",
         f"headers: {', '.join(told['names'])}{unusual}; Date: {told['date'] or 'none'}; ETag: {told['etag'] or 'none'}",
     ]
-    made += [
-        f"items that are no object: {n} of type {kind}" for kind, n in document["items_that_are_no_object"].items()
-    ]
+    others = document["items_that_are_no_object"]
+    made += [f"items that are no object: {n} of type {kind}" for kind, n in others.items()]
     made += ["", "keys (how many items have it: types; forms; values)"]
     for key in document["keys"]:
         counted = [", ".join(f"{word} {n}" for word, n in key[kind].items()) for kind in COUNTED if key[kind]]
@@ -101,10 +102,9 @@ def lines(document: Mapping[str, Any]) -> list[str]:
 
 def _parse(body: bytes) -> Any:
     """The body's value; the body itself, as bytes, if it is no JSON."""
-    try:
+    with suppress(RecursionError, ValueError):
         return json.loads(body.decode("utf-8-sig"))
-    except (RecursionError, ValueError):
-        return body
+    return body
 
 
 def _type_of(value: object) -> str:
@@ -167,7 +167,7 @@ def _form_of(text: str) -> str:
 def _points(items: Items, date: datetime | None, now: datetime, offset: timedelta) -> list[dict[str, str]]:
     """What docs/upstream.md leaves unproven and the keys alone do not show; the verdict, and what speaks for it."""
     judged = {
-        f"naive times are at {_offset_text(offset)}": _zone(items, date, offset),
+        f"naive times are at {offset_text(offset)}": _zone(items, date, offset),
         "deleted instances leave the list after three months": _old_deletions(items, now, offset),
         "new live instances say isExpired": _new_expired(items, now, offset),
     }
@@ -184,21 +184,16 @@ def _zone(items: Items, date: datetime | None, offset: timedelta) -> tuple[str, 
         return "contradicted", "read so, the newest timeCreated lies after the answer's Date"
     told = "no timeCreated lies after Date; create an instance and probe within minutes to see the offset"
     if ahead > MINUTE:
-        least = _offset_text(ahead // MINUTE * MINUTE)
+        least = offset_text(ahead // MINUTE * MINUTE)
         told = f"the newest timeCreated lies ahead of Date unless the offset is at least {least}: the times are not UTC"
     return "not provable", told
 
 
-def _offset_text(offset: timedelta) -> str:
-    return str(timezone(offset)).removeprefix("UTC") or "+00:00"
-
-
 def _moment(value: object, offset: timedelta) -> datetime | None:
     """A time of the answer in UTC; None where there is none or it cannot be read."""
-    try:
+    with suppress(BadItem):
         return read_time("", value, offset)
-    except BadItem:
-        return None
+    return None
 
 
 def _old_deletions(items: Items, now: datetime, offset: timedelta) -> tuple[str, str]:
@@ -207,15 +202,13 @@ def _old_deletions(items: Items, now: datetime, offset: timedelta) -> tuple[str,
     if not ages:
         return "not seen", "no deleted instance with a time is listed"
     old = sum(age > LISTED_AFTER_DELETION for age in ages)
-    told = f"{len(ages)} deleted instances are listed, {old} of them longer"
-    oldest = max(0, max(ages).days)
-    return "contradicted" if old else "confirmed", f"{told}; the oldest deletion is {oldest} days ago"
+    told = f"{len(ages)} deleted instances are listed, {old} of them longer; the oldest deletion is"
+    return "contradicted" if old else "confirmed", f"{told} {max(0, max(ages).days)} days ago"
 
 
 def _new_expired(items: Items, now: datetime, offset: timedelta) -> tuple[str, str]:
-    live = [item for item in items if item.get("deleted") not in TRUE]
-    born = [(item, now - moment) for item in live if (moment := _moment(item.get("timeCreated"), offset))]
-    new = [(age, item.get("isExpired") in TRUE) for item, age in born if age <= NEW]
+    live = [(item, _moment(item.get("timeCreated"), offset)) for item in items if item.get("deleted") not in TRUE]
+    new = [(now - born, item.get("isExpired") in TRUE) for item, born in live if born and now - born <= NEW]
     ages = [age for age, is_expired in new if is_expired]
     if not new:
         return "not seen", "no live instance is younger than an hour"

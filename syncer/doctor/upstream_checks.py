@@ -23,24 +23,24 @@ CONNECT_SECONDS = client.CONNECT_SECONDS
 def upstream_findings(consultation: Consultation) -> Iterator[Finding]:
     """Each account's way to its list; the list is asked for once an account."""
     reachable: dict[str, bool] = {}
-    for account in consultation.accounts:
-        if account.api_url not in reachable:
-            route = list(_route(account.api_url))
+    for configured in consultation.accounts:
+        if configured.api_url not in reachable:
+            route = list(_route(configured.api_url))
             yield from route
-            reachable[account.api_url] = all(finding.level is not Level.ERROR for finding in route)
+            reachable[configured.api_url] = all(finding.level is not Level.ERROR for finding in route)
         try:
-            token = account.read_token()
+            token = configured.read_token()
         except ConfigurationError:
             yield warning(
                 "upstream.answer",
-                f"account {account.name!r}: not asked, there is no token to ask with",
-                f"correct {account.token_setting} first",
+                f"account {configured.name!r}: not asked, there is no token to ask with",
+                f"correct {configured.token_setting} first",
             )
             continue
-        if not reachable[account.api_url]:
+        if not reachable[configured.api_url]:
             continue
         consultation.scrub.learn(token)
-        yield from _call(consultation, account, token)
+        yield from _call(consultation, configured, token)
 
 
 def _route(api_url: str) -> Iterator[Finding]:
@@ -81,11 +81,11 @@ def _is_address(host: str) -> bool:
     return True
 
 
-def _call(consultation: Consultation, account: AccountSettings, token: str) -> Iterator[Finding]:
+def _call(consultation: Consultation, configured: AccountSettings, token: str) -> Iterator[Finding]:
     """One call as a run makes it: what came of it, and whether the clocks agree."""
     settings, _, scrub, clock, stop, on_try = consultation
-    upstream = client.Upstream(account.api_url, token, settings.timeout.total_seconds(), settings.max_body, scrub)
-    who = f"account {account.name!r}"
+    upstream = client.Upstream(configured.api_url, token, settings.timeout.total_seconds(), settings.max_body, scrub)
+    who = f"account {configured.name!r}"
     headers: list[tuple[Mapping[str, str], datetime]] = []
     problem: SyncerError | None = None
     try:
@@ -96,7 +96,7 @@ def _call(consultation: Consultation, account: AccountSettings, token: str) -> I
         problem = part_problem(read_stated(answer.headers), listing.listed + listing.repeated)
     except SyncerError as failed:
         problem = failed
-    if headers and account.api_url.startswith("https:"):
+    if headers and configured.api_url.startswith("https:"):
         yield ok("upstream.tls", f"{who}: the certificate is trusted")
     if problem is not None:
         finding = _failed_call(problem, arrived=bool(headers))

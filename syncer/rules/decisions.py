@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
+from operator import attrgetter
 from typing import NamedTuple
 
 from syncer.answer.known import CLAIMED
@@ -23,6 +24,8 @@ class Rows(NamedTuple):
     shared: bool
 
 
+_id_of = attrgetter("instance.id_instance")
+
 NO_ROWS = Rows(lambda _ids: {}, lambda _ids: {}, shared=False)
 
 
@@ -33,10 +36,11 @@ def decisions_of(listing: Listing, observation: Observation, known_rows: Rows) -
     """
     known = listing.known
     for items in listing.differing.batches():
-        items.sort(key=lambda item: item.id_instance)
-        ids = [item.id_instance for item in items if known_rows.shared or known.find(item.id_instance) >= 0]
+        items.sort(key=_id_of)
+        listed = list(map(_id_of, items))
+        ids = listed if known_rows.shared else known.among(listed)
         before = known_rows.read(ids) if ids else {}
-        yield [decide_listed(before.get(item.id_instance), item, observation) for item in items]
+        yield [decide_listed(before.get(key), item, observation) for key, item in zip(listed, items, strict=True)]
     absent = (known.ids[row] for row in listing.absent if not known.flags[row] & CLAIMED)
     while ids := list(islice(absent, BATCH)):
         before, claimants = known_rows.read(ids), known_rows.claimants(ids)

@@ -40,10 +40,13 @@ class HoldReason(StrEnum):
 
 
 class Bounds(NamedTuple):
-    """Shares of the live instances: what may vanish, and what may be declared otherwise by one answer."""
+    """Shares: of the live instances that may vanish, and of those that one answer may declare otherwise.
+
+    `declared` bounds deletions, restores and expiries by the live ones, and lost values by those that are listed.
+    """
 
     vanished: Fraction
-    changed: Fraction
+    declared: Fraction
 
 
 class Ground(NamedTuple):
@@ -100,12 +103,12 @@ class Tally:
         self.flipped = {word: Group() for word in (Transition.DELETED, Transition.EXPIRED, Transition.RESTORED)}
         self.stripped = Group()
         self.stripped_fields: Counter[str] = Counter()
-        self.moved_back = Group()
+        self.went_back = Group()
         self.shifted: dict[timedelta, Group] = {}
         self.gone = self.gone_renewing = 0  # listed ones that are not; live ones that renewed themselves and do not
         self.moved: set[int] = set()  # to another account, deleted ones too
         self.moved_live = 0
-        self.changed: Counter[str] = Counter()  # live instances by the column that changed
+        self.changed_columns: Counter[str] = Counter()  # live instances by the column that changed
 
     def count(self, decisions: Iterable[Decision]) -> None:
         """Note what these decisions say; the daily roll, which is no transition, is passed over."""
@@ -125,7 +128,7 @@ class Tally:
             decision.item is None or new.deleted or not is_auto_renewing(new.is_partner, new.tariff)
         )
         if was_live:
-            self.changed.update(column for event in decision.events for column in event.changes)
+            self.changed_columns.update(column for event in decision.events for column in event.changes)
         if decision.item is None:
             self.gone += 1
             if decision.row.account != before.account:
@@ -153,7 +156,7 @@ class Tally:
             and new.expiration_date is not None
             and new.expiration_date < old.expiration_date
         ):
-            self.moved_back.add(old)
+            self.went_back.add(old)
         if old.time_created is not None and new.time_created not in {None, old.time_created}:
             self.shifted.setdefault(new.time_created - old.time_created, Group()).add(old)
 
@@ -169,6 +172,8 @@ def _was_due(old: Instance, observed_at: datetime) -> bool:
 
 def looks_odd(listing: Listing, bounds: Bounds) -> bool:
     """Whether the listing alone gives reason to look at all that was decided before anything of it is written."""
+    if not listing.known.ids:
+        return False
     missing = sum(not listing.known.flags[row] & ~RENEWING for row in listing.absent)
     return not listing.listed or not listing.shares_any or missing > _tolerated(bounds.vanished, _live(listing))
 
@@ -187,7 +192,7 @@ def examine(listing: Listing, tally: Tally, bounds: Bounds, approved: Approved) 
 
 
 def _grounds(listing: Listing, tally: Tally, bounds: Bounds, live: int, own: int) -> Iterable[Ground]:
-    changed = _tolerated(bounds.changed, live)
+    tolerated = _tolerated(bounds.declared, live)
     compared = own - tally.gone
     if listing.listed == 0 and live:
         yield _all_live(listing, tally, HoldReason.EMPTY, live)
@@ -196,14 +201,14 @@ def _grounds(listing: Listing, tally: Tally, bounds: Bounds, live: int, own: int
     elif len(tally.vanished) > _tolerated(bounds.vanished, live):
         yield tally.vanished.ground(HoldReason.VANISHED, live)
     for word, group in tally.flipped.items():
-        if len(group) > changed:
+        if len(group) > tolerated:
             yield group.ground(HoldReason.FLIPPED, live, str(word))
-    if len(tally.stripped) > _tolerated(bounds.changed, compared):
+    if len(tally.stripped) > _tolerated(bounds.declared, compared):
         fields = ", ".join(sorted(tally.stripped_fields))
         yield tally.stripped.ground(HoldReason.STRIPPED, compared, told=f"{fields}: ")
     renewing = listing.known.flags.count(RENEWING) - tally.gone_renewing
-    if len(tally.moved_back) > _tolerated(TOLERATED_SHARE, renewing):
-        yield tally.moved_back.ground(HoldReason.OLDER, renewing)
+    if len(tally.went_back) > _tolerated(TOLERATED_SHARE, renewing):
+        yield tally.went_back.ground(HoldReason.OLDER, renewing)
     for shift, group in tally.shifted.items():
         if len(group) > _tolerated(TOLERATED_SHARE, compared):
             yield group.ground(HoldReason.SHIFTED, compared, what=_signed(shift))
@@ -242,7 +247,7 @@ def _is_approved(ground: Ground, approved: Approved) -> bool:
 def is_mass_change(listing: Listing, tally: Tally) -> bool:
     """Whether so many live instances changed in one and the same column that a person should know."""
     many = max(Fraction(MANY), MANY_SHARE * _live(listing))
-    return any(n > many for n in tally.changed.values())
+    return any(n > many for n in tally.changed_columns.values())
 
 
 def describe(hold: Hold, run_id: int | None) -> str:

@@ -2,6 +2,8 @@
 
 `read_history` makes the rows of its history into what each answer told, `versions_of` says what was true when, and
 `lives_of` when it lived under one account, type and tariff, and for which days the upstream charges that.
+
+Over 300 lines: the three are read beside one section of the contract, and none of them alone is the timeline.
 """
 
 import json

@@ -2,7 +2,8 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from operator import attrgetter
+from itertools import compress
+from operator import ne
 from typing import NamedTuple
 
 from syncer.model import FIELDS, Change, Decision, Event, Instance, Item, MirrorRow, TimeSource, Transition
@@ -14,7 +15,8 @@ CHANGED_COLUMNS = tuple(name for name, field in FIELDS.items() if field.is_chang
 
 DELETION, EXPIRY = ("deleted", "time_deleted"), ("is_expired", "expiration_date")
 
-_changing = attrgetter(*CHANGED_COLUMNS)
+_CHANGED_COLUMNS = frozenset(CHANGED_COLUMNS)
+_BESIDE = ("account", *MirrorRow._fields[2:])  # the columns of a row that are not the instance's
 _STORED_ORDER = {transition: place for place, transition in enumerate(Transition)}
 
 
@@ -68,9 +70,10 @@ def decide_listed(before: MirrorRow | None, item: Item, observation: Observation
         return _decide_new(instance, item, observation)
     if instance.token_fingerprint is None:  # not told, which says nothing of the token
         instance = instance._replace(token_fingerprint=before.instance.token_fingerprint)
-    if before.instance == instance and before.account == observation.account and before.missing_since is None:
+    differing = tuple(compress(Instance._fields, map(ne, before.instance, instance)))
+    if not differing and before.account == observation.account and before.missing_since is None:
         return Decision(before, before, (), observation.previous_observed_at.get(before.account), item)
-    return _decide_differing(before, instance, item, observation)
+    return _decide_differing(before, instance, differing, item, observation)
 
 
 def _is_free(before: MirrorRow, observation: Observation) -> bool:
@@ -91,11 +94,22 @@ def decide_absent(before: MirrorRow, observation: Observation, claimant: str | N
             back = Event(Transition.REAPPEARED, observed_at, TimeSource.OBSERVED, {"missing": (True, False)})
             events = (back, *events)
         row = before._replace(account=claimant, changed_at=observed_at, missing_since=None)
-        return Decision(before, row, events, observation.previous_observed_at.get(before.account), None)
+        return _decision(before, row, events, observation)
     transition = Transition.PURGED if before.instance.deleted else Transition.VANISHED
     event = Event(transition, observed_at, TimeSource.OBSERVED, {"missing": (False, True)})
     row = before._replace(changed_at=observed_at, missing_since=observed_at)
-    return Decision(before, row, (event,), observation.previous_observed_at.get(before.account), None)
+    return _decision(before, row, (event,), observation)
+
+
+def _decision(before: MirrorRow, row: MirrorRow, events: tuple[Event, ...], observation: Observation) -> Decision:
+    """Of an instance that is absent."""
+    previous_observed_at = observation.previous_observed_at.get(before.account)
+    return Decision(before, row, events, previous_observed_at, None, differing=_differing_beside(before, row))
+
+
+def _differing_beside(before: MirrorRow, row: MirrorRow) -> tuple[str, ...]:
+    """The columns that differ, beside those of the instance."""
+    return tuple(compress(_BESIDE, map(ne, (before.account, *before[2:]), (row.account, *row[2:]))))
 
 
 def _decide_new(instance: Instance, item: Item, observation: Observation) -> Decision:
@@ -111,16 +125,35 @@ def _decide_new(instance: Instance, item: Item, observation: Observation) -> Dec
     return Decision(None, row, events, None, item)
 
 
-def _decide_differing(before: MirrorRow, instance: Instance, item: Item, observation: Observation) -> Decision:
-    old = before.instance
-    observed_at = observation.observed_at
+def _decide_differing(
+    before: MirrorRow, instance: Instance, fields: tuple[str, ...], item: Item, observation: Observation
+) -> Decision:
+    """A known instance that is not as it was: in these fields, in whose it is, or in that it is listed again."""
+    old, observed_at = before.instance, observation.observed_at
+    is_later = (
+        "expiration_date" in fields
+        and old.expiration_date is not None
+        and instance.expiration_date is not None
+        and instance.expiration_date > old.expiration_date
+    )
+    renewed_at, missing_since = observed_at if is_later else before.renewed_at, None
+    row = MirrorRow(observation.account, instance, before.first_seen_at, observed_at, renewed_at, missing_since)
+    events = _in_stored_order(_events_of(before, row, fields, is_later=is_later))
+    previous_observed_at = observation.previous_observed_at.get(before.account)
+    differing = (*fields, *_differing_beside(before, row))
+    return Decision(before, row, events, previous_observed_at, item, differing=differing)
+
+
+def _events_of(before: MirrorRow, row: MirrorRow, fields: Sequence[str], *, is_later: bool) -> list[Event]:
+    """What happened to a listed instance; `is_later`: its expiration date moved forward."""
+    old, instance, observed_at = before.instance, row.instance, row.changed_at
     events: list[Event] = []
 
     def happened(transition: Transition, changes: Mapping[str, Change]) -> None:
         events.append(Event(transition, observed_at, TimeSource.OBSERVED, changes))
 
-    other = _moved(old, instance, CHANGED_COLUMNS) if _changing(old) != _changing(instance) else {}
-    other |= _moved(before, observation, ("account",))
+    moved = {} if before.account == row.account else _moved(before, row, ("account",))
+    other = _moved(old, instance, [field for field in fields if field in _CHANGED_COLUMNS]) | moved
 
     if before.missing_since is not None:
         happened(Transition.REAPPEARED, {"missing": (True, False)})
@@ -133,19 +166,14 @@ def _decide_differing(before: MirrorRow, instance: Instance, item: Item, observa
     elif instance.deleted:  # of what lives, a date of deletion says nothing
         other |= _moved(old, instance, ("time_deleted",))
 
-    later = (
-        old.expiration_date is not None
-        and instance.expiration_date is not None
-        and instance.expiration_date > old.expiration_date
-    )
     if old.is_expired and not instance.is_expired:
         happened(Transition.RENEWED, _moved(old, instance, EXPIRY))
     elif instance.is_expired and not old.is_expired:
         expiry = _moved(old, instance, EXPIRY)
         events.append(_stated(Transition.EXPIRED, instance.expiration_date, observed_at, expiry))
-    elif later and is_auto_renewing(instance.is_partner, instance.tariff):
+    elif is_later and is_auto_renewing(instance.is_partner, instance.tariff):
         pass  # the daily roll: the row and `renewed_at` move, and nothing happened
-    elif later and not instance.is_expired:
+    elif is_later and not instance.is_expired:
         happened(Transition.EXTENDED, _moved(old, instance, EXPIRY))
     else:
         other |= _moved(old, instance, ("expiration_date",))
@@ -154,11 +182,7 @@ def _decide_differing(before: MirrorRow, instance: Instance, item: Item, observa
         happened(Transition.CHANGED, other)
     if old.token_fingerprint not in {None, instance.token_fingerprint}:
         happened(Transition.TOKEN_ROTATED, _moved(old, instance, ("token_fingerprint",)))
-
-    renewed_at, missing_since = observed_at if later else before.renewed_at, None
-    row = MirrorRow(observation.account, instance, before.first_seen_at, observed_at, renewed_at, missing_since)
-    previous_observed_at = observation.previous_observed_at.get(before.account)
-    return Decision(before, row, _in_stored_order(events), previous_observed_at, item)
+    return events
 
 
 def _stated(
@@ -170,7 +194,7 @@ def _stated(
     return Event(transition, stated, TimeSource.UPSTREAM, changes)
 
 
-def _moved(old: Instance | MirrorRow, new: Instance | Observation, columns: Sequence[str]) -> dict[str, Change]:
+def _moved(old: Instance | MirrorRow, new: Instance | MirrorRow, columns: Sequence[str]) -> dict[str, Change]:
     """Those of the columns that differ."""
     changes = {column: (getattr(old, column), getattr(new, column)) for column in columns}
     return {column: change for column, change in changes.items() if change[0] != change[1]}

@@ -71,3 +71,9 @@ def _steps(birth: Birth) -> set[int]:
     least = -((birth.stated - birth.window.after) // STEP)
     most = (birth.window.before - birth.stated) // STEP
     return set(range(least, most + 1))
+
+
+def offset_text(offset: timedelta) -> str:
+    """As `+03:00`."""
+    minutes = abs(offset) // timedelta(minutes=1)
+    return f"{'-' if offset < timedelta() else '+'}{minutes // 60:02}:{minutes % 60:02}"

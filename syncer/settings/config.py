@@ -38,7 +38,7 @@ ACCOUNT_KEYS = ("token_file", "token_env", "api_url", "schedule")
 
 @dataclass(frozen=True)
 class AccountSettings:
-    """One account; `read_token` reads the secret anew each time, so that a rotated one needs no restart."""
+    """What is set of one account; `read_token` reads the secret anew each time: a rotated one needs no restart."""
 
     name: str
     api_url: str
@@ -75,9 +75,9 @@ class Settings:
         found += [str(value) for name, value in self.database_url.query.items() if "password" in name]
         if self.token_key is not None:
             found += [self.token_key.hex(), b64encode(self.token_key).decode("ascii")]
-        for account in self.accounts:
+        for configured in self.accounts:
             try:
-                found.append(account.read_token())
+                found.append(configured.read_token())
             except ConfigurationError:
                 continue
         return [secret for secret in found if len(secret) >= SHORTEST_SECRET]
@@ -178,14 +178,14 @@ def _database_url(sources: _Sources) -> URL:
 def check_tokens(settings: Settings) -> None:
     """Read every partner token once; raises `ConfigurationError` for a missing, malformed or repeated one."""
     owners: dict[str, str] = {}
-    for account in settings.accounts:
-        token = account.read_token()
+    for configured in settings.accounts:
+        token = configured.read_token()
         if token in owners:
             raise ConfigurationError(
-                f"{account.token_setting}: account {account.name!r} has the same token as account {owners[token]!r}; "
-                "one account has one token"
+                f"{configured.token_setting}: account {configured.name!r} has the same token "
+                f"as account {owners[token]!r}; one account has one token"
             )
-        owners[token] = account.name
+        owners[token] = configured.name
 
 
 def read_secret_file(called: str, path: Path) -> str:

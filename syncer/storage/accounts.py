@@ -9,7 +9,7 @@ from syncer.answer.values import canonical_json
 from syncer.errors import ConfigurationError, did_you_mean
 from syncer.storage import timeline
 from syncer.storage.database import become_sole_writer
-from syncer.storage.lease import database_now, is_gone
+from syncer.storage.lease import read_holders
 from syncer.storage.mirror import void_bases
 from syncer.storage.rows import batches
 from syncer.storage.runs import is_open
@@ -80,12 +80,11 @@ def _known(connection: Connection, name: str, doing: str) -> set[str]:
 
 
 def _refuse_leased(connection: Connection, name: str) -> None:
-    row = connection.execute(select(leases.c.holder, leases.c.expires_at).where(leases.c.account == name)).one_or_none()
-    if row is None or row.holder is None or row.expires_at <= database_now(connection) or is_gone(row.holder):
-        return
-    raise ConfigurationError(
-        f"renaming: a run of {name!r} is under way in {row.holder}; stop that process, or wait for the run's end"
-    )
+    holder = read_holders(connection).get(name)
+    if holder is not None:
+        raise ConfigurationError(
+            f"renaming: a run of {name!r} is under way in {holder}; stop that process, or wait for the run's end"
+        )
 
 
 def _neighbours(connection: Connection, name: str) -> set[str]:

@@ -16,8 +16,7 @@ from sqlalchemy import column as sa_column
 from sqlalchemy import table as sa_table
 
 from syncer.errors import ConfigurationError, DatabaseFailed
-from syncer.storage import database, schema
-from syncer.storage.lease import database_now
+from syncer.storage import database, lease, schema
 from syncer.storage.rows import copy_in
 from syncer.storage.tables import accounts, instance_history, leases, metadata, sync_runs
 
@@ -54,13 +53,10 @@ def copy(source: Engine, target: Engine, told: Told = lambda _table, _rows: None
 
 def _refuse_at_work(engine: Engine, which: str) -> None:
     with database.reading(engine, f"looking who is at work on the {which}") as connection:
-        query = select(leases.c.account, leases.c.holder).where(
-            leases.c.holder.is_not(None), leases.c.expires_at > database_now(connection)
-        )
-        row = connection.execute(query).first()
-    if row is not None:
+        holders = lease.read_holders(connection)
+    for account, holder in holders.items():
         raise DatabaseFailed(
-            f"copying: {row.holder} is at work on account {row.account} in the {which}; stop every syncer, then go on"
+            f"copying: {holder} is at work on account {account} in the {which}; stop every syncer, then go on"
         )
 
 

@@ -22,7 +22,7 @@ CONNECT_TIMEOUT_SECONDS = 10
 KEPT_CONNECTIONS = 5
 MOST_CONNECTIONS = 15  # of one process to PostgreSQL, however many accounts it has
 TURN_TIMEOUT_SECONDS = 300
-POOL_TIMEOUT_SECONDS = 120  # many accounts share few connections; none is held while fetching
+POOL_TIMEOUT_SECONDS = 120  # many accounts share few connections; none is kept while fetching
 # One transaction at a time writes history, so ids become visible in order. The mode is its own rival and nobody else's,
 # and only who may write the table gets it: a reader that could take the lock could stop every run.
 SOLE_WRITER_LOCK = "LOCK TABLE leases IN SHARE UPDATE EXCLUSIVE MODE"

@@ -6,7 +6,7 @@ from datetime import timedelta
 from sqlalchemy import Connection, insert, select, update
 
 from syncer.model import Decision
-from syncer.rules.zone import DECISIVE_BIRTHS, Birth, Window, is_birth, suggested_offset
+from syncer.rules.zone import DECISIVE_BIRTHS, Birth, Window, is_birth, offset_text, suggested_offset
 from syncer.storage.tables import accounts, births, instances
 
 
@@ -30,23 +30,23 @@ class Births:
     def speak_against(self, connection: Connection, configured: timedelta) -> bool:
         """Keep them, and say whether the account's last births speak for another offset than the configured one."""
         if self._window is not None and self._ids:
-            keep_births(connection, self._account, self._window, self._ids)
+            _keep(connection, self._account, self._window, self._ids)
         else:
             query = select(accounts.c.suggested_offset).where(
                 accounts.c.account == self._account, accounts.c.upstream_offset == offset_text(configured)
             )
             if (row := connection.execute(query).one_or_none()) is not None:
                 return row.suggested_offset is not None  # nothing has come to what was weighed before
-        return weigh_births(connection, self._account, configured) is not None
+        return _weigh(connection, self._account, configured) is not None
 
 
-def keep_births(connection: Connection, account: str, window: Window, ids: Sequence[int]) -> None:
+def _keep(connection: Connection, account: str, window: Window, ids: Sequence[int]) -> None:
     """Keep that these instances were born in the window."""
     row = {"account": account, "born_after": window.after, "born_before": window.before}
     connection.execute(insert(births), [{"id_instance": id_instance, **row} for id_instance in ids])
 
 
-def weigh_births(connection: Connection, account: str, configured: timedelta) -> str | None:
+def _weigh(connection: Connection, account: str, configured: timedelta) -> str | None:
     """The offset that the account's last births speak for instead of the configured one; kept beside the account."""
     query = (
         select(instances.c.time_created, births.c.born_after, births.c.born_before)
@@ -64,9 +64,3 @@ def weigh_births(connection: Connection, account: str, configured: timedelta) ->
     differs = [accounts.c[name].is_distinct_from(value) for name, value in told.items()]
     connection.execute(update(accounts).where(accounts.c.account == account, differs[0] | differs[1]).values(told))
     return told["suggested_offset"]
-
-
-def offset_text(offset: timedelta) -> str:
-    """As `+03:00`."""
-    minutes = abs(offset) // timedelta(minutes=1)
-    return f"{'-' if offset < timedelta() else '+'}{minutes // 60:02}:{minutes % 60:02}"

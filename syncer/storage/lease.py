@@ -14,7 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, bindparam, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Connection, Engine, bindparam, false, func, or_, select, text, update
 
 from syncer.errors import DatabaseFailed
 from syncer.rules.schedule import Schedule
@@ -33,7 +33,7 @@ class Acquired(NamedTuple):
     """The lease is ours."""
 
 
-class HeldBy(NamedTuple):
+class UnderWay(NamedTuple):
     """Another process runs the account; its lease ends in `seconds` unless it beats again."""
 
     holder: str
@@ -41,7 +41,7 @@ class HeldBy(NamedTuple):
 
 
 class NotDue(NamedTuple):
-    """The account was run not long ago, by whichever process; it is due in `seconds`."""
+    """The account was run not long ago, by whichever process, or the upstream wants to wait; it is due in `seconds`."""
 
     seconds: float
 
@@ -76,6 +76,26 @@ def _place() -> str:
     return sha256(f"{boot} {namespace}".encode()).hexdigest()[:12]
 
 
+def is_living(holder: str | None, expires_at: datetime | None, now: datetime) -> bool:
+    """Whether a process runs the account, by the lease as it stands and the database's clock.
+
+    A lease of the future, left by a clock that was set back, binds nobody, nor does one of a process that is gone.
+    """
+    return holder is not None and expires_at is not None and now < expires_at <= now + LEASE and not is_gone(holder)
+
+
+def read_holders(connection: Connection) -> dict[str, str]:
+    """Which process runs each account that is run now."""
+    now = database_now(connection)
+    query = select(leases).where(leases.c.holder.is_not(None)).order_by(leases.c.account)
+    return {row.account: row.holder for row in connection.execute(query) if is_living(row.holder, row.expires_at, now)}
+
+
+def has_told_lately(now: datetime) -> ColumnElement[bool]:
+    """Of which rows the daemon is believed to live: by its last word, which a clock that was set back may put ahead."""
+    return func.coalesce(leases.c.daemon_beat_at.between(now - SILENCE, now + SILENCE), false())
+
+
 def database_now(connection: Connection) -> datetime:
     """The database's clock, which all replicas share."""
     if connection.dialect.name == "sqlite":
@@ -85,19 +105,20 @@ def database_now(connection: Connection) -> datetime:
     return moment.astimezone(UTC)
 
 
-def acquire(connection: Connection, account: str, holder: str, schedule: Schedule | None) -> Acquired | HeldBy | NotDue:
+def acquire(
+    connection: Connection, account: str, holder: str, schedule: Schedule | None
+) -> Acquired | UnderWay | NotDue:
     """Acquire the account's lease if it is free, and, where a schedule is given, if the account is due.
 
     Only runs of a schedule count for when the next one is due, so that a daemon that starts after a manual run makes
-    its own. The lease lasts `LEASE`; `beat` renews it. A row from the future, left by a clock that was set back,
-    binds nobody, nor does one of a process that is gone.
+    its own. The lease lasts `LEASE`; `beat` renews it. A start of the future counts for nothing, either.
     """
     insert_if_new(connection, accounts, {"account": account})
     insert_if_new(connection, leases, {"account": account})
     row = connection.execute(select(leases).where(leases.c.account == account).with_for_update()).one()
     now = database_now(connection)
-    if row.holder is not None and now < row.expires_at <= now + LEASE and not is_gone(row.holder):
-        return HeldBy(row.holder, (row.expires_at - now).total_seconds())
+    if is_living(row.holder, row.expires_at, now):
+        return UnderWay(row.holder, (row.expires_at - now).total_seconds())
     if schedule is not None and row.started_at is not None and row.started_at <= now:
         due = schedule.due(row.started_at)
         if now < due - schedule.tolerance:
@@ -150,7 +171,7 @@ def tell(connection: Connection, daemon: str, next_runs: Mapping[str, float]) ->
     The word of another daemon that lives stays. Rows that somebody holds are passed by: nobody waits for anybody.
     """
     now = database_now(connection)
-    is_ours = or_(leases.c.daemon.is_(None), leases.c.daemon == daemon, leases.c.daemon_beat_at < now - SILENCE)
+    is_ours = or_(leases.c.daemon.is_(None), leases.c.daemon == daemon, ~has_told_lately(now))
     query = select(leases.c.account).where(leases.c.account.in_(next_runs), is_ours).with_for_update(skip_locked=True)
     rows: list[dict[str, Any]] = [
         {"of": account, "next": now + timedelta(seconds=max(0.0, next_runs[account]))}
@@ -171,22 +192,22 @@ def take_back(connection: Connection, daemon: str) -> None:
 
 
 class Keeper:
-    """Beats for the leases that this process holds, from a thread of its own, while there are any."""
+    """Beats for the leases that this process keeps, from a thread of its own, while there are any."""
 
     def __init__(self, engine: Engine) -> None:
         self.holder = new_holder()
         self._engine = engine
-        self._held: set[str] = set()
+        self._kept: set[str] = set()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
-    def acquire(self, account: str, schedule: Schedule | None = None) -> Acquired | HeldBy | NotDue:
+    def acquire(self, account: str, schedule: Schedule | None = None) -> Acquired | UnderWay | NotDue:
         """See `acquire`; raises `DatabaseFailed`."""
         with writing(self._engine, "acquiring the account's lease") as connection:
             outcome = acquire(connection, account, self.holder, schedule)
         if isinstance(outcome, Acquired):
             with self._changed:
-                self._held.add(account)
+                self._kept.add(account)
                 if self._thread is None:
                     self._thread = threading.Thread(target=self._keep, name="lease-keeper", daemon=True)
                     self._thread.start()
@@ -195,7 +216,7 @@ class Keeper:
     def release(self, account: str) -> None:
         """Release the lease; if the database cannot be told, the lease runs out by itself."""
         with self._changed:
-            self._held.discard(account)
+            self._kept.discard(account)
             self._changed.notify()
         try:
             with writing(self._engine, "releasing the account's lease") as connection:
@@ -206,7 +227,7 @@ class Keeper:
     def _keep(self) -> None:
         while True:
             with self._changed:
-                if self._changed.wait_for(lambda: not self._held, timeout=BEAT.total_seconds()):
+                if self._changed.wait_for(lambda: not self._kept, timeout=BEAT.total_seconds()):
                     self._thread = None
                     return
             try:

@@ -1,10 +1,12 @@
-"""What one run reads of the mirror and writes into it, over a `Connection`; the caller owns the transaction."""
+"""What one run writes into the mirror: rows, their history, rejects; the caller owns the transaction.
 
-from collections import Counter, defaultdict
+What it reads, by the thousand, is read in `rows`; which rows it is decided against is said in `observing`.
+"""
+
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from itertools import compress
-from operator import attrgetter, ne
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, exists, func, insert, select, update
@@ -30,6 +32,7 @@ _EVENT_COLUMNS = (
     "changes",
 )
 _HISTORY_COLUMNS = (*_EVENT_COLUMNS, *HISTORY_FIELDS, "missing")
+_VALUE_OF = {name: attrgetter(f"instance.{name}" if name in Instance._fields else name) for name in _COLUMNS}
 _TIME_CREATED = _COLUMNS.index("time_created")
 _state_of = attrgetter(*HISTORY_FIELDS)
 _AS_NEW_ROW_SAYS = rows.Copied(
@@ -76,22 +79,19 @@ class Writer:
             decisions = [decision for decision in decisions if not decision.is_claim]
         touched = [decision for decision in decisions if decision.before is not None and decision.events]
         changes = timeline.changes_by(self._connection, touched)
-        new: list[tuple[Decision, int | None]] = []  # with the hash of its item
-        changed: dict[tuple[bool, ...], list[Decision]] = defaultdict(list)  # by which columns, and whether in history
+        new: list[Decision] = []
+        changed: dict[tuple[tuple[str, ...], bool], list[Decision]] = {}  # by the columns, and whether in history
         marks: list[tuple[int, int]] = []  # hashes of rows that do not differ
         for decision in decisions:
-            before, row, item_hash = decision.before, decision.row, _lasting_hash(decision)
-            if decision.item is not None and item_hash is None:
-                self.is_lasting = False
-            if before is None:
-                new.append((decision, item_hash))
-            elif row is not before:
-                changed[(*map(ne, _flat(before), _flat(row)), bool(decision.events))].append(decision)
-            elif item_hash is not None:
+            if decision.before is None:
+                new.append(decision)
+            elif decision.differs:
+                changed.setdefault((decision.differing, bool(decision.events)), []).append(decision)
+            elif (item_hash := self._lasting_hash(decision)) is not None:
                 marks.append((item_hash, decision.id_instance))
         if new:
             self._insert(new)
-        for columns, known in changed.items():
+        for (columns, _), known in changed.items():
             self._update(columns, known, changes)
         history = [
             row
@@ -107,34 +107,49 @@ class Writer:
         self._move([one for one in touched if one.before is not None and one.before.account != one.row.account])
         self.created += len(new)
         self.updated += sum(map(len, changed.values()))
-        self.transitions.update(str(event.transition) for decision in decisions for event in decision.events)
+        self.transitions.update(event.transition for decision in decisions for event in decision.events)
 
-    def _insert(self, hashed: Sequence[tuple[Decision, int | None]]) -> None:
+    def _insert(self, decisions: Sequence[Decision]) -> None:
         """Rows of new instances, with their timeline and what of their history the database can copy."""
-        kept, whole = [], []
-        formed = rows.formed(_COLUMNS, [_flat(decision.row) for decision, _hash in hashed])
-        for (decision, item_hash), row in zip(hashed, formed, strict=True):
-            current = timeline.opening_of(row[_TIME_CREATED], self._observed)
+        columns = list(map(rows.formed, _COLUMNS, zip(*(_flat(decision.row) for decision in decisions), strict=True)))
+        ids = [decision.id_instance for decision in decisions]
+        current = timeline.openings_of(columns[_TIME_CREATED], self._observed)
+        kept = []
+        for place, decision in enumerate(decisions):
             if decision.row.instance.deleted or decision.row.instance.is_expired:
-                kept.append(timeline.first_of(decision, row[_TIME_CREATED], self._observed))
-                current = kept[-1].current
-            whole.append((*row, item_hash, decision.id_instance, *current))
-        rows.insert(self._connection, instances, (*_COLUMNS, "item_hash", "id_instance", *CURRENT_COLUMNS), whole)
+                kept.append(timeline.first_of(decision, tuple(column[place] for column in current), self._observed))
+                for column, value in zip(current, kept[-1].current, strict=True):
+                    column[place] = value
+        whole = [*columns, list(map(self._lasting_hash, decisions)), ids, *current]
+        names = (*_COLUMNS, "item_hash", "id_instance", *CURRENT_COLUMNS)
+        rows.insert(self._connection, instances, names, list(zip(*whole, strict=True)))
         timeline.insert_first(self._connection, kept)
-        dated = [decision.id_instance for decision, _hash in hashed if _is_created_when_its_row_says(decision)]
+        dated = [decision.id_instance for decision in decisions if _is_created_when_its_row_says(decision)]
         if dated:
             self._insert_created(dated)
 
-    def _update(self, changed: tuple[bool, ...], decisions: Sequence[Decision], changes: timeline.Changes) -> None:
+    def _update(self, names: tuple[str, ...], decisions: Sequence[Decision], changes: timeline.Changes) -> None:
         """The columns that have changed in all these rows: few of them on a daily roll, whose checks are few, too."""
-        names = tuple(compress(_COLUMNS, changed))
-        formed = rows.formed(names, [compress(_flat(decision.row), changed) for decision in decisions])
-        whole = [
-            (*row, *changes.current.get(decision.id_instance, ()), _lasting_hash(decision), decision.id_instance)
-            for decision, row in zip(decisions, formed, strict=True)
-        ]
-        written = (*names, *(CURRENT_COLUMNS if decisions[0].events else ()), "item_hash")
-        rows.update(self._connection, instances, "id_instance", written, whole)
+        written_rows = [decision.row for decision in decisions]
+        columns = [rows.formed(name, list(map(_VALUE_OF[name], written_rows))) for name in names]
+        ids = [decision.id_instance for decision in decisions]
+        written = names
+        if decisions[0].events:
+            written += CURRENT_COLUMNS
+            columns += zip(*map(changes.current.__getitem__, ids), strict=True)
+        whole = zip(*columns, map(self._lasting_hash, decisions), ids, strict=True)
+        rows.update(self._connection, instances, "id_instance", (*written, "item_hash"), list(whole))
+
+    def _lasting_hash(self, decision: Decision) -> int | None:
+        """The hash of the item, if it says the same of its row at any later time: it may not while a grace masks it."""
+        item = decision.item
+        if item is None:
+            return None
+        item_hash = rows.signed(item.item_hash)
+        if item_hash is None or item.instance.is_expired != decision.row.instance.is_expired:
+            self.is_lasting = False
+            return None
+        return item_hash
 
     def _insert_created(self, ids: Sequence[int]) -> None:
         """History of new instances that were created when their rows say; the database copies the rows it was given."""
@@ -211,14 +226,6 @@ def void_bases(connection: Connection, names: Iterable[str], moved_at: datetime 
     if moved_at is not None:
         values["moved_at"] = moved_at
     connection.execute(update(accounts).where(accounts.c.account.in_(sorted(names))).values(values))
-
-
-def _lasting_hash(decision: Decision) -> int | None:
-    """The hash of the item, if it will say the same of its row at any later time; it may not while a grace masks it."""
-    item = decision.item
-    if item is None or item.instance.is_expired != decision.row.instance.is_expired:
-        return None
-    return rows.signed(item.item_hash)
 
 
 def _changes(event: Event) -> str:

@@ -207,26 +207,24 @@ def read_status_after_failure(engine: Engine, run_id: int) -> RunStatus | None:
     return None
 
 
-def move_base(  # noqa: PLR0913
-    connection: Connection, account: str, run: StartedRun, observed_at: datetime, seed: int, body_digest: bytes | None
-) -> None:
-    """Make this run the one that the next answer is compared with; approvals were for this answer at the latest.
+def move_base(connection: Connection, account: str, base: Base) -> None:
+    """Make this the base of the next answer; what was approved was for this answer at the latest.
 
-    An account that is polled again is not retired any more.
+    What came and went otherwise stays as it was noted. An account that is polled again is not retired any more.
     """
     connection.execute(
         update(accounts)
         .where(accounts.c.account == account)
         .values(
-            last_accepted_run_id=run.id,
-            last_accepted_at=observed_at,
-            hash_seed=seed,
-            body_digest=body_digest,
+            last_accepted_run_id=base.run_id,
+            last_accepted_at=base.accepted_at,
+            hash_seed=base.hash_seed,
+            body_digest=base.body_digest,
             retired_at=None,
             held_back_until=None,
         )
     )
-    connection.execute(update(approvals).where(is_open(account)).values(closed_by_run_id=run.id))
+    connection.execute(update(approvals).where(is_open(account)).values(closed_by_run_id=base.run_id))
 
 
 def read_approved(connection: Connection, account: str) -> dict[tuple[str, str], list[frozenset[int]]]:

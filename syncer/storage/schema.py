@@ -1,4 +1,7 @@
-"""The schema's version: what the database has, what this code needs, and the way from one to the other by Alembic."""
+"""The schema's version: what the database has, what this code needs, and the way from one to the other by Alembic.
+
+Over 300 lines: going up, going back and comparing share what a version is, and what users may have added.
+"""
 
 import logging
 from collections.abc import Callable, Iterator

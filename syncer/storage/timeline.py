@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, Table, func, select
 
@@ -50,30 +50,28 @@ _FIRST_BELIEVED = rows.moment(FIRST_BELIEVED) or ""
 _named_of = attrgetter("type_instance", "tariff", "time_deleted", "deleted", "is_expired")
 _other_of = attrgetter(*OTHER_FIELDS)
 _MIDNIGHT = "21:00:00.000000"  # 00:00 where the upstream bills
-_NONE: list[Plain] = []  # shared, so never added to
 _TO_DO = instances.c.valid_from.is_(None)
 
 
-def opening_of(created: str | None, observed: str) -> Plain:
-    """The current columns of an instance that is alive and not expired at first sight, as nearly all are.
+def openings_of(created: Iterable[str | None], observed: str) -> list[list[Any]]:
+    """The current columns of instances that are alive and not expired at first sight, as nearly all are.
 
-    `created` and `observed` are its times in the form of `rows`. It has nothing behind it but its beginning.
+    Column by column; `created` and `observed` are their times in the form of `rows`. They have nothing behind them but
+    their beginning.
     """
-    born = created if created is not None and _FIRST_BELIEVED <= created < observed else observed
-    day = _day_of_hour(born[:13])
-    return born, born, "created", day, day
+    born = [moment if moment is not None and _FIRST_BELIEVED <= moment < observed else observed for moment in created]
+    days = [_day_of_hour(moment[:13]) for moment in born]
+    return [born, born[:], ["created"] * len(born), days, days[:]]
 
 
-def first_of(decision: Decision, created: str | None, observed: str) -> Kept:
-    """What is to be kept of any instance at first sight.
+def first_of(decision: Decision, opened: Plain, observed: str) -> Kept:
+    """What is to be kept of an instance that is not alive, or expired, at first sight; `opened` if it were not so.
 
-    Most that do not live have one end or expiry behind them. That is said here in texts, as a first answer says it ten
-    thousand times; a test holds it beside `kept_of`.
+    Most have one end or expiry behind them. That is said here in texts, as a first answer says it ten thousand times;
+    a test holds it beside `kept_of`.
     """
     told = decision.row.instance
-    born, *_ = opened = opening_of(created, observed)
-    if not told.deleted and not told.is_expired:
-        return Kept(_NONE, _NONE, opened)
+    born = opened[0]
     if told.deleted and told.is_expired:
         return kept_of(decision.id_instance, [_seen_in(decision)])
     since = rows.moment(told.time_deleted if told.deleted else told.expiration_date)
@@ -85,7 +83,7 @@ def first_of(decision: Decision, created: str | None, observed: str) -> Kept:
     other = map(plain_value, _other_of(told))
     versions = [(told.id_instance, born, since, account, kind, tariff, None, 0, 0, *other)]
     if told.is_expired:
-        return Kept(versions, _NONE, (since, *opened[1:]))
+        return Kept(versions, [], (since, *opened[1:]))
     day, last_day = opened[3], _day_of_hour(since[:13])
     night = last_day if since[11:] == _MIDNIGHT else _next_day(last_day)
     life = (told.id_instance, born, "created", since, "deleted", account, kind, tariff)

@@ -134,7 +134,7 @@ class Standing(NamedTuple):
 def status_document(standing: Standing) -> dict[str, Any]:
     """`syncer status --json`."""
     return {
-        "accounts": [account._asdict() for account in standing.accounts],
+        "accounts": [one._asdict() for one in standing.accounts],
         "runs": list(standing.runs),
         "leases": list(standing.leases),
         "held": [{**run, "approve": f"syncer approve {run['id']}"} for run in standing.held],

@@ -64,7 +64,7 @@ def fetch(
     return fetch_into(upstream, b"".join, stop=stop, clock=clock, on_try=on_try, on_headers=on_headers)
 
 
-def fetch_into(  # noqa: PLR0913
+def fetch_into(  # noqa: PLR0913 - two of them have defaults: for those who want to hear of tries
     upstream: Upstream,
     read: Callable[[Iterable[bytes]], Read],
     *,

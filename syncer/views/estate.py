@@ -151,14 +151,15 @@ def read_leases(connection: Connection) -> list[dict[str, Any]]:
     `beat_age_seconds` and `next_run_in_seconds` are by the database's clock, as everything in the row is.
     """
     now = lease.database_now(connection)
-    return [_believed(dict(row._mapping), now) for row in connection.execute(select(leases).order_by(leases.c.account))]
+    query = select(leases, lease.has_told_lately(now).label("has_told_lately")).order_by(leases.c.account)
+    return [_believed(dict(row._mapping), now) for row in connection.execute(query)]
 
 
 def _believed(row: dict[str, Any], now: datetime) -> dict[str, Any]:
-    if row["holder"] is not None and (row["expires_at"] <= now or lease.is_gone(row["holder"])):
+    if not lease.is_living(row["holder"], row["expires_at"], now):
         row |= {"holder": None, "expires_at": None}
-    beat = row["daemon_beat_at"]
-    if row["daemon"] is not None and (beat is None or beat <= now - lease.SILENCE or lease.is_gone(row["daemon"])):
+    beat, is_heard = row["daemon_beat_at"], row.pop("has_told_lately")
+    if row["daemon"] is not None and (not is_heard or lease.is_gone(row["daemon"])):
         row |= {"daemon": None, "daemon_beat_at": None, "next_run_at": None}
     lives = row["daemon"] is not None
     return row | {

@@ -83,12 +83,12 @@ def money(language: Language, amount: Decimal, currency: str | None, places: int
 
 
 def month(language: Language, text: str) -> str:
-    """A month that is written `2026-11`, in full, held together."""
+    """A month that is written `2026-11`, in full, kept together."""
     return f"{_MONTHS[language][int(text[5:7]) - 1]}\u00a0{text[:4]}"
 
 
 def short_month(language: Language, text: str) -> str:
-    """The same for an axis, held together."""
+    """The same for an axis, kept together."""
     return f"{_MONTHS[language][int(text[5:7]) - 1][:3]}\u00a0{text[:4]}"
 
 
@@ -98,7 +98,7 @@ def of_month(language: Language, text: str) -> str:
 
 
 def day(language: Language, value: date) -> str:
-    """A day in full, held together."""
+    """A day in full, kept together."""
     return f"{value.day}\u00a0{_OF_MONTHS[language][value.month - 1]}\u00a0{value.year}"
 
 

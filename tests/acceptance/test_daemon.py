@@ -23,6 +23,8 @@ from builders import item
 from canary import PARTNER_TOKEN, find_secrets
 from conftest import RunSyncer
 from fault_server import FaultServer
+from postgres import Postgres
+from psycopg import sql
 from sqlalchemy import inspect, text
 from sqlalchemy.engine import make_url
 from waiting import HANG_SECONDS, SOON_SECONDS, wait_for
@@ -368,6 +370,30 @@ def test_a_database_that_was_missing_at_the_start_is_not_begun_anew_later(
         assert ended(process)[0] == 0
 
     assert left == []
+
+
+def test_a_database_that_comes_up_empty_after_the_start_waits_for_a_person_and_for_no_restart(
+    start_daemon: StartDaemon, run_syncer: RunSyncer, postgres: Postgres
+) -> None:
+    """Nobody can tell a new server from the wrong one."""
+    url = postgres.create_database()
+    postgres.drop_database(url)
+    name = url.rpartition("/")[2]
+    with FaultServer([fault.json_list([item(1)])]) as server:
+        process = start_daemon(API_URL=server.url, DATABASE_URL=url, SCHEDULE="1s")
+        away = follow(process, lambda line: line["action"] == "run_not_started")[-1]
+        with psycopg.connect(postgres.admin_url, autocommit=True) as connection:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        empty = follow(process, lambda line: line.get("error", "") != away["error"])[-1]
+        run_syncer("db", "upgrade", env={"SYNCER_DATABASE_URL": url})
+        wait_for(lambda: "ok" in statuses(url))
+        process.send_signal(signal.SIGTERM)
+        exit_code = ended(process)[0]
+    postgres.drop_database(url)
+
+    assert "does not exist" in away["error"]
+    assert "it has no syncer tables yet; run: syncer db upgrade" in empty["error"]
+    assert exit_code == 0
 
 
 def test_the_end_of_its_terminal_ends_a_daemon_cleanly(

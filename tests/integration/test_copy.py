@@ -1,19 +1,20 @@
 """`syncer db copy`: every row, ids and all, into another database; killed amid it, it goes on (docs/operating.md)."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from builders import item, paid
 from conftest import RunSyncer
 from mirror import Mirror, account
-from sqlalchemy import delete, text, update
+from sqlalchemy import delete, insert, text, update
 from test_upgrade import fill
 
 from syncer.errors import ConfigurationError, DatabaseFailed
 from syncer.storage import copying, database, schema
-from syncer.storage.lease import Keeper
-from syncer.storage.tables import instance_history, instances, sync_runs
+from syncer.storage.lease import Keeper, database_now
+from syncer.storage.tables import instance_history, instances, leases, sync_runs
 from syncer.views import verify
 
 
@@ -136,6 +137,19 @@ def test_nothing_is_copied_while_a_syncer_is_at_work(ends: tuple[Mirror, str]) -
     with pytest.raises(ConfigurationError, match="it is the database that is copied"):
         copying.refuse_same(source.engine, source.engine)
     schema.require_current(target)
+    target.dispose()
+
+
+def test_a_lease_of_the_future_keeps_no_mirror_from_its_copy(ends: tuple[Mirror, str]) -> None:
+    """Nobody will release it: it was left by a clock that was set back."""
+    source, url = ends
+    with database.writing(source.engine, "a clock that was wrong") as connection:
+        ahead = database_now(connection) + timedelta(hours=2)
+        lease = {"account": "north", "holder": "elsewhere:1:0123456789ab:00000001", "expires_at": ahead}
+        connection.execute(insert(leases).values(lease))
+    target = open_target(url)
+
+    assert copying.copy(source.engine, target)["instances"] > 0
     target.dispose()
 
 

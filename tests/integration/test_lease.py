@@ -15,7 +15,7 @@ from sqlalchemy import update
 
 from syncer.rules.schedule import Interval
 from syncer.storage import database, lease
-from syncer.storage.lease import LEASE, Acquired, HeldBy, Keeper, NotDue
+from syncer.storage.lease import LEASE, Acquired, Keeper, NotDue, UnderWay
 from syncer.storage.tables import accounts, leases
 
 HOURLY = Interval(timedelta(hours=1))
@@ -46,7 +46,7 @@ def test_one_process_at_a_time_holds_an_account(one: Keeper, two: Keeper) -> Non
 
     outcome = two.acquire("default")
 
-    assert isinstance(outcome, HeldBy)
+    assert isinstance(outcome, UnderWay)
     assert one.holder == outcome.holder
     assert 0 < outcome.seconds <= LEASE.total_seconds()
 
@@ -112,7 +112,7 @@ def test_a_dead_holder_is_replaced_when_its_lease_has_ended(mirror: Mirror, one:
     before = two.acquire("default")
     shift(mirror, timedelta(seconds=6))
 
-    assert isinstance(before, HeldBy)
+    assert isinstance(before, UnderWay)
     assert Acquired() == two.acquire("default")
     assert two.holder == mirror.rows(leases)[0]["holder"]
     two.release("default")

@@ -95,6 +95,27 @@ def test_a_silent_daemon_is_not_believed_and_another_takes_its_place(known: Mirr
     assert ["daemon web2:77, beat 0 s ago, next runs: north in 15 min", "no daemon runs south"] == lines(known)
 
 
+def test_a_word_of_the_future_is_not_believed_and_another_takes_its_place(known: Mirror) -> None:
+    """It was told before the database's clock was set back."""
+    tell(known, ELSEWHERE, north=900, south=900)
+    later(known, timedelta(hours=-2))
+    assert ["no daemon is running"] == lines(known)
+
+    tell(known, OTHER, north=905)
+
+    assert ["daemon web2:77, beat 0 s ago, next runs: north in 15 min", "no daemon runs south"] == lines(known)
+
+
+@pytest.mark.parametrize("ahead", [timedelta(), lease.LEASE * 2])
+def test_who_runs_an_account_is_believed_until_its_lease_ends(known: Mirror, ahead: timedelta) -> None:
+    with database.writing(known.engine, "a lease") as connection:
+        ends = lease.database_now(connection) + lease.LEASE / 2 + ahead
+        connection.execute(update(leases).values(holder=ELSEWHERE, expires_at=ends))
+    holders = [None, None] if ahead else [ELSEWHERE, ELSEWHERE]
+
+    assert holders == [row["holder"] for row in read(known)]
+
+
 def test_a_daemon_that_ends_takes_back_what_it_told(known: Mirror) -> None:
     with presence.told(known.engine, ELSEWHERE, plans({"north": 900})):
         wait_for(lambda: read(known)[0]["daemon"] == ELSEWHERE)

@@ -7,12 +7,13 @@ import pytest
 from builders import body, item
 from canary import api_token
 from mirror import Mirror, account, serving
+from sqlalchemy import update
 
 from syncer.errors import ConfigurationError
 from syncer.model import RunResult, RunStatus
 from syncer.storage import accounts as names
 from syncer.storage import database, lease
-from syncer.storage.tables import accounts, claims, instances, sync_runs
+from syncer.storage.tables import accounts, claims, instances, leases, sync_runs
 from syncer.views.verify import verify
 
 A, B, C = account("a"), account("b"), account("c")
@@ -272,6 +273,21 @@ def test_an_account_that_runs_is_not_renamed(mirror: Mirror, leased: str) -> Non
     keeper.release(leased)
     rename(mirror, "a", "new")
     assert owners(mirror) == {1: "new"}
+
+
+def test_a_lease_of_the_future_keeps_no_account_from_its_new_name(mirror: Mirror) -> None:
+    """It was left by a clock that was set back, and no process will release it."""
+    mirror.observe(estate(1), of=A)
+    keeper = lease.Keeper(mirror.engine)
+    keeper.acquire("a")
+    with database.writing(mirror.engine, "a clock that was wrong") as connection:
+        ahead = lease.database_now(connection) + timedelta(hours=2)
+        connection.execute(update(leases).values(holder="elsewhere:1:0123456789ab:00000001", expires_at=ahead))
+
+    rename(mirror, "a", "new")
+
+    assert owners(mirror) == {1: "new"}
+    keeper.release("new")
 
 
 def test_what_a_retired_account_owned_is_taken_over_by_who_lists_it(mirror: Mirror) -> None:

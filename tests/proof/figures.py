@@ -2,59 +2,16 @@
 
     python tests/proof/figures.py --count 20000 --seed 1
 
-An estate is a few instances of two accounts; so many share a database that each is small. Databases alternate between
-SQLite and PostgreSQL, whose sessions are in one of three zones.
+An estate is a few instances of two accounts; where they are kept, `beside_model` says.
 """
 
-import random
-import tempfile
-from collections import Counter
-from pathlib import Path
-
+from beside_model import compare
 from budget import Budget
-from figures_checks import differences, play
-from mirror import Mirror
-
-ESTATES_OF_ONE_DATABASE = 20
-ZONES = ("UTC", "Europe/Berlin", "America/New_York")
+from figures_checks import differences
 
 
 def main() -> None:
-    budget = Budget("figures", full=20_000)
-    import postgres
-
-    server = postgres.start()
-    counted: Counter[str] = Counter()
-    place = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - fsync tells nothing here
-    try:
-        with tempfile.TemporaryDirectory(dir=place) as folder:
-            for number in budget:
-                if number % ESTATES_OF_ONE_DATABASE:
-                    continue
-                seed = budget.chance.randrange(2**32)
-                is_sqlite = (number // ESTATES_OF_ONE_DATABASE) % 2 == 0
-                url = f"sqlite:///{folder}/{number}.db" if is_sqlite else server.create_database()
-                mirror = Mirror(url)
-                estates = min(ESTATES_OF_ONE_DATABASE, budget.chosen.count - number)
-                model = play(mirror, random.Random(seed), estates)
-                with mirror.engine.connect() as connection:
-                    if not is_sqlite:
-                        zone = ZONES[seed % len(ZONES)]
-                        connection.exec_driver_sql(f"SET LOCAL TimeZone = '{zone}'")
-                    found = differences(connection, model)
-                assert not found, f"seed {seed}, {estates} estates: {len(found)} differences, the first: {found[0]}"
-                counted["instances"] += len(model.lives)
-                counted["databases"] += 1
-                mirror.engine.dispose()
-                if is_sqlite:
-                    for path in Path(folder).glob(f"{number}.db*"):
-                        path.unlink()
-                else:
-                    server.drop_database(url)
-    finally:
-        if server.server is not None:
-            server.server.remove()
-    budget.report(**counted)
+    compare(Budget("figures", full=20_000), differences, lambda model: {"instances": len(model.lives)})
 
 
 if __name__ == "__main__":

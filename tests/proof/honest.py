@@ -244,7 +244,7 @@ def is_expected(estate: Estate, pause: timedelta, hold: guard.Hold) -> bool:
 
 def is_true(tally: guard.Tally, live: int) -> bool:
     """Whether more than a fifth of the live ones really changed in one column."""
-    return any(n > max(10, live / 5) for n in tally.changed.values())
+    return any(n > max(10, live / 5) for n in tally.changed_columns.values())
 
 
 def play(estate: Estate, polls: int, found: Counter[str]) -> None:
@@ -260,7 +260,7 @@ def play(estate: Estate, polls: int, found: Counter[str]) -> None:
                 assert is_expected(estate, pause, hold), (guard.describe(hold, None)[:500], estate.now, pause)
             if guard.is_mass_change(listing, tally):
                 found["mass_change"] += 1
-                assert is_true(tally, live), tally.changed
+                assert is_true(tally, live), tally.changed_columns
             found["polls"] += 1
         estate.accept()
         suggested = zone.suggested_offset(OFFSET, estate.births)

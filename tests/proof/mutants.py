@@ -92,7 +92,7 @@ TARGETS = [
     "syncer.storage.claims:is_contested",
     "syncer.storage.accounts:rename",
     "syncer.storage.accounts:retire",
-    "syncer.storage.evidence:weigh_births",
+    "syncer.storage.evidence:_weigh",
     "syncer.storage.mirror:Writer",
     "syncer.storage.runs:Base",
     "syncer.storage.runs:accept_run",

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 from conftest import CHECKOUT
@@ -43,6 +44,19 @@ def test_a_citation_is_found_in_its_paper(kind: str, place: str, where: str) -> 
 
 def test_both_papers_are_cited() -> None:
     assert {kind for kind, _, _ in CITED} == {"contract", "upstream"}
+
+
+WALK = (CHECKOUT / "docs/design.md").read_text("utf-8").partition("## One answer, from the wire to the row")[2]
+STEPS = re.findall(r"`([a-z_]+(?:\.\w+)+)`", WALK.partition("\n## ")[0])
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_each_step_of_an_answer_is_where_the_design_says(step: str) -> None:
+    assert resolve_name(f"syncer.{step}") is not None
+
+
+def test_the_steps_of_an_answer_are_told() -> None:
+    assert len(STEPS) > 20
 
 
 def section(number: int) -> str:

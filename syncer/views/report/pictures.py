@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from syncer.views.report.shapes import LETTER, NARROWEST, Area, Label, Line, Mark, Picture, Rect, held, reach
+from syncer.views.report.shapes import LETTER, NARROWEST, Area, Label, Line, Mark, Picture, Rect, kept_within, reach
 
 AXIS = 22  # pixels of the line of labels below
 ROW = 26  # pixels of a row of bars
@@ -101,7 +101,7 @@ def up_and_down(label: str, columns: Sequence[Column], tips: Sequence[str], numb
         if most[side]:
             place = next(at for at, column in enumerate(columns) if column.values[side] == most[side])
             text = ("+", "\u2212")[side] + number(most[side])
-            marks.append(held(Label((place + 0.5) * slot, y, text, "middle", "value")))
+            marks.append(kept_within(Label((place + 0.5) * slot, y, text, "middle", "value")))
     return Picture(height, label, [*marks, *axis([column.label for column in columns], height)])
 
 
@@ -211,7 +211,7 @@ def slots(label: str, days: Sequence[tuple[str, int, str]], soon: int, number: N
         if n and all(start + 2 * half <= other or start >= end for other, end in taken):
             taken.append((start, start + 2 * half))
             y = height - AXIS - max(2.0, plot * n / largest) - 4
-            marks.append(held(Label(middle, y, text, "middle", "value")))
+            marks.append(kept_within(Label(middle, y, text, "middle", "value")))
     marks.append(Line(0, height - AXIS, 100, height - AXIS, "base"))
     return Picture(height, label, [*marks, *axis([name for name, _, _ in days], height)])
 
@@ -223,7 +223,9 @@ def axis(labels: Sequence[str], height: int) -> list[Mark]:
     if len(named) > 2 and named[1] - named[0] < named[2] - named[1]:
         del named[0]  # of a month that began before
     for every in range(1, len(named) + 1):
-        marks = [held(Label((place + 0.5) * slot, height - 5, labels[place], "middle")) for place in named[::every]]
+        marks = [
+            kept_within(Label((place + 0.5) * slot, height - 5, labels[place], "middle")) for place in named[::every]
+        ]
         if all(reach(one)[1] + 100 * 8 / NARROWEST <= reach(other)[0] for one, other in pairwise(marks)):
             return [*marks]
     return []

@@ -1,6 +1,6 @@
 """What a picture is made of. Across, a place is in per cent of its width; down, and in text, it is in pixels.
 
-So a picture fills a phone as well as a desk, and its words keep their size. Labels are held apart for `NARROWEST`.
+So a picture fills a phone as well as a desk, and its words keep their size. Labels are kept apart for `NARROWEST`.
 """
 
 from typing import NamedTuple
@@ -65,7 +65,7 @@ def reach(label: Label) -> tuple[float, float]:
     return start, start + width
 
 
-def held(label: Label) -> Label:
+def kept_within(label: Label) -> Label:
     """The label within the picture, even on the narrowest page."""
     start, end = reach(label)
     if start < 0:
