@@ -87,8 +87,8 @@ _PROBLEMS = (
          "схему нужно обновить, а {tables} принадлежат не роли {role}"),
     Text("{told}, longer than a run can take, and {holder} is at it",
          "{told}, дольше, чем запуск может длиться, и занят им {holder}"),
-    Text("{told}, longer than a run can take, and nobody holds its lease: its process was killed",
-         "{told}, дольше, чем запуск может длиться, и его процесс убит: аренду никто не держит"),
+    Text("{told}, longer than a run can take, and nobody keeps its lease: its process was killed",
+         "{told}, дольше, чем запуск может длиться, и его процесс убит: аренду никто не продлевает"),
     Text("the last accepted answer of account {account} lies {span} ahead: this machine's clock was wrong "
          "then, so times "
          "of the future are in its history and its bills count days that have not been; until then it is never stale, "

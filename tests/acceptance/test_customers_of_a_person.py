@@ -102,7 +102,7 @@ def test_a_statement_is_written_as_one_page(run_syncer: RunSyncer, env: dict[str
     wrong = run_syncer("report", "--customer", "Елка", env=env)
     no_customer = run_syncer("report", "2026-10", env=env)
 
-    assert "the statement is in page.html\n" == written.stdout, written.stderr
+    assert "счёт клиенту: page.html\n" == written.stdout, written.stderr
     page = (tmp_path / "page.html").read_text("utf-8")
     assert "Ёлка" in page
     assert "Nord" not in page

@@ -76,7 +76,7 @@ def test_the_command_writes_a_page_that_stands_by_itself(
 
     done = run_syncer("report", "--html", str(path), "--lang", "ru", env=env)
 
-    assert (0, f"the report is in {path}\n") == (done.returncode, done.stdout), done.stderr
+    assert (0, f"отчёт: {path}\n") == (done.returncode, done.stdout), done.stderr
     content = path.read_text("utf-8")
     shown = Page(content)
     assert "ru" == shown.language
