@@ -79,6 +79,7 @@ _UPSTREAM = (
     Text("SYNCER_API_URL is no address; correct it", "SYNCER_API_URL — не адрес; исправьте его"),
     Text("{failure} ({attempt} of {tries} tries); the next run tries again",
          "{failure} (попыток {attempt} из {tries}); следующий запуск попробует снова"),
+    Text("{failure} by way of the environment's proxy {proxy}", "{failure} — через прокси {proxy} из окружения"),
     Text("connecting took longer than allowed", "соединение не установилось за отведённое время"),
     Text("the exchange took longer than allowed", "обмен не уложился в отведённое время (см. SYNCER_TIMEOUT)"),
     Text("the answer was not complete after {seconds} s",

@@ -9,8 +9,7 @@ _ALL_IS_WELL = (
     Text("{setting}: only its owner may read {file}", "{setting}: читать {file} может только владелец"),
     Text("switched off: a new version needs `syncer db upgrade` first",
          "выключено: новой версии сначала нужен `syncer db upgrade`"),
-    Text("{host} is reached by the environment's proxy; the way to it is not checked",
-         "{host} доступен через прокси из окружения; путь до него не проверяется"),
+    Text("the environment's proxy {host}", "прокси {host} из окружения"),
     Text("{host} has {n} addresses", "адресов у {host}: {n}"),
     Text("{host} port {port} can be connected to", "с {host}, порт {port}, соединение есть"),
     Text("account {account}", "аккаунт {account}"),
@@ -38,8 +37,9 @@ _ALL_IS_WELL = (
     Text("no account has data of the future", "данных из будущего нет ни у одного аккаунта"),
     Text("every letter can be stored", "сохранить можно любую букву"),
     Text("syncer may make the {n} connections that it needs", "нужное число соединений, {n}, разрешено"),
-    Text("no transaction is open for long, as far as this role may see",
-         "давно открытых транзакций нет, насколько видно этой роли"),
+    Text("{told}, as far as this role may see", "{told}, насколько видно этой роли"),
+    Text("no other transaction is open", "других открытых транзакций нет"),
+    Text("the oldest transaction is open for {n} s", "самая старая транзакция открыта {n} с"),
     Text("{n} MB are free where the database lies", "на диске с базой свободно {n} МБ"),
     Text("only its owner may read {path}", "читать {path} может только владелец"),
     Text("its owner and a group may read {path}, and what SQLite writes beside it belongs to the group",
@@ -106,8 +106,10 @@ _PROBLEMS = (
          "аккаунт {account}: строки прочитаны со смещением {offset}, а сейчас задано {configured}: следующий "
          "ответ один "
          "раз будет задержан, потому что сдвинется время создания"),
-    Text("syncer may make {limit} connections, and needs up to {needed} for {n} accounts",
-         "syncer разрешено соединений: {limit}, а нужно до {needed} (аккаунтов {n})"),
+    Text("the limit of connections is {limit}, and syncer makes up to {needed} for {n} accounts: its runs wait for "
+         "one another, and a command beside the daemon may get none",
+         "соединений разрешено {limit}, а syncer открывает до {needed} (аккаунтов {n}): запуски ждут друг друга, "
+         "а команде рядом с демоном соединения может не хватить"),
     Text("a transaction has been open for {hours} hours, and nothing that changed since is cleaned up",
          "одна транзакция открыта уже {hours} ч, и всё изменённое с тех пор не вычищается"),
     Text("a group may read or write {files}, and what SQLite writes beside it may belong to another",
