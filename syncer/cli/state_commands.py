@@ -65,10 +65,13 @@ def status(context: Context, as_of: str | None, account_name: str | None, as_jso
                 approvals.read_waiting(connection),
             )
         )
+        standby = estate.read_standby(connection)
     if as_json:
-        printing.print_json(render.status_document(accounts, runs, leases, held=held, approved=waiting))
+        document = render.status_document(accounts, runs, leases, held=held, approved=waiting)
+        printing.print_json(document | {"standby": standby})
     else:
         render.print_status(accounts, runs, leases, held=held, approved=waiting)
+        render.print_standby(standby)
     return 0 if accounts and all(account.is_fresh or account.is_retired for account in accounts) else 3
 
 

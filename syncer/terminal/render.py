@@ -4,7 +4,8 @@ Over 300 lines: one function a table, and nothing that two of them could share.
 """
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -173,6 +174,13 @@ def print_status(
             f"\n{run['account']}: run {run['id']} is approved since {moment(run['approved_at'])} ({reasons}); "
             "the next answer that is accepted uses it up"
         )
+
+
+def print_standby(standby: Mapping[str, datetime | None] | None) -> None:
+    """That the database is a replica, for a person: what is younger is in its primary alone."""
+    if standby is not None:
+        until = f" until {moment(standby['replayed_at'])}" if standby["replayed_at"] else ""
+        line(f"\nthis is a replica (a standby): it is read-only, and has what its primary committed{until}")
 
 
 def runs_table(runs: Sequence[dict[str, Any]]) -> FittedTable:
