@@ -12,7 +12,7 @@ COUNT ?= 40
 # Options of the bench, for one: make bench BENCH="--sizes 1000 100000 1000000 --repeat 1"
 BENCH ?=
 
-.PHONY: help demo test check coverage audit sbom docs pictures proof soak mutants view-faults replicas replicas-1000 bench bench-phases bench-imports bench-daemon bench-history bench-views format wheel release clean
+.PHONY: help demo test check coverage audit sbom docs analysts pictures proof soak mutants view-faults replicas replicas-1000 bench bench-phases bench-imports bench-daemon bench-history bench-views format wheel release clean
 
 demo: .venv/runnable  ## the product in one command, no token needed; it ends in a page to open
 	@$(BIN)/syncer demo
@@ -26,6 +26,7 @@ check: .venv/installed  ## lint, format, types, imports, schema and its referenc
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python docs/generate_schema.py --check
+	$(BIN)/python docs/generate_for_tools.py --check
 	rm -f .venv/check.db && SYNCER_DATABASE_URL=sqlite:///.venv/check.db $(BIN)/alembic upgrade head
 	SYNCER_DATABASE_URL=sqlite:///.venv/check.db $(BIN)/alembic check
 
@@ -42,8 +43,11 @@ audit: .venv/installed  ## known weaknesses of the versions that are pinned; ski
 sbom: wheel  ## dist/syncer.cdx.json: what an installed syncer consists of, as CycloneDX
 	.ci/sbom
 
-docs: .venv/installed  ## write docs/schema.md anew from the models and views
+docs: .venv/installed  ## write docs/schema.md, and what Datasette, DuckDB and Superset are given, anew from the views
 	$(BIN)/python docs/generate_schema.py
+	$(BIN)/python docs/generate_for_tools.py
+
+analysts: .venv/analysts  ## pandas, DuckDB and Datasette (290 MB); the tests that need them are skipped without
 
 replicas: .venv/installed  ## 3 daemons, 20 accounts, killed at random for two minutes
 	$(BIN)/python tests/proof/replicas.py --replicas 3 --accounts 20 --interval 5 --seconds 120 --kill-every 4 --seed 1
@@ -110,4 +114,8 @@ pictures: .venv/installed  ## docs/pictures anew: the demo's page in Chromium, f
 
 .venv/installed: .venv/runnable
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c .ci/constraints.txt -e '.[dev]'
+	@touch $@
+
+.venv/analysts: .venv/installed
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c .ci/constraints.txt -e '.[analysts]'
 	@touch $@
