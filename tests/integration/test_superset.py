@@ -50,10 +50,23 @@ def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [] if value is None else [value]
 
 
-def dimensions(chart: dict[str, Any]) -> list[str]:
-    """The columns that a chart shows or groups by."""
+def dimensions(chart: dict[str, Any]) -> list[Any]:
+    """What a chart shows or groups by: columns, or expressions of its own."""
     params = chart["params"]
     return [*listed(params.get("all_columns")), *listed(params.get("x_axis")), *listed(params.get("groupby"))]
+
+
+def written(dimension: Any) -> str:
+    return dimension if isinstance(dimension, str) else f"({dimension['sqlExpression']})"
+
+
+def condition(one: dict[str, Any]) -> str:
+    """A filter; a stretch of time such as the current month is one that the views have figures of."""
+    if one["expressionType"] == "SIMPLE":
+        assert one["operator"] == "TEMPORAL_RANGE"
+        return f"{one['subject']} >= '2026-11-01'"
+    assert "select" not in one["sqlExpression"].lower(), "Superset lets no sub-query in"
+    return f"({one['sqlExpression']})"
 
 
 def metrics(chart: dict[str, Any]) -> list[Any]:
@@ -70,11 +83,12 @@ def query(chart: dict[str, Any]) -> str:
     """What Superset asks for a chart, as far as its files say it."""
     params = chart["params"]
     order = [json.loads(one) for one in params.get("order_by_cols", [])]
-    filters = [f"({one['sqlExpression']})" for one in params["adhoc_filters"]]
+    filters = list(map(condition, params["adhoc_filters"]))
+    shown = list(map(written, dimensions(chart)))
     words = [
-        f"SELECT {', '.join([*dimensions(chart), *expressions(chart)])} FROM {DATASETS[chart['dataset_uuid']]['table_name']}",
+        f"SELECT {', '.join([*shown, *expressions(chart)])} FROM {DATASETS[chart['dataset_uuid']]['table_name']}",
         f"WHERE {' AND '.join(filters)}" if filters else "",
-        f"GROUP BY {', '.join(dimensions(chart))}" if expressions(chart) and dimensions(chart) else "",
+        f"GROUP BY {', '.join(shown)}" if expressions(chart) and shown else "",
         f"ORDER BY {', '.join(f'{name} ' + ('ASC' if rises else 'DESC') for name, rises in order)}" if order else "",
     ]
     return " ".join(filter(None, words))
@@ -106,8 +120,9 @@ def test_every_column_and_metric_of_a_chart_is_in_its_dataset(chart: dict[str, A
     dataset = DATASETS[chart["dataset_uuid"]]
     columns = {one["column_name"] for one in dataset["columns"]}
     ordered = {json.loads(one)[0] for one in chart["params"].get("order_by_cols", [])}
+    filtered = {one["subject"] for one in chart["params"]["adhoc_filters"] if one["expressionType"] == "SIMPLE"}
 
-    assert set() == {*dimensions(chart), *ordered} - columns
+    assert set() == {*(one for one in dimensions(chart) if isinstance(one, str)), *ordered, *filtered} - columns
     assert set() == {one for one in metrics(chart) if isinstance(one, str)} - {
         one["metric_name"] for one in dataset["metrics"]
     }
