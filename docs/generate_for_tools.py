@@ -90,6 +90,7 @@ def as_yaml(document: dict[str, Any]) -> str:
 def questions() -> list[tuple[str, str, str]]:
     """Each query of docs/bi.md that SQLite runs, with a name and the question that it answers."""
     text = (CHECKOUT / "docs" / "bi.md").read_text("utf-8")
+    text = text.partition("## Which view answers which question\n")[2]
     found = []
     for title, section in re.findall(r"^### (.+?)\n(.*?)(?=^##|\Z)", text, re.DOTALL | re.MULTILINE):
         queries = re.findall(r"^```sql(?: sqlite)?\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
