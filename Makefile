@@ -47,7 +47,7 @@ docs: .venv/installed  ## write docs/schema.md, and what Datasette, DuckDB and S
 	$(BIN)/python docs/generate_schema.py
 	$(BIN)/python docs/generate_for_tools.py
 
-analysts: .venv/analysts  ## pandas, DuckDB and Datasette (290 MB); the tests that need them are skipped without
+analysts: .venv/analysts  ## pandas, DuckDB and Datasette (260 MB); the tests that need them are skipped without
 
 replicas: .venv/installed  ## 3 daemons, 20 accounts, killed at random for two minutes
 	$(BIN)/python tests/proof/replicas.py --replicas 3 --accounts 20 --interval 5 --seconds 120 --kill-every 4 --seed 1
@@ -101,7 +101,7 @@ clean:  ## remove what was made: the environment, the wheel, the demo's database
 help:  ## this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*  ## /\1: /p' $(firstword $(MAKEFILE_LIST))
 
-pictures: .venv/installed  ## docs/pictures anew: the demo's page in Chromium, for the README
+pictures: .venv/installed  ## docs/pictures anew: the demo in Chromium; of pandas, DuckDB and Datasette after make analysts
 	$(BIN)/python docs/make_pictures.py
 
 # What the program needs, and no development tools: that is all the demo waits for. What is imported is compiled then.
