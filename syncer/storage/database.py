@@ -225,7 +225,7 @@ def writing(engine: Engine, doing: str) -> Iterator[Connection]:
     ):
         if connection.info.get("syncer_standby"):
             raise DatabaseFailed(
-                f"{doing}: the server is a replica (a standby), which is read-only; "
+                f"{doing}: the server is a standby, a read replica, so nothing can be written; "
                 "point SYNCER_DATABASE_URL at the primary"
             )
         yield connection

@@ -177,10 +177,10 @@ def print_status(
 
 
 def print_standby(standby: Mapping[str, datetime | None] | None) -> None:
-    """That the database is a replica, for a person: what is younger is in its primary alone."""
+    """That the database is a standby, for a person: what is younger is in its primary alone."""
     if standby is not None:
         until = f" until {moment(standby['replayed_at'])}" if standby["replayed_at"] else ""
-        line(f"\nthis is a replica (a standby): it is read-only, and has what its primary committed{until}")
+        line(f"\nthe database is a standby, a read replica: it has what its primary committed{until}")
 
 
 def runs_table(runs: Sequence[dict[str, Any]]) -> FittedTable:

@@ -182,7 +182,7 @@ def read_held(connection: Connection) -> list[dict[str, Any]]:
 
 
 def read_standby(connection: Connection) -> dict[str, datetime | None] | None:
-    """Of a replica the moment until which it has what its primary committed; None where the database is no replica."""
+    """Of a standby the moment until which it has what its primary committed; None where the database is none."""
     if connection.dialect.name != "postgresql":
         return None
     row = connection.execute(text("SELECT pg_is_in_recovery() AS here, pg_last_xact_replay_timestamp() AS at")).one()

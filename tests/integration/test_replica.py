@@ -102,14 +102,14 @@ def test_status_says_that_it_reads_a_replica_and_of_when(replicated: Replicated,
     standby = json.loads(run_syncer("status", "--json", env=there).stdout)["standby"]
 
     assert (shown.returncode, shown.stderr) == (3, "")  # what was observed is old
-    assert "this is a replica (a standby): it is read-only, and has what its primary committed until 20" in shown.stdout
+    assert "the database is a standby, a read replica: it has what its primary committed until 20" in shown.stdout
     assert standby["replayed_at"].startswith("20")
 
 
 def test_status_of_the_primary_speaks_of_no_replica(replicated: Replicated, run_syncer: RunSyncer) -> None:
     there = {"SYNCER_DATABASE_URL": replicated.primary_url}
 
-    assert "replica" not in run_syncer("status", env=there).stdout
+    assert "standby" not in run_syncer("status", env=there).stdout
     assert json.loads(run_syncer("status", "--json", env=there).stdout)["standby"] is None
 
 
@@ -140,7 +140,8 @@ def test_a_command_that_writes_says_in_one_line_that_it_is_a_replica(
     assert done.returncode == 8
     assert len(told) == 1, done.stdout + done.stderr
     assert (
-        "the server is a replica (a standby), which is read-only; point SYNCER_DATABASE_URL at the primary" in told[0]
+        "the server is a standby, a read replica, so nothing can be written; point SYNCER_DATABASE_URL at the primary"
+        in told[0]
     )
 
 
@@ -166,7 +167,7 @@ def test_a_replica_that_becomes_the_primary_is_written_to_by_the_same_engine(
         replica.server.remove()
 
     assert refused == (
-        "retiring an account: the server is a replica (a standby), which is read-only; "
+        "retiring an account: the server is a standby, a read replica, so nothing can be written; "
         "point SYNCER_DATABASE_URL at the primary"
     )
     assert found == [(60,)]

@@ -1,6 +1,10 @@
 """The dashboard for Superset: its files fit one another and the views, and what each chart asks runs on both databases."""
 
 import json
+import re
+import shutil
+import subprocess
+import zipfile
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -100,6 +104,18 @@ def test_the_files_are_those_that_superset_reads() -> None:
         "metadata.yaml", "databases", "datasets", "charts", "dashboards",
     }  # fmt: skip
     assert {one["version"] for one in [DATABASE, *DATASETS.values(), *CHARTS, DASHBOARD]} == {"1.0.0"}
+
+
+def test_the_file_to_import_is_made_as_documented(tmp_path: Path) -> None:
+    (command,) = re.findall(
+        r"^\(cd deploy && python3 -m zipfile .+$", (CHECKOUT / "docs/bi.md").read_text("utf-8"), re.MULTILINE
+    )
+    shutil.copytree(FOLDER, tmp_path / "deploy" / "superset")
+    subprocess.run(["sh", "-c", command], cwd=tmp_path, check=True)
+    with zipfile.ZipFile(tmp_path / "deploy" / "superset.zip") as made:
+        names = {name for name in made.namelist() if not name.endswith("/")}
+
+    assert {f"superset/{path.relative_to(FOLDER)}" for path in FOLDER.rglob("*.yaml")} == names
 
 
 def test_the_database_is_read_by_a_role_that_reads_and_its_password_is_nobodys() -> None:
