@@ -1,7 +1,8 @@
 """Write docs/pictures anew: what a browser shows of the demo, for the README and docs/bi.md.
 
 The report on a desk, on a phone and in the dark; Datasette; what the documented programs print for DuckDB and pandas.
-`superset.png` is no part of it: it was taken of the demo in a Superset 6.0 into which `deploy/superset` was imported.
+Two were taken by hand, of the demo too: `superset.png` in a Superset 6.0 into which `deploy/superset` was imported, and
+`spreadsheet.png` in LibreOffice 7.4, of what `syncer export bi_billing_monthly -o FILE.xlsx` wrote.
 """
 
 import html
