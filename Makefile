@@ -14,7 +14,7 @@ ACCOUNTS ?= 200
 # Options of the bench, for one: make bench BENCH="--sizes 1000 100000 1000000 --repeat 1"
 BENCH ?=
 
-.PHONY: help demo test check coverage audit sbom docs pictures proof soak mutants view-faults replicas replicas-1000 start bench bench-phases bench-imports bench-daemon bench-history bench-views format wheel release clean
+.PHONY: help demo test check coverage audit sbom docs analysts pictures proof soak mutants view-faults replicas replicas-1000 start bench bench-phases bench-imports bench-daemon bench-history bench-views format wheel release clean
 
 demo: .venv/runnable  ## the product in one command, no token needed; it ends in a page to open
 	@$(BIN)/syncer demo
@@ -28,6 +28,7 @@ check: .venv/installed  ## lint, format, types, imports, schema and its referenc
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python docs/generate_schema.py --check
+	$(BIN)/python docs/generate_for_tools.py --check
 	rm -f .venv/check.db && SYNCER_DATABASE_URL=sqlite:///.venv/check.db $(BIN)/alembic upgrade head
 	SYNCER_DATABASE_URL=sqlite:///.venv/check.db $(BIN)/alembic check
 
@@ -44,8 +45,11 @@ audit: .venv/installed  ## known weaknesses of the versions that are pinned; ski
 sbom: wheel  ## dist/syncer.cdx.json: what an installed syncer consists of, as CycloneDX
 	.ci/sbom
 
-docs: .venv/installed  ## write docs/schema.md anew from the models and views
+docs: .venv/installed  ## write docs/schema.md, and what Datasette, DuckDB and Superset are given, anew from the views
 	$(BIN)/python docs/generate_schema.py
+	$(BIN)/python docs/generate_for_tools.py
+
+analysts: .venv/analysts  ## pandas, DuckDB and Datasette (260 MB); the tests that need them are skipped without
 
 replicas: .venv/installed  ## 3 daemons, 20 accounts, killed at random for two minutes
 	$(BIN)/python tests/proof/replicas.py --replicas 3 --accounts 20 --interval 5 --seconds 120 --kill-every 4 --seed 1
@@ -102,7 +106,7 @@ clean:  ## remove what was made: the environment, the wheel, the demo's database
 help:  ## this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*  ## /\1: /p' $(firstword $(MAKEFILE_LIST))
 
-pictures: .venv/installed  ## docs/pictures anew: the demo's page in Chromium, for the README
+pictures: .venv/installed  ## docs/pictures anew: the demo in Chromium; of pandas, DuckDB and Datasette after make analysts
 	$(BIN)/python docs/make_pictures.py
 
 # What the program needs, and no development tools: that is all the demo waits for. What is imported is compiled then.
@@ -115,4 +119,8 @@ pictures: .venv/installed  ## docs/pictures anew: the demo's page in Chromium, f
 
 .venv/installed: .venv/runnable
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c .ci/constraints.txt -e '.[dev]'
+	@touch $@
+
+.venv/analysts: .venv/installed
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c .ci/constraints.txt -e '.[analysts]'
 	@touch $@

@@ -277,13 +277,16 @@ def table_section(table: Table) -> str:
     )
 
 
-def view_section(name: str) -> str:
+def view_words(name: str) -> str:
+    """What a view's own first lines say of it."""
     newest = max((schema.migrations_folder() / "views").glob(f"{name}_v*.sql"))
-    words = [
-        line.removeprefix("--").strip() for line in newest.read_text("utf-8").splitlines() if line.startswith("--")
-    ]
+    lines = newest.read_text("utf-8").splitlines()
+    return " ".join(line.removeprefix("--").strip() for line in lines if line.startswith("--"))
+
+
+def view_section(name: str) -> str:
     columns = rows((f"`{column.name}`", kind(column), meaning(name, column.name)) for column in VIEWS[name].columns)
-    told = re.sub(r"(?<=[.]) (?=[A-Z])", "\n", " ".join(words))
+    told = re.sub(r"(?<=[.]) (?=[A-Z])", "\n", view_words(name))
     return f"### `{name}`\n\n{told}\n\n| column | type | meaning |\n|---|---|---|\n{columns}\n"
 
 

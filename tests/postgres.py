@@ -67,7 +67,8 @@ class Postgres:
 class OwnServer:
     """A server in a temporary folder; `stop` and `start` are there for tests of what happens when it is gone."""
 
-    def __init__(self, binaries: Path, settings: str = "") -> None:
+    def __init__(self, binaries: Path, settings: str = "", primary: str | None = None) -> None:
+        """`primary` is the URL of a server that this one replicates."""
         self._settings = settings
         self._folder = Path(tempfile.mkdtemp(prefix="syncer-pg-"))
         self._user = UNPRIVILEGED if os.getuid() == 0 else None
@@ -78,7 +79,12 @@ class OwnServer:
         if self._user is not None:
             os.chown(self._folder, self._user, self._user)
         self._guard = self._start_guard()
-        self._run("initdb", "-D", self._data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync")
+        if primary is None:
+            self._run(
+                "initdb", "-D", self._data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"
+            )
+        else:
+            self._run("pg_basebackup", "-D", self._data, "-d", primary, "-R", "-X", "stream", "-c", "fast", "--no-sync")
         self._start_on_a_free_port()
 
     @property
@@ -166,6 +172,12 @@ def start() -> Postgres:
     if given:
         return Postgres(given.replace("postgresql+psycopg://", "postgresql://"))
     server = OwnServer(find_binaries())
+    return Postgres(server.admin_url, server)
+
+
+def start_standby(primary: Postgres) -> Postgres:
+    """A hot standby of a server of our own: what is committed there is read here a moment later, and nothing written."""
+    server = OwnServer(primary.bin, primary=primary.admin_url)
     return Postgres(server.admin_url, server)
 
 

@@ -65,7 +65,8 @@ def status(context: Context, as_of: str | None, account_name: str | None, as_jso
                 approvals.read_waiting(connection),
             )
         )
-    standing = render.Standing(accounts, runs, leases, held, waiting)
+        standby = estate.read_standby(connection)
+    standing = render.Standing(accounts, runs, leases, held, waiting, standby)
     if as_json:
         printing.print_json(render.status_document(standing))
     else:

@@ -139,8 +139,9 @@ def _begin(connection: Connection) -> None:
     else:
         # For the transaction alone: behind PgBouncer the session is somebody else's, too.
         settings = {**_SESSION, "lock_timeout": f"{LOCK_TIMEOUT_SECONDS}s"}
-        query = f"SELECT {', '.join(['set_config(%s, %s, true)'] * len(settings))}"
-        connection.exec_driver_sql(query, tuple(word for pair in settings.items() for word in pair))
+        query = f"SELECT {', '.join(['set_config(%s, %s, true)'] * len(settings))}, pg_is_in_recovery()"
+        row = connection.exec_driver_sql(query, tuple(word for pair in settings.items() for word in pair)).one()
+        connection.info["syncer_standby"] = row[-1]  # asked each time: a standby may have become the primary
 
 
 def create_sqlite_file(url: URL) -> None:
@@ -208,6 +209,11 @@ def writing(engine: Engine, doing: str) -> Iterator[Connection]:
         connected(engine).execution_options(**_WRITES) as connection,
         connection.begin(),
     ):
+        if connection.info.get("syncer_standby"):
+            raise DatabaseFailed(
+                f"{doing}: the server is a standby, a read replica, so nothing can be written; "
+                "point SYNCER_DATABASE_URL at the primary"
+            )
         yield connection
 
 

@@ -1,7 +1,8 @@
 """Tables for people on standard output; `printing` has lines and JSON, `money` and `summary` the tables about those."""
 
 import sys
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -122,13 +123,14 @@ def _places_of_prose(columns: Sequence[str]) -> set[int]:
 
 
 class Standing(NamedTuple):
-    """What `syncer status` tells: accounts, their last runs, who runs them, what is held and what is approved."""
+    """What `syncer status` tells: accounts, their last runs, who runs them, what is held and approved."""
 
     accounts: Sequence[AccountStatus]
     runs: Sequence[dict[str, Any]]
     leases: Sequence[dict[str, Any]]
     held: Sequence[dict[str, Any]]
     approved: Sequence[dict[str, Any]]
+    standby: Mapping[str, datetime | None] | None
 
 
 def status_document(standing: Standing) -> dict[str, Any]:
@@ -139,6 +141,7 @@ def status_document(standing: Standing) -> dict[str, Any]:
         "leases": list(standing.leases),
         "held": [{**run, "approve": f"syncer approve {run['id']}"} for run in standing.held],
         "approved": list(standing.approved),
+        "standby": standing.standby,
     }
 
 
@@ -176,6 +179,9 @@ def print_status(words: Words, standing: Standing) -> None:
         reasons = ", ".join(words("reason_of", reason=reason, n=n) for reason, n in run["reasons"].items())
         approved_at = moment(run["approved_at"])
         line("\n" + words("approved", account=run["account"], run=run["id"], moment=approved_at, reasons=reasons))
+    if standing.standby is not None:
+        replayed_at = standing.standby["replayed_at"]
+        line("\n" + (words("standby_until", moment=moment(replayed_at)) if replayed_at else words("standby")))
 
 
 def runs_table(words: Words, runs: Sequence[dict[str, Any]]) -> FittedTable:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, case, func, select
+from sqlalchemy import Connection, Select, case, func, select, text
 
 from syncer.model import RunStatus, Transition
 from syncer.storage import lease
@@ -222,6 +222,14 @@ def read_held(connection: Connection) -> list[dict[str, Any]]:
         .order_by(sync_runs.c.id)
     )
     return [dict(row._mapping) for row in connection.execute(query)]
+
+
+def read_standby(connection: Connection) -> dict[str, datetime | None] | None:
+    """Of a standby the moment until which it has what its primary committed; None where the database is none."""
+    if connection.dialect.name != "postgresql":
+        return None
+    row = connection.execute(text("SELECT pg_is_in_recovery() AS here, pg_last_xact_replay_timestamp() AS at")).one()
+    return {"replayed_at": row.at} if row.here else None
 
 
 def read_history(connection: Connection, wanted: HistoryFilter) -> list[dict[str, Any]]:

@@ -24,6 +24,7 @@ LONGEST_TEXT = 32_767  # characters of a cell
 BYTE_ORDER_MARK = "\ufeff"  # without it Excel takes the file for one of the machine's old code page
 WIDTHS = {"name": 32, "last_error": 60, "id_instance": 16}
 WIDTH, WIDTH_OF_TIMES = 12, 20
+BUTTON = 4  # of the filter, which lies over the end of a heading; characters
 
 Put = Callable[[Sequence[Mapping[str, Any]] | None], None]
 
@@ -95,7 +96,8 @@ def workbook_writer(view: TableClause, out: IO[bytes]) -> Put:
     sheet.freeze_panes(1, 0)
     for place, (column, heading) in enumerate(zip(view.columns, headings(view), strict=True)):
         is_time = isinstance(column.type, UtcDateTime)
-        sheet.set_column(place, place, WIDTH_OF_TIMES if is_time else WIDTHS.get(column.name, WIDTH))
+        width = WIDTH_OF_TIMES if is_time else WIDTHS.get(column.name, WIDTH)
+        sheet.set_column(place, place, max(width, len(heading) + BUTTON))
         sheet.write_string(0, place, heading, bold)
     names = [column.name for column in view.columns]
     written = 1

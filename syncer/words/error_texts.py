@@ -234,6 +234,8 @@ _DATABASE = (
          "pg_hba.conf and the limits of connections",
          "PostgreSQL отказал в соединении ({problem}); проверьте пользователя, пароль и базу в SYNCER_DATABASE_URL, "
          "pg_hba.conf и пределы числа соединений"),
+    Text("the server is a standby, a read replica, so nothing can be written; point SYNCER_DATABASE_URL at the primary",
+         "сервер — реплика только для чтения, записать ничего нельзя; укажите в SYNCER_DATABASE_URL основной сервер"),
     Text("PostgreSQL cannot be reached ({problem}); is it running, and is SYNCER_DATABASE_URL right?",
          "PostgreSQL недоступен ({problem}); запущен ли он и верен ли SYNCER_DATABASE_URL?"),
     Text("PostgreSQL refused with {state}: {message}; {remedy}", "PostgreSQL отказал, {state}: {message}; {remedy}"),

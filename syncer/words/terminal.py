@@ -125,6 +125,14 @@ TERMINAL: Catalogue = {
         "{account}: run {run} is approved since {moment} ({reasons}); the next answer that is accepted uses it up",
         "{account}: запуск {run} одобрен {moment} ({reasons}); одобрение действует до ближайшего принятого ответа",
     ),
+    "standby": Text(
+        "the database is a standby, a read replica: it has what its primary committed",
+        "база — реплика только для чтения: в ней то, что записала основная",
+    ),
+    "standby_until": Text(
+        "the database is a standby, a read replica: it has what its primary committed until {moment}",
+        "база — реплика только для чтения: в ней то, что основная записала до {moment}",
+    ),
     "reason_of": Text("{reason} of {n}", "{reason}: {n}"),
     # the past
     "estate_at": Text("The estate at {moment}", "Инстансы на {moment}"),

@@ -3,6 +3,7 @@
 import json
 import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -70,6 +71,13 @@ def _family(kind: str) -> str:
 def test_a_documented_query_runs(lived: Mirror, query: str) -> None:
     with lived.engine.connect() as connection:
         assert list(connection.execute(text(query)).keys())
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=[path.name for path in DOCUMENTS])
+def test_the_pictures_of_a_document_are_there_and_light(document: Path) -> None:
+    named = re.findall(r"!\[[^]]+\]\(([^)]+)\)", document.read_text("utf-8"))
+
+    assert [] == [name for name in named if not 0 < (document.parent / name).stat().st_size < 200_000]
 
 
 def panels() -> list[Any]:

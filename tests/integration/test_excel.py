@@ -56,6 +56,19 @@ def test_a_workbook_has_ids_as_text_and_times_of_the_billing_day(lived: Mirror) 
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("mirror", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("view", VIEWS)
+def test_no_heading_of_a_workbook_lies_under_the_button_of_its_filter(lived: Mirror, view: str) -> None:
+    found = openpyxl.load_workbook(io.BytesIO(exported(lived, "xlsx", view))).active
+    assert found is not None
+    groups = found.column_dimensions.values()  # neighbours of the same width are one
+    wide = {
+        str(cell.value): next(one.width for one in groups if one.min <= cell.column <= one.max) for cell in found[1]
+    }
+
+    assert {} == {name: width for name, width in wide.items() if width < len(name) + 3}
+
+
 def test_a_name_in_a_workbook_is_text_whatever_it_looks_like(lived: Mirror) -> None:
     workbook = openpyxl.load_workbook(io.BytesIO(exported(lived, "xlsx")))
 
