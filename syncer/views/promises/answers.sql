@@ -5,13 +5,20 @@
 -- answers_apply_in_order (sync_runs): Within an account, a later run's rows have later ids, and were not observed earlier.
 -- base_covers_history (sync_runs): No history of an account was observed after its last accepted answer.
 -- observed_at_never_decreases (instance_history): An instance that changed hands was not observed earlier by its new account than by the old one.
-WITH answers AS MATERIALIZED (
+WITH tallied AS MATERIALIZED (
     SELECT
-        run_id, sync_runs.account, sync_runs.status, min(history.id) AS first_id, max(history.id) AS last_id,
-        count(*) AS transitions, sum(CASE WHEN transition = 'created' THEN 1 ELSE 0 END) AS created,
+        run_id, min(id) AS first_id, max(id) AS last_id, count(*) AS transitions,
+        sum(CASE WHEN transition = 'created' THEN 1 ELSE 0 END) AS created,
         min(observed_at) AS first_observed_at, max(observed_at) AS last_observed_at
-    FROM instance_history AS history LEFT JOIN sync_runs ON sync_runs.id = history.run_id
-    GROUP BY run_id, sync_runs.account, sync_runs.status
+    FROM instance_history
+    GROUP BY run_id
+),
+
+answers AS (
+    SELECT
+        tallied.run_id, sync_runs.account, sync_runs.status, first_id, last_id, tallied.transitions, tallied.created,
+        first_observed_at, last_observed_at
+    FROM tallied LEFT JOIN sync_runs ON sync_runs.id = tallied.run_id
 ),
 
 observed AS (
