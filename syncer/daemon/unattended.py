@@ -13,6 +13,7 @@ from syncer.daemon.loop import Daemon, Job
 from syncer.daemon.metrics import Metrics
 from syncer.daemon.notify import systemd_notifier, watchdog_seconds
 from syncer.daemon.presence import Plans, told
+from syncer.daemon.senders import Senders
 from syncer.errors import DatabaseFailed
 from syncer.settings.config import AccountSettings
 from syncer.storage import database, growth, schema
@@ -28,12 +29,14 @@ def run_unattended(runs: Runs, metrics: Metrics, environment: Mapping[str, str])
     """
     notify = systemd_notifier(environment)
     next_runs_changed = threading.Event()
+    senders = Senders(runs)
 
     def run(account: AccountSettings) -> float | None:
         try:
             return runs.run_if_due(account)
         finally:
             next_runs_changed.set()
+            senders.wake()
 
     daemon = Daemon(
         [Job(account.name, account.schedule, partial(run, account)) for account in runs.settings.accounts],
@@ -55,6 +58,7 @@ def run_unattended(runs: Runs, metrics: Metrics, environment: Mapping[str, str])
         notify(f"READY=1\nSTATUS=polling {len(runs.settings.accounts)} accounts")
         plans = Plans(partial(_next_runs, runs, daemon), runs.clock, next_runs_changed)
         stack.enter_context(told(runs.engine, runs.holder, plans))
+        stack.enter_context(senders.running(runs.settings.receivers))
         ended = daemon.run_until_stopped()
         notify("STOPPING=1")
     return ended
