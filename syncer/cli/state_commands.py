@@ -39,7 +39,9 @@ def status(context: Context, as_of: str | None, account_name: str | None, as_jso
     """Show freshness, counts and the last runs. Exit code 0 only when every account is fresh."""
     from syncer.storage import database, schema
     from syncer.terminal import printing, render
+    from syncer.terminal.receivers import print_receivers
     from syncer.views import approvals, estate, past
+    from syncer.views.receivers import read_receivers
 
     moment = moment_of("--as-of", as_of)
     if moment is not None and moment > now():
@@ -65,10 +67,15 @@ def status(context: Context, as_of: str | None, account_name: str | None, as_jso
                 approvals.read_waiting(connection),
             )
         )
+        receivers = read_receivers(connection, [one.receiver for one in context.settings.receivers])
     if as_json:
-        printing.print_json(render.status_document(accounts, runs, leases, held=held, approved=waiting))
+        document = render.status_document(accounts, runs, leases, held=held, approved=waiting)
+        printing.print_json({**document, "receivers": [one._asdict() for one in receivers]})
     else:
         render.print_status(accounts, runs, leases, held=held, approved=waiting)
+        if receivers:
+            printing.line("")
+            print_receivers(receivers)
     return 0 if accounts and all(account.is_fresh or account.is_retired for account in accounts) else 3
 
 

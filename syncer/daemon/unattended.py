@@ -10,7 +10,7 @@ from functools import partial
 from syncer.daemon import health
 from syncer.daemon.leased_runs import Runs
 from syncer.daemon.loop import Daemon, Job
-from syncer.daemon.metrics import Metrics
+from syncer.daemon.metrics import Grown, Metrics
 from syncer.daemon.notify import systemd_notifier, watchdog_seconds
 from syncer.daemon.presence import Plans, told
 from syncer.daemon.senders import Senders
@@ -18,6 +18,7 @@ from syncer.errors import DatabaseFailed
 from syncer.settings.config import AccountSettings
 from syncer.storage import database, growth, schema
 from syncer.views import estate
+from syncer.views.receivers import read_receivers
 
 TICK_IS_LATE_SECONDS = 10.0
 
@@ -101,8 +102,9 @@ def _exposition(runs: Runs, metrics: Metrics) -> bytes:
     try:
         with database.reading(runs.engine, "reading what grows") as connection:
             oldest = growth.oldest_transaction_seconds(connection)
+            receivers = read_receivers(connection, [one.receiver for one in runs.settings.receivers])
         expected = [status for status in _statuses(runs, now).values() if not status.is_retired]
-        return metrics.text(expected, now, growth.log_bytes(runs.engine), oldest)
+        return metrics.text(expected, now, Grown(growth.log_bytes(runs.engine), oldest), receivers)
     except DatabaseFailed:
         return metrics.text([], now)
 
