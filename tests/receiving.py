@@ -50,6 +50,7 @@ class ReceivingServer:
         self.behaviours: list[Behaviour] = []
         self.always: Behaviour = TAKE
         self.on_message: Callable[[Got], None] = lambda _got: None
+        self.decide: Callable[[Got], Behaviour] = self._next
         self.released = threading.Event()
         self._lock = threading.Lock()
         outer = self
@@ -62,7 +63,7 @@ class ReceivingServer:
                 )
                 with outer._lock:
                     outer.got.append(got)
-                    behaviour = outer.behaviours.pop(0) if outer.behaviours else outer.always
+                    behaviour = outer.decide(got)
                 outer.on_message(got)
                 with suppress(OSError):
                     outer._behave(self, behaviour)
@@ -81,6 +82,9 @@ class ReceivingServer:
         self.url = f"http://127.0.0.1:{self._server.server_port}/hook/c4n4ry-of-the-address"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
+
+    def _next(self, _got: Got) -> Behaviour:
+        return self.behaviours.pop(0) if self.behaviours else self.always
 
     def _behave(self, handler: BaseHTTPRequestHandler, behaviour: Behaviour) -> None:
         wire: socket.socket = handler.connection
