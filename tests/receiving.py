@@ -57,7 +57,10 @@ class ReceivingServer:
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
+                length = int(self.headers["content-length"])
+                body = self.rfile.read(length)
+                if len(body) < length:  # the sender has died
+                    return
                 got = Got(
                     self.path, {name.lower(): value for name, value in self.headers.items()}, body, time.monotonic()
                 )

@@ -20,14 +20,14 @@ def text(news: News, words: Words) -> str:
         case Happened(row):
             lines = [words(f"happened_{row['transition']}", who=_who(row, words)), _when(row, words)]
             if row["transition"] in {"renewed", "extended"} and row["expiration_date"] is not None:
-                lines.insert(1, words("until", when=_moment(words, row["expiration_date"])))
+                lines.insert(1, words("until_when", when=_moment(words, row["expiration_date"])))
         case Noticed(row, _, has_come):
             lines = [
                 words("noticed" if has_come else "noticed_over", what=words(f"notice_{row['reason']}")),
                 _who(row, words),
             ]
             if has_come:
-                lines.append(words("since", when=_moment(words, row["since"])))
+                lines.append(words("since_when", when=_moment(words, row["since"])))
         case Digest():
             lines = _digest(news, words)
         case Trial():

@@ -9,10 +9,11 @@ import pytest
 from syncer.words import language
 from syncer.words.catalogue import Text, Words
 from syncer.words.language import Language
+from syncer.words.receivers import RECEIVERS
 from syncer.words.report import REPORT
 from syncer.words.statement import STATEMENT
 
-ALL = {**REPORT, **STATEMENT}
+ALL = {**REPORT, **STATEMENT, **RECEIVERS}
 FORMS = {Language.EN: 2, Language.RU: 3}
 
 
@@ -36,6 +37,10 @@ def test_a_text_is_whole_in_every_language_and_asks_for_the_same_values(key: str
         assert len(asked[name]) == 1
         assert len(forms(text, name)) in {1, FORMS[name]}
     assert (len(forms(text, Language.EN)) == 1) == (len(forms(text, Language.RU)) == 1)
+
+
+def test_no_text_hides_another_one_that_is_spoken_beside_it() -> None:
+    assert set() == REPORT.keys() & RECEIVERS.keys()
 
 
 def test_russian_is_russian() -> None:
