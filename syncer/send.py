@@ -10,7 +10,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -49,20 +48,6 @@ class Sending(NamedTuple):
     learn: Callable[..., None]  # of a scrubber
 
 
-@dataclass
-class Seen:
-    """What this process remembers of the history, for all of its receivers: it never goes back of itself."""
-
-    newest: int = 0
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def fell(self, newest: int) -> bool:
-        """Whether the history ends before what was there; true once."""
-        with self.lock:
-            fell, self.newest = newest < self.newest, newest
-            return fell
-
-
 class Due(NamedTuple):
     """News, where the cursor is once they are told, and what is noted besides."""
 
@@ -72,11 +57,12 @@ class Due(NamedTuple):
 
 
 class Look(NamedTuple):
-    """What was found at one moment: the receiver's row, the end of the history, and what is due."""
+    """What was found at one moment: the receiver's row, the end of the history, its epoch, and what is due."""
 
     row: Cursor
     now: datetime
     newest: int
+    epoch: str | None
     due: list[Due]
     wait_seconds: float
 
@@ -84,9 +70,10 @@ class Look(NamedTuple):
 class Sender:
     """Tells one receiver what is due, for as long as anything is."""
 
-    def __init__(self, sending: Sending, seen: Seen) -> None:
+    def __init__(self, sending: Sending) -> None:
         self._sending = sending
-        self._seen = seen
+        self._newest = 0  # as of the last look, as is the epoch: the history never goes back of itself
+        self._epoch: str | None = None
         self._attention_at = -ATTENTION_SECONDS
 
     def send_due(self) -> float:
@@ -98,8 +85,10 @@ class Sender:
             with writing(engine, "starting a receiver") as connection:
                 receivers.begin(connection, receiver.name)
             return 0.0
-        if self._seen.fell(look.newest) or look.row.last_history_id > look.newest:
-            self._begin_epoch()
+        went_back, before = look.newest < self._newest, self._epoch
+        self._newest, self._epoch = look.newest, look.epoch
+        if went_back or look.row.last_history_id > look.newest:
+            self._begin_epoch(before if went_back else look.epoch)
             return 0.0
         if look.wait_seconds:
             return look.wait_seconds
@@ -115,12 +104,12 @@ class Sender:
     def _look(self, connection: Connection) -> Look | None:
         """None where the receiver is not known yet."""
         receiver = self._sending.receiver
-        newest = receivers.last_history_id(connection)  # before the rows: what is written meanwhile is seen next time
         row = receivers.read(connection, receiver.name)
         if row is None:
             return None
+        newest = receivers.last_history_id(connection)  # after the cursor, which others may move, and before the rows
         now = database_now(connection)
-        look = Look(row, now, newest, [], 0.0)
+        look = Look(row, now, newest, epoch.read(connection), [], 0.0)
         if row.stopped_at is not None or receivers.is_held(row, now, self._sending.holder):
             return look._replace(wait_seconds=LOOK_SECONDS)
         if (wait := receivers.waits_seconds(row, now)) > 0:
@@ -177,11 +166,11 @@ class Sender:
             receivers.release(connection, held)
         return True
 
-    def _begin_epoch(self) -> None:
+    def _begin_epoch(self, ended: str | None) -> None:
         """The history went back: a backup was restored, and ids will be given a second time."""
         with writing(self._sending.engine, "beginning a new epoch") as connection:
             receivers.pull_back(connection)
-            begun = epoch.begin(connection)
+            begun = epoch.begin(connection, ended)
         fields = {"action": "epoch_begun", "epoch": begun}
         log.warning("the database was restored: receivers are told a new epoch", extra={"fields": fields})
 
@@ -230,7 +219,7 @@ class Sender:
             if noted is not None and isinstance(due.news, Noticed):
                 key = _key(due.news.row)
                 if due.news.has_come:
-                    receivers.note_told(connection, held.name, [key])
+                    receivers.note_told(connection, held.name, key)
                 else:
                     receivers.forget_told(connection, held.name, key)
             return noted

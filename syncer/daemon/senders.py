@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from syncer.daemon.leased_runs import Runs
 from syncer.errors import SyncerError
-from syncer.send import Seen, Sender, Sending
+from syncer.send import Sender, Sending
 from syncer.settings.receivers import ReceiverSettings
 
 READY_SECONDS = 0.5  # how often it is looked whether the first run has made the schema
@@ -34,13 +34,13 @@ class Senders:
     @contextmanager
     def running(self, receivers: tuple[ReceiverSettings, ...]) -> Iterator[None]:
         """Send to these while the block runs; a message that is under way at its end is given up."""
-        runs, seen, threads = self._runs, Seen(), []
+        runs, threads = self._runs, []
         for one in receivers:
             sending = Sending(
                 runs.engine, one.receiver, one.read_address, runs.holder, runs.clock, self._stop, self._scrub.learn
             )
             self._news.append(threading.Event())
-            arguments = (Sender(sending, seen), one.name, self._news[-1])
+            arguments = (Sender(sending), one.name, self._news[-1])
             threads.append(threading.Thread(target=self._run, args=arguments, name=f"send-{one.name}", daemon=True))
         for thread in threads:
             thread.start()

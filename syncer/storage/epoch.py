@@ -6,10 +6,12 @@ epoch; the database lies elsewhere than its epoch says; a sender finds a cursor 
 """
 
 import secrets
+from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, text
+from sqlalchemy import Connection, Row, delete, insert, select, text
 from sqlalchemy.exc import DBAPIError
 
+from syncer.storage.database import become_sole_writer
 from syncer.storage.lease import database_now
 from syncer.storage.sqlite_file import sqlite_path
 from syncer.storage.tables import syncer_epoch
@@ -26,20 +28,34 @@ _OF_SERVER = text(
 def current(connection: Connection) -> str:
     """The epoch, a new one where there is none or the database is not where it began; in a write transaction."""
     here = place_of(connection)
-    row = connection.execute(select(syncer_epoch)).first()
+    row = _row(connection)
     if row is not None and row.place == here:
         return str(row.epoch)
-    return begin(connection)
+    return begin(connection, None if row is None else row.epoch)
 
 
-def begin(connection: Connection) -> str:
-    """Begin a new epoch."""
+def read(connection: Connection) -> str | None:
+    """The epoch that is noted, which may be another place's; None where there is none."""
+    row = _row(connection)
+    return None if row is None else str(row.epoch)
+
+
+def begin(connection: Connection, ended: str | None = None) -> str:
+    """Begin a new epoch after the one that has ended, once: if another one has begun since, it is that one."""
+    become_sole_writer(connection)
+    row = _row(connection)
+    if row is not None and row.epoch != ended:
+        return str(row.epoch)
     epoch = secrets.token_hex(6)
     connection.execute(delete(syncer_epoch))
     connection.execute(
         insert(syncer_epoch).values(epoch=epoch, place=place_of(connection), began_at=database_now(connection))
     )
     return epoch
+
+
+def _row(connection: Connection) -> Row[Any] | None:
+    return connection.execute(select(syncer_epoch)).one_or_none()
 
 
 def place_of(connection: Connection) -> str:

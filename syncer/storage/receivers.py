@@ -74,7 +74,8 @@ def is_held(row: Cursor, now: datetime, holder: str | None = None) -> bool:
 
 
 def _standing(row: Cursor) -> tuple[object, ...]:
-    return row.last_history_id, row.tries, row.stopped_at, row.digest_at, row.digest_until_id
+    """What tells whether anything was sent, or settled, since it was read."""
+    return row.last_history_id, row.delivered_at, row.tries, row.stopped_at, row.digest_at, row.digest_until_id
 
 
 def waits_seconds(row: Cursor, now: datetime) -> float:
@@ -226,11 +227,13 @@ def read_over(connection: Connection, keys: Sequence[tuple[int, str, datetime]])
     return [known[key] | {"reason": reason, "since": since} for key, reason, since in keys]
 
 
-def note_told(connection: Connection, name: str, keys: Sequence[tuple[int, str, datetime]]) -> None:
-    """Note that the receiver knows of these."""
-    rows = [{"receiver": name, "id_instance": key, "reason": reason, "since": since} for key, reason, since in keys]
-    if rows:
-        connection.execute(insert(attention_told), rows)
+def note_told(connection: Connection, name: str, key: tuple[int, str, datetime]) -> None:
+    """Note that the receiver knows of this one."""
+    insert_if_new(connection, attention_told, _told(name, key))
+
+
+def _told(name: str, key: tuple[int, str, datetime]) -> dict[str, Any]:
+    return {"receiver": name, "id_instance": key[0], "reason": key[1], "since": key[2]}
 
 
 def forget_told(connection: Connection, name: str, key: tuple[int, str, datetime] | None = None) -> None:
@@ -245,6 +248,7 @@ def forget_told(connection: Connection, name: str, key: tuple[int, str, datetime
 def follow_attention(connection: Connection, held: Held, keys: Sequence[tuple[int, str, datetime]] | None) -> None:
     """Begin to follow `bi_attention` from what it has now, or, of None, end it."""
     forget_told(connection, held.name)
-    note_told(connection, held.name, keys or ())
+    if keys:
+        connection.execute(insert(attention_told), [_told(held.name, key) for key in keys])
     since = None if keys is None else database_now(connection)
     connection.execute(update(receivers).where(_is_ours(held)).values(attention_since=since))

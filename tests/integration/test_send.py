@@ -17,7 +17,7 @@ from syncer.model import Transition
 from syncer.post import client
 from syncer.receivers.receiver import Address, Format, Receiver
 from syncer.receivers.standard import parse_secret
-from syncer.send import Seen, Sender, Sending
+from syncer.send import Sender, Sending
 from syncer.storage import database, lease, receivers
 from syncer.storage.tables import attention_told, instance_history, syncer_epoch
 from syncer.storage.tables import receivers as receivers_table
@@ -50,7 +50,7 @@ class Telling:
             stop=self.stop,
             learn=lambda *secrets: self.learned.extend(secrets),
         )
-        self.sender = Sender(self.sending, Seen())
+        self.sender = Sender(self.sending)
 
     def look(self, times: int = 1) -> float:
         """So many looks, as soon as the receiver may be tried."""
@@ -361,6 +361,37 @@ def test_a_restore_beneath_a_living_daemon_is_noticed(telling: Telling) -> None:
     assert before != telling.mirror.rows(syncer_epoch)
 
 
+def test_a_restore_begins_one_epoch_however_many_receivers_notice_it(telling: Telling) -> None:
+    others = [Telling(telling.mirror, telling.server, ALL._replace(name=name)) for name in ("erp", "bot")]
+    telling.mirror.observe([item(1, deleted=True), paid(2), item(3)])
+    for one in (telling, *others):
+        one.tell_all()
+    newest = telling.mirror.history()[-1]["id"]
+    with telling.mirror.engine.begin() as connection:
+        connection.execute(delete(instance_history).where(instance_history.c.id == newest))
+        connection.execute(update(receivers_table).values(last_history_id=newest - 1))
+    epochs = [row["epoch"] for row in telling.mirror.rows(syncer_epoch)]
+
+    for one in (telling, *others):
+        one.tell_all()
+        epochs += [row["epoch"] for row in telling.mirror.rows(syncer_epoch)]
+
+    assert 2 == len(dict.fromkeys(epochs))
+    assert epochs[0] != epochs[1]
+
+
+def test_what_another_sender_told_after_the_look_is_not_told_again(telling: Telling) -> None:
+    other = Telling(telling.mirror, telling.server)
+    telling.mirror.observe([item(1, deleted=True), paid(2), item(3)])
+    with telling.mirror.engine.connect() as connection:
+        look = telling.sender._look(connection)
+    assert look is not None
+    other.tell_all()
+
+    assert send.LOOK_SECONDS == telling.sender._send(look)
+    assert 1 == len(telling.server.got)
+
+
 def test_messages_keep_to_their_limit_per_second(
     mirror: Mirror, server: ReceivingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -377,6 +408,7 @@ def test_messages_keep_to_their_limit_per_second(
     assert times[-1] - times[0] >= 7 * 0.1 - 0.05
 
 
+FAR = "2099-01-01T00:00:00"  # so that nothing expires soon
 ATTENTIVE = Receiver("crm", transitions=frozenset({Transition.DELETED}), wants_attention=True)
 
 
@@ -385,13 +417,15 @@ def test_what_comes_to_need_attention_is_told_and_when_it_needs_it_no_more(
 ) -> None:
     monkeypatch.setattr(send, "ATTENTION_SECONDS", 0.0)
     mirror.now = datetime.now(UTC) - timedelta(hours=3)  # noqa: TID251 - the view asks the database's clock
-    mirror.observe([paid(1, isExpired=True, expirationDate="2026-01-01T00:00:00"), paid(2)])
+    mirror.observe([paid(1, isExpired=True, expirationDate="2026-01-01T00:00:00"), paid(2, expirationDate=FAR)])
     telling = Telling(mirror, server, ATTENTIVE)
     telling.tell_all()
     assert [] == server.got
-    mirror.observe([paid(1, isExpired=True, expirationDate="2026-01-01T00:00:00"), paid(2, isExpired=True)])
+    mirror.observe(
+        [paid(1, isExpired=True, expirationDate="2026-01-01T00:00:00"), paid(2, isExpired=True, expirationDate=FAR)]
+    )
     telling.tell_all()
-    mirror.observe([paid(1, isExpired=True, expirationDate="2026-01-01T00:00:00"), paid(2)])
+    mirror.observe([paid(1, isExpired=True, expirationDate="2026-01-01T00:00:00"), paid(2, expirationDate=FAR)])
     telling.tell_all()
 
     (epoch,) = [row["epoch"] for row in mirror.rows(syncer_epoch)]
@@ -404,7 +438,7 @@ def test_what_comes_to_need_attention_is_told_and_when_it_needs_it_no_more(
 
 
 def test_attention_that_is_switched_off_is_forgotten(mirror: Mirror, server: ReceivingServer) -> None:
-    mirror.observe([paid(1, isExpired=True, expirationDate="2026-01-01T00:00:00"), paid(2)])
+    mirror.observe([paid(1, isExpired=True, expirationDate="2026-01-01T00:00:00"), paid(2, expirationDate=FAR)])
     Telling(mirror, server, ATTENTIVE).tell_all()
     assert 1 == len(mirror.rows(attention_told))
 

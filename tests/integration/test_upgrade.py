@@ -56,7 +56,7 @@ def fill(mirror: Mirror) -> None:
         if "leases" in metadata.tables:
             connection.execute(insert(metadata.tables["leases"]).values(account="default"))
         begin_receiver(connection, "crm")
-        note_told(connection, "crm", [(1, "vanished", mirror.now)])
+        note_told(connection, "crm", (1, "vanished", mirror.now))
         epoch.begin(connection)
 
 

@@ -39,7 +39,7 @@ from syncer.post import client
 from syncer.receivers import outcome
 from syncer.receivers.receiver import Address, Receiver
 from syncer.receivers.standard import parse_secret
-from syncer.send import Seen, Sender, Sending
+from syncer.send import Sender, Sending
 from syncer.storage import database, lease, receivers
 from syncer.storage.tables import instance_history, syncer_epoch
 from syncer.storage.tables import receivers as receivers_table
@@ -108,7 +108,7 @@ def _tell(engine: Any, url: str) -> None:
         engine, TOLD, lambda: Address(url, (parse_secret(SECRET),)), lease.new_holder(),
         lambda: datetime.now(UTC), Event(), lambda *_secrets: None,  # noqa: TID251 - signatures are of the present
     )  # fmt: skip
-    sender = Sender(sending, Seen())
+    sender = Sender(sending)
     for _ in range(LOOKS):
         pause = sender.send_due()
         if pause >= send.LOOK_SECONDS:
