@@ -12,6 +12,7 @@ from syncer.settings.receivers import ReceiverSettings
 
 READY_SECONDS = 0.5  # how often it is looked whether the first run has made the schema
 AFTER_FAILURE_SECONDS = 5.0  # of the database, which is no fault of the receiver's
+AFTER_DEFECT_SECONDS = 60.0
 LONGEST_FAREWELL_SECONDS = 5.0  # what is sent and cannot be noted is sent again
 
 log = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ class Senders:
                     log.error("nothing can be sent", extra={"fields": fields})
                 told = problem
             except Exception:
-                seconds = AFTER_FAILURE_SECONDS
+                seconds = AFTER_DEFECT_SECONDS
                 log.exception("defect", extra={"fields": {"action": "defect", "receiver": name}})
             if seconds:
                 news.wait(seconds)

@@ -131,6 +131,8 @@ def _words(error: BaseException) -> str:
             if isinstance(cause, kind):
                 return said
         cause = cause.__cause__ or cause.__context__
+    if isinstance(error, OSError):  # httpx tells of the network's in words of its own
+        return "the certificates of SSL_CERT_FILE or SSL_CERT_DIR cannot be read"
     if isinstance(error, httpx.ConnectError):
         return "it cannot be connected to"
     return "the connection broke off before it answered"

@@ -85,10 +85,10 @@ class Estate:
     """An upstream whose list is what a test says."""
 
     def __init__(self) -> None:
-        self.at = 0
+        self.items = LISTINGS[0]
 
     def answer(self, connection: Connection) -> None:
-        fault.respond(200, body(LISTINGS[self.at]))(connection)
+        fault.respond(200, body(self.items))(connection)
 
 
 def listed(run_syncer: RunSyncer, env: dict[str, str]) -> list[dict[str, Any]]:
@@ -127,7 +127,7 @@ def test_the_daemon_tells_what_happened_and_the_commands_whether_it_arrived(
     env = {"SYNCER_DATABASE_URL": database_url}
     wait_for(lambda: is_begun(run_syncer, env))
 
-    estate.at = 1
+    estate.items = LISTINGS[1]
     wait_for(lambda: all(one["delivered_at"] for one in listed(run_syncer, env)))
     crm = [got for got in server.got if "webhook-id" in got.headers]
     bot = [got for got in server.got if "webhook-id" not in got.headers]
@@ -139,7 +139,7 @@ def test_the_daemon_tells_what_happened_and_the_commands_whether_it_arrived(
     assert [] == find_secrets(b"".join(got.body for got in server.got))
 
     server.always = Behaviour(410)
-    estate.at = 2
+    estate.items = LISTINGS[2]
     wait_for(lambda: run_syncer("receivers", "list", env=env).stdout.count("stopped") == 2)
     shown = listed(run_syncer, env)
     told = run_syncer("status", env=env).stdout
@@ -172,13 +172,37 @@ def test_a_receiver_that_hangs_holds_up_neither_runs_nor_others(
     server.decide = lambda got: Behaviour() if "webhook-id" in got.headers else Behaviour(fault="hang")
     begun = len(api.requests)
 
-    estate.at = 1
+    estate.items = LISTINGS[1]
     wait_for(lambda: any("webhook-id" not in got.headers for got in server.got))
-    estate.at = 2
+    estate.items = LISTINGS[2]
     wait_for(lambda: sum("webhook-id" in got.headers for got in server.got) == 2)
 
     assert 1 == sum("webhook-id" not in got.headers for got in server.got)  # still waited for
     assert len(api.requests) > begun
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_daemons_share_a_receiver_and_tell_it_each_event_once_and_in_order(
+    server: ReceivingServer,
+    api: FaultServer,
+    estate: Estate,
+    run_daemon: Callable[..., object],
+    run_syncer: RunSyncer,
+    database_url: str,
+) -> None:
+    for _ in range(3):
+        run_daemon(api)
+    env = {"SYNCER_DATABASE_URL": database_url}
+    wait_for(lambda: is_begun(run_syncer, env))
+
+    for deleted in range(1, 5):
+        estate.items = [item(key, deleted=key <= deleted) for key in range(1, 6)]
+        wait_for(lambda: sum("webhook-id" in got.headers for got in server.got) >= deleted)  # noqa: B023 - asked at once
+
+    told = [got for got in server.got if "webhook-id" in got.headers]
+    assert [1, 2, 3, 4] == [got.json["data"]["id_instance"] for got in told]
+    assert sorted(int(got.id.partition("_")[2]) for got in told) == [int(got.id.partition("_")[2]) for got in told]
+    assert 1 == len({got.id.partition("_")[0] for got in told})
 
 
 def test_a_test_is_marked_as_one_and_tells_what_is_wrong(
@@ -208,7 +232,7 @@ def test_syncer_sync_sends_nothing(
     settings: Path, server: ReceivingServer, api: FaultServer, estate: Estate, run_syncer: RunSyncer
 ) -> None:
     del settings
-    for estate.at in range(3):
+    for estate.items in LISTINGS:
         assert 0 == run_syncer("sync", env={"SYNCER_API_URL": api.url}).returncode
 
     assert [] == server.got

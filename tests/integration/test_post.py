@@ -120,6 +120,12 @@ def test_a_proxy_of_the_environment_is_followed_and_told_where_it_refuses(monkey
     assert ("CONNECT", "crm.example.invalid:443") == (proxy.requests[0].method, proxy.requests[0].target)
 
 
+def test_certificates_that_cannot_be_read_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "missing"))
+
+    assert "the certificates of SSL_CERT_FILE or SSL_CERT_DIR cannot be read" == posted("https://127.0.0.1:9").words
+
+
 def test_a_proxy_that_is_none_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "socks5://127.0.0.1:1")
 
