@@ -13,7 +13,7 @@ from syncer.receivers.news import Digest, Happened, News, Noticed, Trial
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - how a secret begins
 KEY_BYTES = range(24, 65)
-_SECRETS = "token_fingerprint"  # tells of a token
+_FINGERPRINT = "token_fingerprint"  # tells of a token
 
 
 def body(news: News) -> bytes:
@@ -26,7 +26,7 @@ def body(news: News) -> bytes:
 def _parts(news: News) -> tuple[str, datetime, dict[str, Any]]:
     match news:
         case Happened(row):
-            changes = {column: pair for column, pair in row["changes"].items() if column != _SECRETS}
+            changes = {column: pair for column, pair in row["changes"].items() if column != _FINGERPRINT}
             return f"instance.{row['transition']}", row["occurred_at"], {**row, "changes": changes}
         case Noticed(row, seen_at, has_come):
             return f"attention.{'began' if has_come else 'ended'}", row["since"] if has_come else seen_at, dict(row)

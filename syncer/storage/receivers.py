@@ -20,7 +20,7 @@ from syncer.storage.database import insert_if_new
 from syncer.storage.lease import LEASE, database_now, is_gone
 from syncer.storage.tables import attention_told, instance_history, instances, receivers, sync_runs
 
-SLACK = timedelta(minutes=1)  # beyond the longest pause a time is of a clock that was set back since
+BEYOND = timedelta(minutes=1)  # beyond the longest pause a time is of a clock that was set back since
 
 Cursor = Row[Any]
 """A row of `receivers`."""
@@ -80,7 +80,7 @@ def _standing(row: Cursor) -> tuple[object, ...]:
 
 def waits_seconds(row: Cursor, now: datetime) -> float:
     """Until the receiver may be tried again; a time that no pause comes to binds nobody."""
-    if row.next_try_at is None or row.next_try_at > now + LONGEST_RETRY_AFTER + SLACK:
+    if row.next_try_at is None or row.next_try_at > now + LONGEST_RETRY_AFTER + BEYOND:
         return 0.0
     wait: timedelta = row.next_try_at - now
     return max(0.0, wait.total_seconds())
