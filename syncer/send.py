@@ -85,11 +85,12 @@ class Sender:
             with writing(engine, "starting a receiver") as connection:
                 receivers.begin(connection, receiver.name)
             return 0.0
-        went_back, before = look.newest < self._newest, self._epoch
-        self._newest, self._epoch = look.newest, look.epoch
+        went_back = look.newest < self._newest
         if went_back or look.row.last_history_id > look.newest:
-            self._begin_epoch(before if went_back else look.epoch)
+            self._begin_epoch(self._epoch if went_back else look.epoch)
+            self._newest = 0
             return 0.0
+        self._newest, self._epoch = look.newest, look.epoch
         if look.wait_seconds:
             return look.wait_seconds
         if _is_unsettled(look, receiver):

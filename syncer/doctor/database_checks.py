@@ -86,7 +86,7 @@ def _postgresql(connection: Connection, settings: Settings, clock: Clock) -> Ite
     else:
         yield ok("database.writable", "the server can be written to")
     yield compared("database.clock", database_now(connection), clock(), "the database's")
-    yield from server_findings(connection, len(settings.accounts))
+    yield from server_findings(connection, len(settings.accounts), len(settings.receivers))
     if row.schema is None:
         yield error(
             "database.rights",
