@@ -127,7 +127,9 @@ class Sender:
                 news = _digest_of(connection, receiver, row)
                 yield Due(news, row.digest_until_id, {"digest_at": following, "digest_until_id": None})
             return
-        events = receivers.read_events(connection, receiver, row.last_history_id, look.newest, BATCH)
+        is_told_all = row.last_history_id == look.newest  # as at most looks
+        after = row.last_history_id
+        events = [] if is_told_all else receivers.read_events(connection, receiver, after, look.newest, BATCH)
         yield from (Due(Happened(event), event["id"], {}) for event in events)
         if not events and receiver.wants_attention and time.monotonic() - self._attention_at >= ATTENTION_SECONDS:
             self._attention_at = time.monotonic()
