@@ -13,7 +13,7 @@ from syncer.words.report import REPORT
 
 
 class Message(NamedTuple):
-    """What is posted; the same news make the same body, and have the same id, however often it is."""
+    """What is posted; the same news have the same id and make the same body, however often they are told."""
 
     id: str
     headers: Mapping[str, str]
