@@ -52,6 +52,13 @@ class FetchStopped(SyncerError):
     kind = "stopped"
 
 
+class ReceiverFailed(SyncerError):
+    """A receiver did not take a message that a person sent it: look there."""
+
+    exit_code = 3
+    kind = "receiver"
+
+
 class UpstreamRefused(SyncerError):
     """The upstream refused the token or the address: tell a person."""
 

@@ -14,7 +14,7 @@ from syncer.errors import ConfigurationError, DatabaseFailed
 @click.option("--to-file", type=click.Path(path_type=Path), help="The file that holds its URL, password and all.")
 def copy_database(context: Context, url: str | None, to_file: Path | None) -> None:
     """Copy the mirror into another database. Stop every syncer first; a copy that was interrupted goes on."""
-    from syncer.settings.config import read_secret_file
+    from syncer.settings.reading import read_secret_file
     from syncer.storage import copying, database
     from syncer.terminal import printing
     from syncer.views import verify as promises

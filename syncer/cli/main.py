@@ -20,6 +20,7 @@ from syncer.cli.help_command import help_command
 from syncer.cli.mirror_commands import plan, run, sync
 from syncer.cli.money_commands import bill, rates
 from syncer.cli.questions import diff, explain, export, find, report
+from syncer.cli.receiver_commands import receivers
 from syncer.cli.state_commands import doctor, history, probe, status, token, verify
 from syncer.cli.trial_commands import demo_command, fake_api
 from syncer.errors import SyncerError
@@ -55,7 +56,7 @@ def cli() -> None:
 
 for command in (
     sync, plan, run, approve, accounts, status, history, doctor, probe, verify, db,
-    find, explain, rates, bill, customers, diff, export, report, token, fake_api, demo_command, help_command,
+    find, explain, rates, bill, customers, receivers, diff, export, report, token, fake_api, demo_command, help_command,
 ):  # fmt: skip
     cli.add_command(command)
 

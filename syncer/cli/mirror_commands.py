@@ -80,7 +80,9 @@ def run(context: Context) -> None:
     """Run as a daemon: now, then on the schedule. SIGTERM or SIGINT ends it."""
     from syncer.daemon.metrics import Metrics
     from syncer.daemon.unattended import run_unattended
+    from syncer.settings.receivers import check_receivers
 
+    check_receivers(context.settings.receivers)
     metrics = Metrics(configured.name for configured in context.settings.accounts)
     if not run_unattended(runs_of(context, metrics.record), metrics, os.environ):
         # A thread that cannot be interrupted must not keep the process; its transaction is rolled back.

@@ -39,7 +39,9 @@ def status(context: Context, as_of: str | None, account_name: str | None, as_jso
     """Show freshness, counts and the last runs. Exit code 0 only when every account is fresh."""
     from syncer.storage import database, schema
     from syncer.terminal import printing, render
+    from syncer.terminal.receivers import print_receivers
     from syncer.views import approvals, estate, past
+    from syncer.views.receivers import read_receivers
 
     moment = moment_of("--as-of", as_of)
     if moment is not None and moment > now():
@@ -66,11 +68,16 @@ def status(context: Context, as_of: str | None, account_name: str | None, as_jso
             )
         )
         standby = estate.read_standby(connection)
+        receivers = read_receivers(connection, [one.receiver for one in context.settings.receivers])
     standing = render.Standing(accounts, runs, leases, held, waiting, standby)
     if as_json:
-        printing.print_json(render.status_document(standing))
+        document = render.status_document(standing)
+        printing.print_json({**document, "receivers": [one._asdict() for one in receivers]})
     else:
         render.print_status(context.words, standing)
+        if receivers:
+            printing.line("")
+            print_receivers(context.words, receivers)
     return 0 if accounts and all(one.is_fresh or one.is_retired for one in accounts) else 3
 
 

@@ -30,8 +30,8 @@ def fake_api(scenario: str, port: int, host: str) -> None:
 def demo_command(database: Path, lang: str | None) -> None:
     """See syncer at work, no token needed. It polls a fake API over simulated days and shows what it knows then."""
     from syncer.demo import demo
-    from syncer.settings.config import parsed
     from syncer.settings.forms import parse_language
+    from syncer.settings.reading import parsed
     from syncer.words.language import language_of
 
     logging.getLogger().addHandler(logging.NullHandler())  # each run is told on standard output

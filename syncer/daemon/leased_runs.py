@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class Runs:
-    """Runs accounts by their settings; set `stop` to give up what is fetching."""
+    """Runs accounts by their settings; set `stop` to give up what is fetching. `prepared`: the schema is there."""
 
     def __init__(
         self,
@@ -40,11 +40,12 @@ class Runs:
         self.engine = engine
         self.clock = clock
         self.stop = threading.Event()
-        self._scrub = scrub
+        self.scrub = scrub
         # An answer is scrubbed of its own account's token; searching it for a thousand others would take long.
         self._scrub_answer = {configured.name: Scrubber() for configured in settings.accounts}
         self._on_end = on_end
-        self._is_prepared = self._has_begun = False
+        self.prepared = threading.Event()
+        self._has_begun = False
         self._preparing = threading.Lock()
         self._keeper = Keeper(engine)
         self._ping = Ping(settings.ping_url)
@@ -82,7 +83,7 @@ class Runs:
         return outcome.seconds
 
     def _not_started(self, configured: AccountSettings, error: SyncerError) -> RunResult:
-        error.args = (self._scrub(str(error)),)
+        error.args = (self.scrub(str(error)),)
         fields = {
             "action": "run_not_started",
             "account": configured.name,
@@ -106,7 +107,7 @@ class Runs:
         if result.error is None:
             self._ping.success()  # only now: the answer is committed
         else:
-            result.error.args = (self._scrub(str(result.error)),)
+            result.error.args = (self.scrub(str(result.error)),)
             self._ping.failure(result.error.kind)
             # A failed exchange leaves frames that refer to one another: few objects, so that the collector, which
             # counts objects, would let them be for hours, but each may hold an answer.
@@ -119,7 +120,7 @@ class Runs:
         self.engine.dispose()
         for configured in self.settings.accounts:
             try:
-                self._scrub.learn(configured.read_token())
+                self.scrub.learn(configured.read_token())
             except ConfigurationError as error:
                 fields = {"action": "secret_unreadable", "account": configured.name, "error": str(error)}
                 log.error("a token cannot be read", extra={"fields": fields})
@@ -130,12 +131,12 @@ class Runs:
         A database that goes missing later, or becomes empty, would be filled anew with an invented beginning.
         """
         with self._preparing:
-            if self._is_prepared:
+            if self.prepared.is_set():
                 schema.require_current(self.engine)
             else:
                 may_create, self._has_begun = not self._has_begun, True
                 schema.ensure_current(self.engine, may_migrate=self.settings.auto_migrate, may_create=may_create)
-                self._is_prepared = True
+                self.prepared.set()
 
     def terms(self, configured: AccountSettings) -> Terms:
         """What a run of the account goes by."""
@@ -157,14 +158,14 @@ class Runs:
 
         def fetch_answer(read: Callable[[Iterable[bytes]], Read]) -> Answer[Read]:
             token = configured.read_token()
-            self._scrub.learn(token)
+            self.scrub.learn(token)
             self._scrub_answer[configured.name].learn(token)
             upstream = Upstream(
                 api_url=configured.api_url,
                 token=token,
                 timeout_seconds=self.settings.timeout.total_seconds(),
                 largest_body=self.settings.max_body,
-                scrub=self._scrub,
+                scrub=self.scrub,
             )
             return fetch_into(upstream, read, stop=self.stop, clock=self.clock, on_try=log_try, on_headers=on_headers)
 

@@ -5,11 +5,13 @@ Labels are accounts and closed sets of words; no name, id or secret is among the
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 
 from syncer.model import RunResult, RunStatus, Transition
 from syncer.views.estate import AccountStatus
+from syncer.views.receivers import ReceiverStatus
 
 SECONDS_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 180, 600)
 FAILURES = (
@@ -18,6 +20,16 @@ FAILURES = (
 )  # fmt: skip
 WARNINGS = ("blind_gap", "overlap", "mass_change", "zone")
 OTHER_FAILURE = "other"  # a word that is not known here must not make a series of its own
+
+
+class Grown(NamedTuple):
+    """What grows while somebody reads for long; None where it is not known."""
+
+    log_bytes: int | None = None
+    oldest_transaction_seconds: float | None = None
+
+
+NOTHING_KNOWN = Grown()
 
 
 class Metrics:
@@ -66,10 +78,10 @@ class Metrics:
         self,
         statuses: Collection[AccountStatus],
         now: datetime,
-        log_bytes: int | None = None,
-        oldest_transaction_seconds: float | None = None,
+        grown: Grown = NOTHING_KNOWN,
+        receivers: Collection[ReceiverStatus] = (),
     ) -> bytes:
-        """The exposition, with gauges of these accounts; the age of the last success goes on growing without them."""
+        """The exposition, with gauges of these; the age of the last success goes on growing without them."""
         gauges = CollectorRegistry()  # anew each time: what the database does not tell now is not shown as if it did
         for name in ("listed", "live", "expired", "deleted"):
             gauge = Gauge(f"syncer_{name}", f"Instances {name} in the mirror.", ["account"], registry=gauges)
@@ -82,15 +94,16 @@ class Metrics:
             for word in WARNINGS:
                 warning.labels(status.account, word).set(word in (status.warning or "").split(","))
         for name, meaning, value in (
-            ("wal_bytes", "Size of SQLite's write-ahead log; it grows while somebody reads.", log_bytes),
+            ("wal_bytes", "Size of SQLite's write-ahead log; it grows while somebody reads.", grown.log_bytes),
             (
                 "oldest_transaction_seconds",
                 "Age of the oldest transaction in PostgreSQL's database that this role may see.",
-                oldest_transaction_seconds,
+                grown.oldest_transaction_seconds,
             ),
         ):
             if value is not None:
                 Gauge(f"syncer_database_{name}", meaning, registry=gauges).set(value)
+        _add_receivers(gauges, receivers)
         self._succeeded_at |= {s.account: s.data_as_of for s in statuses if s.data_as_of is not None}
         last = Gauge(
             "syncer_last_success_timestamp_seconds",
@@ -111,3 +124,24 @@ class Metrics:
 
     def _counter(self, name: str, description: str, *labels: str) -> Counter:
         return Counter(f"syncer_{name}", description, labels, registry=self._registry)
+
+
+def _add_receivers(gauges: CollectorRegistry, receivers: Collection[ReceiverStatus]) -> None:
+    """What each was not told yet, and for how long; one that is not configured here is somebody else's to watch."""
+    behind, seconds, failing, stopped = (
+        Gauge(f"syncer_receiver_{name}", meaning, ["receiver"], registry=gauges)
+        for name, meaning in (
+            ("behind", "Events that a receiver was not told yet."),
+            ("behind_seconds", "Since when: the age of the first of them."),
+            ("failing_since_timestamp_seconds", "Since when a receiver takes nothing; none while it does."),
+            ("stopped", "Whether a receiver said that it wants no more."),
+        )
+    )
+    for one in receivers:
+        if one.behind is None:
+            continue
+        behind.labels(one.receiver).set(one.behind)
+        seconds.labels(one.receiver).set(one.behind_seconds or 0)
+        stopped.labels(one.receiver).set(one.state == "stopped")
+        if one.failing_since is not None:
+            failing.labels(one.receiver).set(one.failing_since.timestamp())

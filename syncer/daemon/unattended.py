@@ -10,13 +10,15 @@ from functools import partial
 from syncer.daemon import health
 from syncer.daemon.leased_runs import Runs
 from syncer.daemon.loop import Daemon, Job
-from syncer.daemon.metrics import Metrics
+from syncer.daemon.metrics import Grown, Metrics
 from syncer.daemon.notify import systemd_notifier, watchdog_seconds
 from syncer.daemon.presence import Plans, told
+from syncer.daemon.senders import Senders
 from syncer.errors import DatabaseFailed
 from syncer.settings.config import AccountSettings
 from syncer.storage import database, growth, schema
 from syncer.views import estate
+from syncer.views.receivers import read_receivers
 
 TICK_IS_LATE_SECONDS = 10.0
 
@@ -28,12 +30,14 @@ def run_unattended(runs: Runs, metrics: Metrics, environment: Mapping[str, str])
     """
     notify = systemd_notifier(environment)
     next_runs_changed = threading.Event()
+    senders = Senders(runs)
 
     def run(configured: AccountSettings) -> float | None:
         try:
             return runs.run_if_due(configured)
         finally:
             next_runs_changed.set()
+            senders.wake()
 
     daemon = Daemon(
         [Job(configured.name, configured.schedule, partial(run, configured)) for configured in runs.settings.accounts],
@@ -55,6 +59,7 @@ def run_unattended(runs: Runs, metrics: Metrics, environment: Mapping[str, str])
         notify(f"READY=1\nSTATUS=polling {len(runs.settings.accounts)} accounts")
         plans = Plans(partial(_next_runs, runs, daemon), runs.clock, next_runs_changed)
         stack.enter_context(told(runs.engine, runs.holder, plans))
+        stack.enter_context(senders.running(runs.settings.receivers))
         ended = daemon.run_until_stopped()
         notify("STOPPING=1")
     return ended
@@ -99,8 +104,9 @@ def _exposition(runs: Runs, metrics: Metrics) -> bytes:
     try:
         with database.reading(runs.engine, "reading what grows") as connection:
             oldest = growth.oldest_transaction_seconds(connection)
+            receivers = read_receivers(connection, [one.receiver for one in runs.settings.receivers])
         expected = [status for status in _statuses(runs, now).values() if not status.is_retired]
-        return metrics.text(expected, now, growth.log_bytes(runs.engine), oldest)
+        return metrics.text(expected, now, Grown(growth.log_bytes(runs.engine), oldest), receivers)
     except DatabaseFailed:
         return metrics.text([], now)
 

@@ -17,6 +17,7 @@ from sqlalchemy.exc import ArgumentError
 from syncer.doctor.consultation import Consultation
 from syncer.doctor.database_checks import database_findings
 from syncer.doctor.finding import Finding, Level, error, failure, ok, warning
+from syncer.doctor.receiver_checks import address_findings
 from syncer.doctor.table import CHECKS
 from syncer.doctor.upstream_checks import upstream_findings
 from syncer.errors import ConfigurationError
@@ -50,6 +51,7 @@ def findings_of(
     """Every finding as soon as it is there: configuration, upstream, database. No finding holds a secret."""
     findings = chain(
         _configuration(consultation, secret_files, unknown_variables),
+        address_findings(consultation.settings.receivers),
         upstream_findings(consultation),
         database_findings(consultation.settings, engine, consultation.clock),
     )
@@ -100,6 +102,10 @@ def secret_files(
     for account, table in settings.get("accounts", {}).items():
         if "token_file" in table:
             found.append(_secret_file_of(f"token_file in [accounts.{account}]", folder, table["token_file"]))
+    for receiver, table in settings.get("receivers", {}).items():
+        for key in ("url_file", "secret_file"):
+            if key in table:
+                found.append(_secret_file_of(f"{key} in [receivers.{receiver}]", folder, table[key]))
     if any(settings.get(name) for name in SECRET_SETTINGS) or _has_password(settings.get("database_url")):
         found.append(_secret_file_of("--config", folder, str(path)))
     return found

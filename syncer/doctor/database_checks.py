@@ -8,6 +8,7 @@ from sqlalchemy.engine import URL
 
 from syncer.doctor.finding import Clock, Finding, Level, compared, error, failure, ok, warning
 from syncer.doctor.mirror_checks import mirror_findings
+from syncer.doctor.receiver_checks import delivery_findings
 from syncer.doctor.server_checks import connection_remedy, server_findings
 from syncer.doctor.sqlite_checks import file_findings, log_finding, writable_finding
 from syncer.errors import DatabaseFailed
@@ -21,7 +22,7 @@ from syncer.storage.tables import metadata, sync_runs
 from syncer.upstream import client
 
 APPEND_ONLY = frozenset({"instance_history", "rejected_items"})  # no UPDATE is needed there
-TAKEN_BACK = frozenset({"claims", "past_versions", "ended_lives"})  # rows of which a run may delete
+TAKEN_BACK = frozenset({"attention_told", "claims", "ended_lives", "past_versions", "syncer_epoch"})  # rows are deleted
 
 
 def database_findings(settings: Settings, engine: Engine, clock: Clock) -> Iterator[Finding]:
@@ -85,7 +86,7 @@ def _postgresql(connection: Connection, settings: Settings, clock: Clock) -> Ite
     else:
         yield ok("database.writable", "the server can be written to")
     yield compared("database.clock", database_now(connection), clock(), "the database's")
-    yield from server_findings(connection, len(settings.accounts))
+    yield from server_findings(connection, len(settings.accounts), len(settings.receivers))
     if row.schema is None:
         yield error(
             "database.rights",
@@ -177,6 +178,8 @@ def _contents(
         yield from _runs(connection, settings, clock())
         if "accounts" not in unreadable:
             yield from mirror_findings(connection, settings.upstream_offset, clock())
+        if not {"receivers", "instance_history"} & set(unreadable):
+            yield from delivery_findings(connection, settings.receivers)
 
 
 def _schema_finding(state: SchemaState, revision: str | None, *, may_migrate: bool) -> Finding:

@@ -20,7 +20,7 @@ _LIMITS = text(
 )
 
 
-def server_findings(connection: Connection, accounts: int) -> Iterator[Finding]:
+def server_findings(connection: Connection, accounts: int, receivers: int) -> Iterator[Finding]:
     """It only reads."""
     row = connection.execute(_LIMITS).one()
     try:
@@ -30,13 +30,14 @@ def server_findings(connection: Connection, accounts: int) -> Iterator[Finding]:
         yield error("database.encoding", problem, remedy)
     else:
         yield ok("database.encoding", "every letter can be stored")
-    needed = min(MOST_CONNECTIONS, accounts + ASIDE)
+    and_receivers = f" and {receivers} receivers" if receivers else ""
+    needed = min(MOST_CONNECTIONS, accounts + receivers + ASIDE)
     limit = min([limit for limit in (row.role, row.database) if limit >= 0], default=None)
     if limit is not None and limit < needed:
         yield warning(
             "database.connections",
-            f"the limit of connections is {limit}, and syncer makes up to {needed} for {accounts} accounts: "
-            "its runs wait for one another, and a command beside the daemon may get none",
+            f"the limit of connections is {limit}, and syncer makes up to {needed} for {accounts} accounts"
+            f"{and_receivers}: its runs wait for one another, and a command beside the daemon may get none",
             f"run as the owner: ALTER ROLE role CONNECTION LIMIT {needed}, or the same of the database",
         )
     else:

@@ -93,5 +93,11 @@ CHECKS: dict[str, Check] = {
         9,
     ),
     "database.schema": Check("Is the schema what this syncer works on?", "run: syncer db upgrade", 8),
+    "receivers.address": Check(
+        "Can the address and the secrets of each receiver be read?", "correct the setting that is named", 2
+    ),
+    "receivers.delivery": Check(
+        "Does each receiver take what it is sent?", "look at the receiver; run: syncer receivers test NAME", 3
+    ),
     "database.runs": Check("Is no run noted as running longer than it can take?", "syncer sync closes it", 8),
 }

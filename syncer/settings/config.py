@@ -6,11 +6,10 @@ Over 300 lines: each setting is checked in one place, pairs of them included.
 """
 
 import os
-import re
-import stat
 import tomllib
 from base64 import b64encode
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from fractions import Fraction
@@ -21,13 +20,15 @@ from zoneinfo import ZoneInfo
 import click
 from sqlalchemy.engine import URL
 
-from syncer.errors import ConfigurationError, did_you_mean, nearest
+from syncer.errors import ConfigurationError, nearest
 from syncer.rules.schedule import Schedule, parse_duration, parse_schedule
-from syncer.scrub import MISPLACED, SHORTEST_SECRET, Scrubber, looks_secret, shown
+from syncer.scrub import MISPLACED, SHORTEST_SECRET, Scrubber, looks_secret
 from syncer.settings import forms
 from syncer.settings.declared import CONFIG_FILE, PREFIX, SETTINGS
 from syncer.settings.logs import LogFormat
 from syncer.settings.options import DOCUMENT, given
+from syncer.settings.reading import parsed, read_secret_file, refuse_unknown, unless_secret
+from syncer.settings.receivers import ReceiverSettings, Surroundings, receivers_of
 from syncer.storage.database import parse_database_url
 from syncer.storage.tokens import parse_key
 from syncer.words.language import Language, language_of
@@ -68,18 +69,20 @@ class Settings:
     auto_migrate: bool
     token_key: bytes | None = field(repr=False)
     accounts: tuple[AccountSettings, ...]
+    receivers: tuple[ReceiverSettings, ...] = ()
 
     def secrets(self) -> list[str]:
-        """What must appear in no output; partner tokens that cannot be read are left out."""
+        """What must appear in no output; what cannot be read is left out."""
         found = [self.database_url.password or "", self.ping_url or ""]
         found += [str(value) for name, value in self.database_url.query.items() if "password" in name]
         if self.token_key is not None:
             found += [self.token_key.hex(), b64encode(self.token_key).decode("ascii")]
         for configured in self.accounts:
-            try:
+            with suppress(ConfigurationError):
                 found.append(configured.read_token())
-            except ConfigurationError:
-                continue
+        for receiver in self.receivers:
+            with suppress(ConfigurationError):
+                found += receiver.read_address().secrets()
         return [secret for secret in found if len(secret) >= SHORTEST_SECRET]
 
     def scrubber(self) -> Scrubber:
@@ -131,7 +134,7 @@ class _Sources:
             return parse(text.strip())
         except ValueError as error:
             problem = str(error)
-        raise ConfigurationError(f"{called}: {_unless_secret(text, problem)}")
+        raise ConfigurationError(f"{called}: {unless_secret(text, problem)}")
 
 
 def settings_of(context: click.Context) -> Settings:
@@ -144,7 +147,9 @@ def settings_of(context: click.Context) -> Settings:
     _refuse_mistyped(sources.environment, document)
     zone = sources.read("timezone", forms.parse_zone)
     token_key = sources.secret("token_key")
-    listen = sources.read("listen", forms.parse_listen)
+    accounts = _accounts(sources, document.get("accounts"), zone)
+    language = sources.read("lang", forms.parse_language) or language_of(sources.environment)
+    around = Surroundings(sources.environment, tuple(account.name for account in accounts), zone, language)
     return Settings(
         database_url=_database_url(sources),
         reread_database_url=(lambda: _database_url(sources)) if sources.is_in_file("database_url") else None,
@@ -157,12 +162,13 @@ def settings_of(context: click.Context) -> Settings:
         max_body=sources.read("max_body", forms.parse_size),
         log_format=sources.read("log_format", forms.parse_log_format),
         log_level=sources.read("log_level", forms.parse_log_level),
-        language=sources.read("lang", forms.parse_language) or language_of(sources.environment),
-        listen=listen,
+        language=language,
+        listen=sources.read("listen", forms.parse_listen),
         ping_url=sources.read("ping_url", forms.parse_ping_url),
         auto_migrate=sources.read("auto_migrate", forms.parse_switch),
         token_key=parse_key(token_key[1]().strip()) if token_key else None,
-        accounts=_accounts(sources, document.get("accounts"), zone),
+        accounts=accounts,
+        receivers=receivers_of(document.get("receivers"), around),
     )
 
 
@@ -188,23 +194,6 @@ def check_tokens(settings: Settings) -> None:
         owners[token] = configured.name
 
 
-def read_secret_file(called: str, path: Path) -> str:
-    """The file's text; raises `ConfigurationError` if it cannot be read or anybody may read it."""
-    named = shown(str(path))
-    try:
-        mode = path.stat().st_mode
-        text = path.read_text("utf-8")
-    except OSError as error:
-        problem = f"{error.strerror or type(error).__name__}; correct the path, or let syncer's user read it"
-    except UnicodeDecodeError:
-        problem = "it is not UTF-8 text; write it anew"
-    else:
-        if not mode & stat.S_IROTH:
-            return text
-        problem = f"everybody may read it; run: chmod 600 {named}"
-    raise ConfigurationError(f"{called}: reading the secret file {named}: {problem}")
-
-
 def read_document(config_file: Path | None, folder: Path) -> dict[str, Any]:
     """The file of settings; empty where there is none and none was named."""
     path = config_file or folder / CONFIG_FILE
@@ -217,24 +206,21 @@ def read_document(config_file: Path | None, folder: Path) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         problem = f"it is not TOML: {error}; correct it there"
     else:
-        _refuse_unknown(document, [*SETTINGS, "accounts"], str(path))
+        refuse_unknown(document, [*SETTINGS, "accounts", "receivers"], str(path))
         return document
     raise ConfigurationError(f"--config: reading {path}: {problem}")
 
 
-def _refuse_unknown(table: Mapping[str, Any], known: list[str], where: str) -> None:
-    for key in table:
-        if key not in known:
-            if looks_secret(key):
-                raise ConfigurationError(f"{where}: it names a setting by {MISPLACED}; correct it there")
-            raise ConfigurationError(f"{key} in {where}: there is no such setting; {did_you_mean(key, known)}")
-
-
 def _refuse_mistyped(environment: Mapping[str, str], document: Mapping[str, Any]) -> None:
     """A variable that is nearly a setting; others may be anybody's, as those are that Kubernetes makes of a service."""
-    tables = document.get("accounts")
-    tables = [table for table in tables.values() if isinstance(table, dict)] if isinstance(tables, dict) else []
-    for variable in sorted(unknown_variables(environment) - {table.get("token_env") for table in tables}):
+    named = {
+        table.get(key)
+        for kind, key in (("accounts", "token_env"), ("receivers", "url_env"))
+        if isinstance(document.get(kind), dict)
+        for table in document[kind].values()
+        if isinstance(table, dict) and isinstance(table.get(key), str)
+    }
+    for variable in sorted(unknown_variables(environment) - named):
         near = nearest(variable.removeprefix(PREFIX).lower(), SETTINGS, NEARLY)
         if near:
             raise ConfigurationError(
@@ -262,7 +248,7 @@ def _accounts(sources: _Sources, tables: object, zone: ZoneInfo) -> tuple[Accoun
     for name, table in tables.items():
         parsed(f"accounts in {CONFIG_FILE}", forms.parse_account_name, name)
         where = f"[accounts.{name}]"
-        _refuse_unknown(table, list(ACCOUNT_KEYS), where)
+        refuse_unknown(table, list(ACCOUNT_KEYS), where)
         if "token_file" in table and "token_env" in table:
             raise ConfigurationError(f"{where}: it has both token_file and token_env; keep one")
         if "token_file" not in table and "token_env" not in table:
@@ -295,22 +281,6 @@ def _account_token(called: str, table: Mapping[str, str], environment: Mapping[s
             f"{called}: it is {MISPLACED}; write that into a variable, and give the variable's name here"
         )
     return _token_reader(called, lambda: environment.get(variable, ""), f"set the variable {variable}")
-
-
-def parsed(called: str, parse: Callable[[str], Any], text: str) -> Any:
-    """A value that is named so; a `ValueError` of `parse` becomes the message."""
-    try:
-        return parse(text)
-    except ValueError as error:
-        problem = str(error)
-    raise ConfigurationError(f"{called}: {_unless_secret(text, problem)}")
-
-
-def _unless_secret(text: str, problem: str) -> str:
-    """What is wrong with a setting; of a secret in the wrong place nothing is repeated, not even a part."""
-    if looks_secret(text) and any(word in problem for word in re.findall(r"\w{3,}", text)):
-        return f"it is {MISPLACED}; give what belongs there"
-    return problem
 
 
 def _not_set() -> str:

@@ -18,7 +18,7 @@ from sqlalchemy import table as sa_table
 from syncer.errors import ConfigurationError, DatabaseFailed
 from syncer.storage import database, lease, schema
 from syncer.storage.rows import copy_in
-from syncer.storage.tables import accounts, instance_history, leases, metadata, sync_runs
+from syncer.storage.tables import accounts, instance_history, leases, metadata, sync_runs, syncer_epoch
 
 BATCH_ROWS = 5_000
 BASE = ("last_accepted_run_id", "last_accepted_at")
@@ -29,8 +29,8 @@ Digest = tuple[int, int]  # rows, and the sum of their hashes, which their order
 
 
 def copied_tables() -> list[Table]:
-    """Parents before children; leases end by themselves."""
-    return [table for table in metadata.sorted_tables if table is not leases]
+    """Parents before children; leases end by themselves, and what lies elsewhere begins an epoch of its own."""
+    return [table for table in metadata.sorted_tables if table not in (leases, syncer_epoch)]
 
 
 def copy(source: Engine, target: Engine, told: Told = lambda _table, _rows: None) -> dict[str, int]:

@@ -17,8 +17,10 @@ from syncer.storage.tables import (
     instances,
     metadata,
     past_versions,
+    receivers,
     rejected_items,
     sync_runs,
+    syncer_epoch,
     tariff_rates,
 )
 
@@ -31,8 +33,10 @@ READABLE_TABLES = (
     instance_history,
     instances,
     past_versions,
+    receivers,
     rejected_items,
     sync_runs,
+    syncer_epoch,
     tariff_rates,
 )
 HIDDEN_COLUMNS = {"token_fingerprint", "hash_seed", "body_digest", "item_hash"}

@@ -36,7 +36,10 @@ NO_VIEWS = {"estate_as_of", "irregular_instances", "irregular_lives", "daily_mov
 VERSION_TABLE = "syncer_version"
 FORMER_VERSION_TABLE = "alembic_version"  # everybody's name, before FIRST_WITH_OWN_NAME
 FIRST_WITH_OWN_NAME = "0009"
-ADDED_TABLES = {"customers": "0011"}  # of names that others use, too, each with the revision that makes it
+ADDED_TABLES = {
+    "customers": "0011",
+    "receivers": "0013",
+}  # of names that others use, too, each with the revision that makes it
 WRITES_NOTHING = "UPDATE syncer_version SET version_num = version_num WHERE 1 = 0"
 
 log = logging.getLogger(__name__)

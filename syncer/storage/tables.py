@@ -434,3 +434,58 @@ approvals = Table(
 
 Those of an older schema, which knew fewer reasons, lapsed when it was upgraded.
 """
+
+syncer_epoch = Table(
+    "syncer_epoch",
+    metadata,
+    Column("epoch", String(16), primary_key=True),
+    Column("place", Text, nullable=False),
+    Column("began_at", UtcDateTime, nullable=False),
+    CheckConstraint("epoch <> ''", name="epoch_named"),
+)
+"""One row: within an epoch no history id means two things. Where the row is missing, a new epoch begins.
+
+`place` is what tells the database from a copy or a backup of it. Users of other names may have a table `epoch`.
+"""
+
+receivers = Table(
+    "receivers",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("last_history_id", Identifier, nullable=False),
+    Column("delivered_at", UtcDateTime),
+    Column("failing_since", UtcDateTime),
+    Column("tries", Integer, nullable=False),
+    Column("next_try_at", UtcDateTime),
+    Column("last_error", Text),
+    Column("stopped_at", UtcDateTime),
+    Column("attention_since", UtcDateTime),
+    Column("digest_at", UtcDateTime),
+    Column("digest_until_id", Identifier),
+    Column("holder", Text),
+    Column("expires_at", UtcDateTime),
+    CheckConstraint("name <> ''", name="receiver_named"),
+    CheckConstraint("last_history_id >= 0", name="cursor_not_negative"),
+    CheckConstraint("(failing_since IS NULL) = (tries = 0)", name="failing_since_a_try"),
+    CheckConstraint("failing_since IS NULL OR last_error IS NOT NULL", name="failing_of_something"),
+    CheckConstraint("stopped_at IS NULL OR failing_since IS NOT NULL", name="stopped_is_failing"),
+    CheckConstraint("digest_until_id >= last_history_id", name="digest_goes_forward"),
+    CheckConstraint("digest_until_id IS NULL OR digest_at IS NOT NULL", name="digest_is_due"),
+    CheckConstraint("(holder IS NULL) = (expires_at IS NULL)", name="held_until"),
+)
+"""How far in the history each receiver has been told; addresses and secrets are in the settings alone.
+
+`holder` is which process sends to it now, as in `leases`. A digest sums up what lies behind `last_history_id` up to
+`digest_until_id`, which is settled before it is first tried. All times are by the database's clock.
+"""
+
+attention_told = Table(
+    "attention_told",
+    metadata,
+    Column("receiver", Text, ForeignKey("receivers.name", ondelete="CASCADE"), nullable=False),
+    Column("id_instance", Identifier, ForeignKey("instances.id_instance"), nullable=False),
+    Column("reason", String(32), nullable=False),
+    Column("since", UtcDateTime, nullable=False),
+    PrimaryKeyConstraint("receiver", "id_instance", "reason", "since"),
+)
+"""Rows of `bi_attention` that a receiver knows of: it was told that they came, and not yet that they went."""

@@ -7,16 +7,13 @@ Over 300 lines: an exchange, its deadline and what its failures mean belong toge
 """
 
 import random
-import socket
 import threading
-import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
 import httpx
@@ -25,13 +22,13 @@ from syncer import __version__
 from syncer.errors import AnswerUnusable, FetchStopped, SyncerError, UpstreamRefused, UpstreamUnreachable
 from syncer.model import Answer, Read
 from syncer.upstream.proxy import proxy_for, way_of
+from syncer.upstream.watch import Ends, Watch
 
 METHOD_PATH = "/partner/getInstances/"
 TRIES = 4
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_RETRY_AFTER_SECONDS = 60.0
 CONNECT_SECONDS = 10.0
-WATCH_SECONDS = 0.1
 INFLATED_AT_ONCE = 256 * 1024  # bytes
 EXCERPT_BYTES = 4096
 FILLING = b"\0\r\n"
@@ -108,7 +105,11 @@ def _fetch_once(
     on_headers: Callable[[Mapping[str, str]], None],
 ) -> Answer[Read]:
     problem: SyncerError
-    with _Watch(upstream.timeout_seconds, stop) as watch:
+    ends = Ends(
+        stopped=FetchStopped("the run was given up while fetching: syncer was told to stop"),
+        late=_unreachable(f"the answer was not complete after {upstream.timeout_seconds:g} s", "timeout"),
+    )
+    with Watch(upstream.timeout_seconds, stop, ends) as watch:
         try:
             with (
                 httpx.Client(transport=_transport(upstream), trust_env=False, follow_redirects=False) as client,
@@ -152,66 +153,6 @@ def _fetch_once(
             watch.check()
     # Raised outside the except blocks: an httpx exception must not travel along as the context.
     raise problem
-
-
-class _Watch:
-    """Ends an exchange at its deadline, or when syncer is told to stop, by shutting its socket from beside.
-
-    httpx limits each read but not their sum: a server that drips bytes would hold the run for ever. The deadline counts
-    the time in which syncer waits for the upstream; what it does with a piece meanwhile is its own.
-    """
-
-    def __init__(self, seconds: float, stop: threading.Event) -> None:
-        self._waiting_since: float | None = time.monotonic()
-        self._waited = 0.0
-        self._seconds = seconds
-        self._stop = stop
-        self._over = threading.Event()
-        self._stream: Any = None
-        self._problem: SyncerError | None = None
-        self._thread = threading.Thread(target=self._watch, name="fetch-watch", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def trace(self, event: str, details: dict[str, Any]) -> None:
-        """httpcore's `trace` extension: learn of the socket as soon as there is one."""
-        if event.endswith((".connect_tcp.complete", ".start_tls.complete")):
-            self._stream = details["return_value"]
-
-    def timed(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        """The same chunks; while one is being read by whom they are given to, no time of the upstream passes."""
-        for chunk in chunks:
-            self._waited, self._waiting_since = self._waited_so_far(), None
-            yield chunk
-            self._waiting_since = time.monotonic()
-        self._waited, self._waiting_since = self._waited_so_far(), None
-
-    def _waited_so_far(self) -> float:
-        since = self._waiting_since
-        return self._waited if since is None else self._waited + time.monotonic() - since
-
-    def check(self) -> None:
-        """Raise why the exchange was ended, if it was: what was read until then is no whole answer."""
-        if self._problem is not None:
-            raise self._problem
-
-    def _watch(self) -> None:
-        while not self._over.wait(WATCH_SECONDS):
-            if self._stop.is_set():
-                self._problem = FetchStopped("the run was given up while fetching: syncer was told to stop")
-            elif self._waited_so_far() > self._seconds:
-                self._problem = _unreachable(f"the answer was not complete after {self._seconds:g} s", "timeout")
-            if self._problem is not None and self._stream is not None:
-                with suppress(OSError):
-                    self._stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
 
 class _TokenTransport(httpx.BaseTransport):
@@ -290,7 +231,7 @@ def _refusal(response: httpx.Response, upstream: Upstream, now: datetime) -> Syn
     if status in TRANSIENT_STATUSES or status >= 500:
         kind = "rate_limited" if status == 429 else "server_error"
         return _unreachable(
-            f"it answered {said}", kind, status, _retry_after_seconds(response.headers.get("retry-after"), now)
+            f"it answered {said}", kind, status, retry_after_seconds(response.headers.get("retry-after"), now)
         )
     if status >= 400:
         return UpstreamRefused(
@@ -324,7 +265,7 @@ def _excerpt(response: httpx.Response, upstream: Upstream) -> str:
     return "".join(character if character.isprintable() else " " for character in " ".join(text.split()))[:120]
 
 
-def _retry_after_seconds(header: str | None, now: datetime) -> float | None:
+def retry_after_seconds(header: str | None, now: datetime) -> float | None:
     """`Retry-After` as seconds from now, from either of its forms; None when it is missing or garbled."""
     if header is None:
         return None

@@ -359,6 +359,41 @@ TERMINAL: Catalogue = {
         "API убрал его из списка, как делает примерно через три месяца после удаления.",
     ),
     "until": Text(", until {moment}", " до {moment}"),
+    # receivers
+    "receivers": Text("Receivers", "Получатели"),
+    "col_receiver": Text("receiver", "получатель"),
+    "col_format": Text("format", "формат"),
+    "col_behind": Text("behind", "ждёт отправки"),
+    "col_behind_since": Text("behind since", "ждёт с"),
+    "col_delivered_at": Text("delivered at", "доставлено"),
+    "col_next_try_at": Text("next try at", "следующая попытка"),
+    "col_last_error": Text("error", "ошибка"),
+    "receiver_stopped": Text(
+        "{name} answered that it wants no more (HTTP 410); to go on, run: syncer receivers resume {name}",
+        "{name} ответил, что больше ничего не ждёт (HTTP 410); чтобы продолжить: syncer receivers resume {name}",
+    ),
+    "receiver_new": Text(
+        "{name} is started by the daemon, at the present: syncer run",
+        "{name} начнёт получать с этой минуты, когда запустится демон: syncer run",
+    ),
+    "receiver_left": Text(
+        "{name} is not among the receivers of these settings", "{name}: в этих настройках такого получателя нет"
+    ),
+    "no_receivers": Text(
+        "no receivers are set: see [receivers.NAME] in docs/receivers.md",
+        "получатели не заданы: см. [receivers.NAME] в docs/receivers.md",
+    ),
+    "receiver_took_test": Text(
+        "receiver {name} took the test: HTTP {status}, id {id}",
+        "получатель {name} принял проверку: HTTP {status}, id {id}",
+    ),
+    "receiver_tried_again": Text(
+        "receiver {name} is tried again now, by the daemon", "демон снова отправляет получателю {name}"
+    ),
+    "receiver_not_stopped": Text(
+        "receiver {name} was not stopped: it takes what it is sent",
+        "получатель {name} не был остановлен: он принимает всё, что ему шлют",
+    ),
     "by_upstream": Text(
         "the upstream's own time; seen by run {run} at {moment}",
         "время по словам API; замечено запуском {run} {moment}",

@@ -309,7 +309,15 @@ def test_a_reader_may_read_the_views_and_nothing_secret(
                         readable.add(name)
                     except psycopg.errors.InsufficientPrivilege:
                         refused.add(name)
-            assert {"instance_tokens", "leases", "held_sets", "held_answers", "approvals", "syncer_version"} | {
+            assert {
+                "instance_tokens",
+                "attention_told",
+                "leases",
+                "held_sets",
+                "held_answers",
+                "approvals",
+                "syncer_version",
+            } | {
                 "instances",
                 "accounts",
                 "claims",

@@ -23,8 +23,10 @@ from syncer import __version__
 from syncer.cli.main import cli
 from syncer.daemon.metrics import Metrics
 from syncer.settings.declared import SETTINGS
-from syncer.storage import sqlite_file
+from syncer.storage import database, epoch, sqlite_file
+from syncer.storage.tables import syncer_epoch
 from syncer.views.estate import AccountStatus
+from syncer.views.receivers import ReceiverStatus
 
 DEPLOY = CHECKOUT / "deploy"
 FILES = sorted(path for path in DEPLOY.rglob("*") if path.is_file() and "secrets" not in path.parts)
@@ -88,7 +90,8 @@ def test_the_alerts_ask_for_metrics_and_words_that_exist() -> None:
     status = AccountStatus(
         **dict.fromkeys(AccountStatus.__annotations__) | {"account": "north", "data_as_of": START, "listed": 1, "live": 1, "expired": 0, "deleted": 0}
     )  # fmt: skip
-    shown = metrics.text([status], START).decode()
+    receivers = [ReceiverStatus("crm", "standard", "failing", behind=1, failing_since=START)]
+    shown = metrics.text([status], START, receivers=receivers).decode()
     rules = (DEPLOY / "prometheus" / "alerts.yml").read_text("utf-8")
 
     asked = set(
@@ -251,6 +254,8 @@ def test_a_backup_can_be_restored_and_the_oldest_ones_go(
     mirror: Mirror, postgres: Postgres, backup_environment: dict[str, str], tmp_path: Path
 ) -> None:
     mirror.observe([item(1), item(2)])
+    with database.writing(mirror.engine, "beginning an epoch") as connection:
+        epoch.begin(connection)
     folder, is_sqlite = tmp_path / "backups", mirror.engine.dialect.name == "sqlite"
     if is_sqlite and shutil.which("sqlite3") is None:
         pytest.skip("no sqlite3 program on this machine")
@@ -281,6 +286,7 @@ def test_a_backup_can_be_restored_and_the_oldest_ones_go(
         assert len(left) == 3
         assert stat.S_IMODE(newest.stat().st_mode) == 0o600
         assert restored.history() == mirror.history()
+        assert (1, 0) == (len(mirror.rows(syncer_epoch)), len(restored.rows(syncer_epoch)))
         assert restored.observe([item(1), item(2)]).status == "unchanged"
     finally:
         restored.engine.dispose()

@@ -33,6 +33,8 @@ from syncer.doctor.table import CHECKS
 from syncer.model import MirrorRow, Transition
 from syncer.rules.guard import HoldReason
 from syncer.settings.declared import SETTINGS
+from syncer.storage import database, epoch
+from syncer.storage.tables import syncer_epoch
 from syncer.views.catalogue import VIEWS
 
 DOCUMENTS = [
@@ -113,6 +115,10 @@ def test_the_recipes_of_operating_work_on_sqlite(stage: tuple[Path, dict[str, st
     assert (folder / "etc/syncer/partner_token").stat().st_mode & 0o777 == 0o600
 
 
+def without_epoch(connection: sqlite3.Connection) -> list[str]:
+    return [line for line in connection.iterdump() if not line.startswith('INSERT INTO "syncer_epoch"')]
+
+
 @needs_sqlite3
 @pytest.mark.parametrize("operating", OPERATING)
 def test_a_restored_file_is_the_one_that_was_saved(stage: tuple[Path, dict[str, str]], operating: str) -> None:
@@ -122,11 +128,13 @@ def test_a_restored_file_is_the_one_that_was_saved(stage: tuple[Path, dict[str, 
     )  # fmt: skip
     mirror = Mirror(f"sqlite:///{folder}/syncer.db")
     mirror.observe([{"idInstance": 1, "deleted": False, "isExpired": False}])
+    with database.writing(mirror.engine, "beginning an epoch") as connection:
+        begun = epoch.begin(connection)
     writer = mirror.engine.connect()  # the daemon goes on while the backup is made
 
     assert run(save, folder, environment).returncode == 0
     with sqlite3.connect(folder / "backup.db") as saved:
-        before = list(saved.iterdump())
+        before = without_epoch(saved)
     mirror.observe([{"idInstance": 1, "deleted": True, "isExpired": False}])
     writer.close()
     mirror.engine.dispose()
@@ -134,10 +142,12 @@ def test_a_restored_file_is_the_one_that_was_saved(stage: tuple[Path, dict[str, 
 
     assert done.returncode == 0, done.stdout + done.stderr
     with sqlite3.connect(folder / "syncer.db") as restored:
-        assert before == list(restored.iterdump())
+        assert before == without_epoch(restored)
     assert (folder / "syncer.db").stat().st_mode & 0o777 == 0o600
     assert "careful: the file is without a write-ahead log, as after a restore" in done.stdout
     restored_mirror = Mirror(f"sqlite:///{folder}/syncer.db")
+    with database.writing(restored_mirror.engine, "asking for the epoch") as connection:
+        assert begun != epoch.current(connection)
     with closing(sqlite3.connect(folder / "syncer.db")) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT * FROM instances").fetchall()
@@ -154,6 +164,10 @@ def test_the_recipes_of_operating_restore_postgresql(
 ) -> None:
     folder, environment = stage
     mirror.observe([{"idInstance": 1, "deleted": False, "isExpired": False}])
+    with database.writing(mirror.engine, "beginning an epoch") as connection:
+        begun = epoch.begin(connection)
+    with database.writing(mirror.engine, "asking for the epoch") as connection:
+        assert begun == epoch.current(connection)
     empty = postgres.create_database()
     scripts = [
         text for dialect, text in BLOCKS.findall((CHECKOUT / operating).read_text("utf-8"))
@@ -173,6 +187,9 @@ def test_the_recipes_of_operating_restore_postgresql(
     try:
         assert mirror.history() == restored.history()
         assert mirror.runs() == restored.runs()
+        assert [begun] == [row["epoch"] for row in restored.rows(syncer_epoch)]
+        with database.writing(restored.engine, "asking for the epoch") as connection:
+            assert begun != epoch.current(connection)
     finally:
         restored.engine.dispose()
         postgres.drop_database(empty)

@@ -14,7 +14,7 @@ from test_upgrade import fill
 from syncer.errors import ConfigurationError, DatabaseFailed
 from syncer.storage import copying, database, schema
 from syncer.storage.lease import Keeper, database_now
-from syncer.storage.tables import instance_history, instances, leases, sync_runs
+from syncer.storage.tables import instance_history, instances, leases, sync_runs, syncer_epoch
 from syncer.views import verify
 
 
@@ -42,6 +42,8 @@ def test_every_row_is_the_same_and_life_goes_on(ends: tuple[Mirror, str]) -> Non
     before = {table.name: source.rows(table) for table in copying.copied_tables()}
 
     assert before == {table.name: target.rows(table) for table in copying.copied_tables()}
+    assert [] == target.rows(syncer_epoch)  # it lies elsewhere: a receiver is told another epoch
+    assert {"receivers", "attention_told"} <= before.keys()
     assert copied == {name: len(rows) for name, rows in before.items()}
     assert all(rows for rows in before.values())
     assert verify.verify(target.engine).holds

@@ -24,13 +24,14 @@ from fault_server import Behaviour, FaultServer
 from loading import load
 from mirror import Mirror
 from psycopg import sql
+from receiving import SECRET
 from sqlalchemy import insert, text, update
 
 from syncer.doctor import checks, server_checks, sqlite_checks
 from syncer.doctor.consultation import Consultation
 from syncer.doctor.finding import Finding, Level
 from syncer.scrub import Scrubber
-from syncer.storage import database, database_errors, schema
+from syncer.storage import database, database_errors, receivers, schema
 from syncer.storage.lease import LEASE
 from syncer.storage.tables import accounts, leases, sync_runs
 from syncer.upstream import client
@@ -930,3 +931,47 @@ def test_a_server_of_another_language_is_told_from_none() -> None:
 
     assert server_checks.connection_remedy(failed) == ""
     assert "check user, password and database" in database_errors._explain_connection(failed)
+
+
+RECEIVERS = """
+[receivers.crm]
+url_file = "FOLDER/url.secret"
+secret_file = "FOLDER/key.secret"
+[receivers.erp]
+url_file = "FOLDER/url.secret"
+secret_file = "FOLDER/key.secret"
+[receivers.bot]
+url_file = "FOLDER/missing"
+format = "slack"
+"""
+
+
+def test_receivers_that_do_not_take_what_they_are_sent_are_told(
+    consult: Consult, api: FaultServer, mirror: Mirror, tmp_path: Path
+) -> None:
+    for name, text_of, mode in (("url.secret", "https://crm.example/hook", 0o600), ("key.secret", SECRET, 0o640)):
+        (tmp_path / name).write_text(text_of)
+        (tmp_path / name).chmod(mode)
+    mirror.observe([item()])
+    with database.writing(mirror.engine, "failing") as connection:
+        for name, problem, pause in (("crm", "it answered HTTP 410", None), ("erp", "it is down", timedelta(hours=1))):
+            receivers.begin(connection, name)
+            row = receivers.read(connection, name)
+            assert row is not None
+            held = receivers.acquire(connection, row, "holder")
+            assert held is not None
+            receivers.failed(connection, held, problem, pause)
+    url = mirror.engine.url.set(drivername=mirror.engine.dialect.name).render_as_string(hide_password=False)
+
+    found = consult(api.url, url, toml=RECEIVERS.replace("FOLDER", str(tmp_path)), now=None)
+
+    bad = [one for one in found if one.check.startswith("receivers.") and one.level is not Level.OK]
+    assert ["receivers.address", "receivers.delivery", "receivers.delivery"] == [one.check for one in bad]
+    missing, stopped, failing = bad
+    assert f"url_file in [receivers.bot]: reading the secret file {tmp_path}/missing: No such file" in missing.message
+    assert stopped.message == "receiver 'crm' wants no more messages since it answered HTTP 410; 0 events wait"
+    assert stopped.remedy == "correct the receiver, then run: syncer receivers resume crm"
+    assert failing.message.startswith("receiver 'erp' takes nothing since ")
+    assert failing.message.endswith(" UTC: it is down")
+    files = [one.message for one in found if one.check == "configuration.secret_file" and one.level is not Level.OK]
+    assert f"secret_file in [receivers.crm]: its group may read or write {tmp_path}/key.secret" in files

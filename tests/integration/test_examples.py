@@ -38,6 +38,7 @@ def test_the_settings_are_taken(tmp_path: Path) -> None:
     assert ["retail", "agencies", "max"] == [account.name for account in settings.accounts]
     assert "https://7700.api.greenapi.com" == settings.accounts[2].api_url
     assert settings.accounts[0].schedule != settings.accounts[1].schedule
+    assert ["standard", "telegram"] == [one.receiver.format for one in settings.receivers]
 
 
 def test_there_are_cron_lines_and_queries() -> None:

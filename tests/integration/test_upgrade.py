@@ -16,7 +16,9 @@ from mirror import Mirror, account
 from sqlalchemy import Column, Engine, MetaData, Table, column, insert, inspect, select, text
 
 from syncer.errors import ConfigurationError, DatabaseFailed
-from syncer.storage import database, schema, timeline
+from syncer.storage import database, epoch, schema, timeline
+from syncer.storage.receivers import begin as begin_receiver
+from syncer.storage.receivers import note_told
 from syncer.storage.schema import SchemaState
 from syncer.storage.tables import BASE_IS_A_RUN, approvals, customers, metadata, tariff_rates
 from syncer.storage.tokens import safe
@@ -53,6 +55,9 @@ def fill(mirror: Mirror) -> None:
         connection.execute(insert(customers).values(id_instance=9, customer="Ёлка", valid_from=date(2026, 1, 1)))
         if "leases" in metadata.tables:
             connection.execute(insert(metadata.tables["leases"]).values(account="default"))
+        begin_receiver(connection, "crm")
+        note_told(connection, "crm", (1, "vanished", mirror.now))
+        epoch.begin(connection)
 
 
 @pytest.fixture(scope="module")

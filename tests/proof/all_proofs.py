@@ -11,7 +11,19 @@ import sys
 import time
 from pathlib import Path
 
-PROOFS = ("models", "figures", "customers", "kills", "upgrades", "lost_commits", "races", "bodies", "disk", "year")
+PROOFS = (
+    "models",
+    "figures",
+    "customers",
+    "kills",
+    "upgrades",
+    "lost_commits",
+    "races",
+    "bodies",
+    "disk",
+    "year",
+    "receivers",
+)
 
 
 def main() -> int:

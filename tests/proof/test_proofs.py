@@ -26,6 +26,7 @@ SHORT = {
     "races": ("races", 20, 1, []),
     "year": ("year", 200, 1, []),
     "customers": ("customers", 80, 1, []),
+    "receivers": ("receivers", 40, 1, []),
 }
 
 

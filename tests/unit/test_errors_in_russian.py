@@ -30,7 +30,7 @@ VALUE = "42"
 VALUES = {
     "doing": "renaming", "where": " a.csv", "WHERE": "customers load",
     "CONFIG_FILE": "syncer.toml", "_phase(error)": "connecting", "side": "behind",
-    "way_of(upstream.api_url)": " by way of the environment's proxy proxy.corp:3128",
+    "and_receivers": " and 3 receivers", "way_of(upstream.api_url)": " by way of the environment's proxy proxy.corp:3128",
 }  # fmt: skip
 ENGLISH = re.compile(
     r"\b(the|is|are|it|its|of|an|and|or|not|no|was|were|has|have|been|by|in|for|which|that|this|with|from|there|run|"

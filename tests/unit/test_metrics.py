@@ -7,10 +7,11 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 
 import syncer
-from syncer.daemon.metrics import FAILURES, OTHER_FAILURE, WARNINGS, Metrics
+from syncer.daemon.metrics import FAILURES, OTHER_FAILURE, WARNINGS, Grown, Metrics
 from syncer.errors import AnswerHeld, SyncerError, UpstreamUnreachable
 from syncer.model import RunResult, RunStatus
 from syncer.views.estate import AccountStatus
+from syncer.views.receivers import ReceiverStatus
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -54,10 +55,26 @@ STATUS = AccountStatus(
 
 
 def test_what_grows_in_the_database_is_shown() -> None:
-    told = Metrics(["default"]).text([STATUS], NOW, log_bytes=5, oldest_transaction_seconds=7.5).decode()
+    told = Metrics(["default"]).text([STATUS], NOW, Grown(5, 7.5)).decode()
 
     assert "\nsyncer_database_wal_bytes 5.0\n" in told
     assert "\nsyncer_database_oldest_transaction_seconds 7.5\n" in told
+
+
+def test_receivers_are_shown_by_name_and_one_that_takes_everything_fails_since_no_time() -> None:
+    receivers = [
+        ReceiverStatus("crm", "standard", "ok", behind=0),
+        ReceiverStatus("bot", "telegram", "failing", behind=3, behind_seconds=70, failing_since=NOW, tries=2),
+        ReceiverStatus("elsewhere", None, "left"),
+    ]
+    told = Metrics(["default"]).text([STATUS], NOW, receivers=receivers).decode()
+
+    assert 'syncer_receiver_behind{receiver="crm"} 0.0' in told
+    assert 'syncer_receiver_behind{receiver="bot"} 3.0' in told
+    assert 'syncer_receiver_behind_seconds{receiver="bot"} 70.0' in told
+    assert f'failing_since_timestamp_seconds{{receiver="bot"}} {NOW.timestamp():.7e}' in told
+    assert 'failing_since_timestamp_seconds{receiver="crm"}' not in told
+    assert "elsewhere" not in told
 
 
 def test_the_mirror_is_shown_by_account() -> None:
@@ -90,7 +107,7 @@ def test_every_failure_has_a_series_before_its_first() -> None:
 
 def test_every_kind_of_failure_in_the_code_is_known() -> None:
     """A run that fails for a kind that is not in FAILURES is counted, but as one of the others."""
-    not_a_failed_run = {"held", "superseded", "stopped", "under_way", "abandoned"}
+    not_a_failed_run = {"held", "superseded", "stopped", "under_way", "abandoned", "receiver"}
     sources = "".join(path.read_text() for path in Path(*syncer.__path__).glob("*.py") if path.stem != "probe")
     named = set(
         re.findall(r'\bkind ?= ?"(\w+)"|_unreachable\([^\n]*, "(\w+)"\)|"(\w+)" if status == 429 else', sources)

@@ -7,7 +7,9 @@ from pkgutil import resolve_name
 import pytest
 from conftest import CHECKOUT
 
+from syncer.receivers.receiver import TOLD_BY_DEFAULT
 from syncer.settings.declared import PREFIX, SETTINGS
+from syncer.settings.receivers import RECEIVER_KEYS
 from syncer.views.catalogue import VIEWS
 
 CONTRACT = (CHECKOUT / "docs/contract.md").read_text("utf-8")
@@ -68,6 +70,14 @@ def test_the_contract_lists_every_setting_and_no_other() -> None:
 
     listed = {name for row in rows for name in re.findall(rf"`{PREFIX}([A-Z_]+)`", row.split(" | ")[0])}
     assert {name.upper() for name in SETTINGS} == listed
+
+
+def test_the_contract_lists_every_key_of_a_receiver_with_its_default() -> None:
+    rows = re.findall(r"^\| (`[a-z_` or]+`) \| (.*?) \|", section(9), re.MULTILINE)
+
+    assert set(RECEIVER_KEYS) == {key for keys, _ in rows for key in re.findall("`([a-z_]+)`", keys)}
+    told = dict(rows)["`transitions`"]
+    assert {str(word) for word in TOLD_BY_DEFAULT} == set(re.findall("`([a-z_]+)`", told))
 
 
 @pytest.mark.parametrize("view", sorted(VIEWS))

@@ -15,12 +15,13 @@ from syncer.views.invoice import KINDS
 from syncer.words import language
 from syncer.words.catalogue import Text, Words
 from syncer.words.language import Language
+from syncer.words.receivers import RECEIVERS
 from syncer.words.report import REPORT
 from syncer.words.statement import STATEMENT
 from syncer.words.terminal import TERMINAL
 
 NOUNS = {f"field {name}": field.noun for name, field in FIELDS.items()}
-ALL = {**REPORT, **STATEMENT, **{f"terminal {key}": text for key, text in TERMINAL.items()}, **NOUNS}
+ALL = {**REPORT, **STATEMENT, **RECEIVERS, **{f"terminal {key}": text for key, text in TERMINAL.items()}, **NOUNS}
 ROOT = Path(syncer.__file__).parent
 FORMS = {Language.EN: 2, Language.RU: 3}
 
@@ -45,6 +46,10 @@ def test_a_text_is_whole_in_every_language_and_asks_for_the_same_values(key: str
         assert len(asked[name]) == 1
         assert len(forms(text, name)) in {1, FORMS[name]}
     assert (len(forms(text, Language.EN)) == 1) == (len(forms(text, Language.RU)) == 1)
+
+
+def test_no_text_hides_another_one_that_is_spoken_beside_it() -> None:
+    assert set() == REPORT.keys() & RECEIVERS.keys()
 
 
 def test_russian_is_russian() -> None:

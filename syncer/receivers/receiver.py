@@ -1,0 +1,75 @@
+"""A receiver: what it wants to be told, and how."""
+
+from base64 import b64encode
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from syncer.model import Transition
+from syncer.rules.schedule import Cron
+from syncer.words.language import Language
+
+TOLD_BY_DEFAULT = frozenset(
+    {Transition.DELETED, Transition.EXPIRED, Transition.RENEWED, Transition.VANISHED, Transition.REAPPEARED}
+)
+
+SHORTEST_PART = 8  # signs of a part of an address that could be a secret
+SHORTEST_WITHOUT_DIGITS = 20
+
+
+class Format(StrEnum):
+    """What a message looks like on the wire."""
+
+    STANDARD = "standard"
+    SLACK = "slack"
+    TELEGRAM = "telegram"
+
+
+class Receiver(NamedTuple):
+    """What one receiver is told, by `[receivers.NAME]`; `accounts` of None are all of them.
+
+    With a `digest` it is told sums at its times, instead of single events.
+    """
+
+    name: str
+    format: Format = Format.STANDARD
+    transitions: frozenset[Transition] = TOLD_BY_DEFAULT
+    accounts: frozenset[str] | None = None
+    wants_attention: bool = False
+    digest: Cron | None = None
+    language: Language = Language.EN
+
+    @property
+    def most_a_second(self) -> float:
+        """How many messages it is sent at most; chats refuse more than one."""
+        return 10.0 if self.format is Format.STANDARD else 1.0
+
+
+class Address(NamedTuple):
+    """Where a receiver is reached, and what its messages are signed with; no part of it is shown anywhere.
+
+    `parameters` are those that a format takes out of the address and into the body.
+    """
+
+    url: str
+    keys: tuple[bytes, ...] = ()
+    parameters: Mapping[str, str] = {}
+
+    def __repr__(self) -> str:
+        return "Address()"
+
+    def secrets(self) -> list[str]:
+        """What of it may be a secret: all of it, its host, each part that looks like no word, and the keys."""
+        parts = urlsplit(self.url)
+        pieces = [*parts.path.split("/"), parts.query, *parts.query.split("&"), *self.parameters.values()]
+        pieces += [piece.partition("=")[2] for piece in parts.query.split("&")]
+        pieces += [piece.partition(":")[2] for piece in parts.path.split("/")]  # a bot's token behind its number
+        found = [piece for piece in dict.fromkeys(pieces) if _could_be_secret(piece)]
+        host = [] if parts.scheme == "http" else [parts.hostname or ""]  # loopback is everybody's
+        return [self.url, *host, *found, *(b64encode(key).decode("ascii") for key in self.keys)]
+
+
+def _could_be_secret(piece: str) -> bool:
+    has_digit = any(sign.isdigit() for sign in piece)
+    return len(piece) >= (SHORTEST_PART if has_digit else SHORTEST_WITHOUT_DIGITS)
