@@ -41,9 +41,14 @@ class Receiver(NamedTuple):
     language: Language = Language.EN
 
     @property
+    def is_chat(self) -> bool:
+        """Whether people read it: there the first answer about an account is no news, what it tells had been before."""
+        return self.format is not Format.STANDARD
+
+    @property
     def most_a_second(self) -> float:
         """How many messages it is sent at most; chats refuse more than one."""
-        return 10.0 if self.format is Format.STANDARD else 1.0
+        return 1.0 if self.is_chat else 10.0
 
 
 class Address(NamedTuple):

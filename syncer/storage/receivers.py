@@ -17,7 +17,7 @@ from syncer.model import RunStatus
 from syncer.receivers.outcome import LONGEST_RETRY_AFTER
 from syncer.receivers.receiver import Receiver
 from syncer.storage.database import insert_if_new
-from syncer.storage.lease import LEASE, database_now, is_gone
+from syncer.storage.lease import LEASE, database_now, is_living
 from syncer.storage.tables import attention_told, instance_history, instances, receivers, sync_runs
 
 BEYOND = timedelta(minutes=1)  # beyond the longest pause a time is of a clock that was set back since
@@ -65,12 +65,7 @@ def acquire(connection: Connection, cursor: Cursor, holder: str) -> Held | None:
 
 def is_held(row: Cursor, now: datetime, holder: str | None = None) -> bool:
     """Whether another process sends to the receiver now."""
-    return (
-        row.holder is not None
-        and row.holder != holder
-        and now < row.expires_at <= now + LEASE
-        and not is_gone(row.holder)
-    )
+    return row.holder != holder and is_living(row.holder, row.expires_at, now)
 
 
 def _standing(row: Cursor) -> tuple[object, ...]:
@@ -190,15 +185,17 @@ def count_by_transition(connection: Connection, receiver: Receiver, after: int, 
 
 
 def _wanted(query: Any, receiver: Receiver, after: int, until: int | None) -> Any:
-    """Those that the receiver asks for. The first answer about an account is no news: what it tells had been before."""
+    """Those that the receiver asks for; in a chat the first answer about an account is no news."""
     history = instance_history.c
-    earlier = sync_runs.alias("earlier")
-    has_earlier = exists().where(
-        earlier.c.account == history.account,
-        earlier.c.id < history.run_id,
-        earlier.c.status.in_([RunStatus.OK, RunStatus.UNCHANGED]),
-    )
-    query = query.where(history.id > after, history.transition.in_(sorted(receiver.transitions)), has_earlier)
+    query = query.where(history.id > after, history.transition.in_(sorted(receiver.transitions)))
+    if receiver.is_chat:
+        earlier = sync_runs.alias("earlier")
+        has_earlier = exists().where(
+            earlier.c.account == history.account,
+            earlier.c.id < history.run_id,
+            earlier.c.status.in_([RunStatus.OK, RunStatus.UNCHANGED]),
+        )
+        query = query.where(has_earlier)
     if until is not None:
         query = query.where(history.id <= until)
     if receiver.accounts is not None:
