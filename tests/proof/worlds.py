@@ -15,6 +15,7 @@ import logging
 import random
 import sys
 from collections import Counter
+from hashlib import sha256
 from pathlib import Path
 
 from budget import Budget, scratch
@@ -90,6 +91,7 @@ def main() -> int:
     chosen = budget.chosen
     counted: Counter[str] = Counter()
     requests = 0
+    traces = sha256()
     heard = Heard()
     for name in ("syncer", "httpx", "httpcore"):
         logging.getLogger(name).addHandler(heard)
@@ -122,12 +124,13 @@ def main() -> int:
                     print(as_test(*small, str(error)))
                     return 1
                 counted.update(world.counted)
+                traces.update("\n".join(world.trace).encode())
                 requests += world.upstream.asked
         finally:
             places.leave()
     print("what happened in them:", ", ".join(f"{what} {n}" for what, n in sorted(counted.items())))
     years = budget.done * chosen.days / DAYS_OF_A_YEAR
-    budget.report(years=f"{years:.1f}", requests=requests, killed=counted["killed"])
+    budget.report(years=f"{years:.1f}", requests=requests, killed=counted["killed"], traces=traces.hexdigest()[:12])
     return 0
 
 

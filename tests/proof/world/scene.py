@@ -78,11 +78,13 @@ class World:
         self._appointed += 1
         self._appointments.append((self.now + timedelta(minutes=minutes), self._appointed, act))
 
-    def pass_time(self, until: datetime) -> None:
+    def pass_time(self, until: datetime, is_enough: Callable[[], bool] = lambda: False) -> None:
         """Let everything happen that is due until then, in its order."""
         while (following := min(self._due(), key=lambda one: one[:3], default=None)) and following[0] <= until:
             self._set_now(max(self.now, following[0]))
             following[3]()
+            if is_enough():
+                return
         self._set_now(max(self.now, until))
 
     def _due(self) -> Iterator[tuple[datetime, int, int, Callable[[], None]]]:
@@ -237,6 +239,8 @@ class World:
         match step:
             case steps.Pass(minutes):
                 self.pass_time(self.now + timedelta(minutes=minutes))
+            case steps.Meet(place, minutes):
+                self.pass_time(self.now + timedelta(minutes=minutes), lambda: self._is_run(place))
             case steps.Born(place, many, tariff):
                 for _ in range(many):
                     self.upstream.born(place, tariff, self.now)
@@ -295,6 +299,10 @@ class World:
                 self._rename(place, name)
             case steps.Retire(place, hands_on):
                 self._retire(place, hands_on=hands_on)
+
+    def _is_run(self, place: int) -> bool:
+        name = self.names[place]
+        return any(name in process.tasks and process.tasks[name].run_row for process in self._alive())
 
     def _change(self, place: int, nth: int, step: Step) -> None:
         """One instance is another one now."""

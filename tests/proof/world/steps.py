@@ -28,6 +28,13 @@ class Pass(NamedTuple):
     minutes: int
 
 
+class Meet(NamedTuple):
+    """Time passes until a run of the account waits for the upstream, at most so long: what follows happens meanwhile."""
+
+    account: int
+    minutes: int
+
+
 class Born(NamedTuple):
     account: int
     many: int
@@ -187,7 +194,7 @@ class Retire(NamedTuple):
 
 
 Step = (
-    Pass | Born | Dies | Restored | Renamed | Billed | Extended | Rekeyed | Purged | Lost | Moved | Upset | Answers | Late
+    Pass | Meet | Born | Dies | Restored | Renamed | Billed | Extended | Rekeyed | Purged | Lost | Moved | Upset | Answers | Late
     | Sync | Kill | Break | Stop | Clock | Backup | Restore | Approve | Rotate | Rename | Retire
 )  # fmt: skip
 
@@ -208,6 +215,8 @@ def drawn(chance: random.Random, kinds: Sequence[str], days: int) -> tuple[Setti
     minutes = days * MINUTES_OF_A_DAY
     while minutes > 0:
         steps += [chance.choice(draw.happenings)() for _ in range(chance.choice([0, 1, 1, 1, 2, 2, 3]))]
+        if chance.random() < 0.15:
+            steps += draw.met()
         passing = min(minutes, chance.choice([1, 7, 45, 200, 480, 700, 1440, 2000]))
         steps.append(Pass(passing))
         minutes -= passing
@@ -281,6 +290,13 @@ class _Drawing:
 
     def late(self) -> Step:
         return Late(self.account(), self.chance.choice([4, 20, 45, 170]), self.chance.choice([True, False]))
+
+    def met(self) -> list[Step]:
+        """What happens amid a run."""
+        account = self.account()
+        late = Late(account, self.chance.choice([45, 170]), self.chance.choice([True, False]))
+        amid = [self.chance.choice(self.happenings)() for _ in range(self.chance.choice([1, 1, 2]))]
+        return [late, Meet(account, 1440), *amid, Pass(self.chance.choice([1, 1, 2, 5]))]
 
     def kill(self) -> Step:
         at = self.chance.choice(["line", "line", "statement", "commit", "after commit"])
