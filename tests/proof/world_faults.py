@@ -48,6 +48,10 @@ def main() -> int:
                     failure = fails(setting, script)
                     if failure is None:
                         continue
+                if fails(setting, script) is not None:
+                    print(f"world {number} fails without any fault: see worlds.py", flush=True)
+                    return 1
+                with planted(fault):
                     print(f"seen  {name}: in world {number}, as: {kind_of(failure)}", flush=True)
                     if chosen.scripts:
                         small = shrunk(setting, script, fails)

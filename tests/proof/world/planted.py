@@ -6,8 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
+from sqlalchemy import select
+
 from syncer.errors import DatabaseFailed
 from syncer.storage.lease import Acquired
+from syncer.storage.tables import sync_runs
 
 
 class Planted(NamedTuple):
@@ -72,10 +75,10 @@ def _observes(**values: Any) -> Callable[[Any], Any]:
     return broken
 
 
-def _notes_nothing_missing(real: Any) -> Any:
-    def finish(*of: Any, **values: Any) -> None:
-        with suppress(DatabaseFailed):
-            real(*of, **values)
+def _closes_by_id_alone(real: Any) -> Any:
+    def finish(connection: Any, run: Any, *rest: Any, **values: Any) -> None:
+        began = connection.execute(select(sync_runs.c.started_at).where(sync_runs.c.id == run.id)).scalar()
+        real(connection, run._replace(started_at=began or run.started_at), *rest, **values)
 
     return finish
 
@@ -111,10 +114,10 @@ PLANTED = {
     "half a list, another's, or none": Planted("syncer.rules.guard:examine", _nothing),
     "approval of something else": Planted("syncer.rules.guard:_is_approved", _approves_all),
     "many bad items": Planted("syncer.answer.problem:too_many_rejects", _nothing),
-    "restore": Planted("syncer.storage.runs:finish_run", _notes_nothing_missing),
+    "restore": Planted("syncer.storage.runs:finish_run", _closes_by_id_alone),
     "move": Planted("syncer.storage.mirror:drop_claims", _nothing),
     "retired": Planted("syncer.sync:observe", _observes(retired=[])),
-    "renamed": Planted("syncer.storage.accounts:void_bases", _nothing),
+    "renamed": Planted("syncer.storage.accounts:_give_way", _nothing),
     "rotated token": Planted("syncer.daemon.leased_runs:Upstream", _keeps_the_first_token),
     "two processes": Planted("syncer.storage.lease:acquire", _always(Acquired())),
     "a token in what is said": Planted("syncer.scrub:Scrubber.__call__", lambda _real: lambda _self, text: text),

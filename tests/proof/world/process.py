@@ -36,6 +36,7 @@ class Place(Protocol):
     """What a process knows of its world."""
 
     now: datetime
+    restores: int  # of backups, so far
 
     def ask(self, task: "Task", request: bytes) -> Reply: ...
 
@@ -111,10 +112,17 @@ class Task(threading.Thread):
         self.failure: BaseException | None = None
         self.run_row: tuple[int, Any] | None = None
         self.based_on: tuple[int, int, int] = (0, 0, 0)
+        self.restores = process.place.restores
         self.told: Told | None = None
         self.arrived_at: datetime | None = None
         self.is_over = self.is_stalled = self.was_stalled = False
+        self.struck_before = len(process.doom.struck)
         self._go, self._back = threading.Semaphore(0), threading.Semaphore(0)
+
+    @property
+    def was_struck(self) -> bool:
+        """Whether its process met a fault of the database since it began."""
+        return len(self.process.doom.struck) > self.struck_before
 
     def proceed(self) -> None:
         """Let it go on until it waits for the world again, or ends."""

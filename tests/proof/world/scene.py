@@ -32,6 +32,7 @@ START = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 JUMP_SECONDS = 2.0  # a smaller one is no jump to the daemon's loop
 API_URL = "http://127.0.0.1:1"
 CALM_INTERVALS = 3
+A_MOMENT = timedelta(seconds=1)  # what a person does takes one: no two runs begin at one moment by chance
 
 
 @cache
@@ -45,6 +46,7 @@ class World:
     def __init__(self, setting: Setting, home: Home) -> None:
         self.setting, self.home = setting, home
         self.now = START
+        self.restores = 0
         self.trace: list[str] = []
         self.counted: dict[str, int] = {}
         self.names = [account.name for account in setting.accounts]
@@ -64,6 +66,7 @@ class World:
         self._comes_back: dict[int, int] = {}  # minutes after which a process that is killed is started again
         self._backup: tuple[Path | str, Witness] | None = None
         self._is_calm = False
+        self.broken: AssertionError | None = None  # what did not hold amid a run, which would take it for a defect
         self._settings = load({}, {"SYNCER_PARTNER_TOKEN": PARTNER_TOKEN}, None, Path("/nonexistent"))
         self._set_now(START)
 
@@ -145,6 +148,8 @@ class World:
 
     def _proceed(self, task: Task) -> None:
         task.proceed()
+        if self.broken is not None:
+            raise self.broken
         if task.is_over:
             self._ended(task)
 
@@ -201,9 +206,13 @@ class World:
         task.wait()
 
     def ask(self, task: Task, request: bytes) -> Reply:
-        sent, late = self.upstream.answer(request, self.now)
         others = [one for process in self._alive() for one in process.tasks.values() if one is not task]
-        self.witness.asked(task, sent.told, [one for one in others if one.account.name == task.account.name])
+        try:
+            sent, late = self.upstream.answer(request, self.now)
+            self.witness.asked(task, sent.told, [one for one in others if one.account.name == task.account.name])
+        except AssertionError as error:
+            self.broken = error
+            raise
 
         def reply() -> Reply:
             parts = iter(sent.reply)
@@ -265,6 +274,7 @@ class World:
             case steps.Late(place, _, _):
                 estates[place].late.append(step)
             case steps.Sync(place):
+                self.pass_time(self.now + A_MOMENT)
                 if place in self.polled:
                     process = self._start(100 + len(self.manual), places=[place])
                     self.manual.append(process)
@@ -287,6 +297,7 @@ class World:
                 self._dispose_all()
                 self._backup = self.home.back_up(), self.witness.copy()
             case steps.Restore():
+                self.pass_time(self.now + A_MOMENT)
                 if self._backup is not None:
                     self._restore(*self._backup)
             case steps.Approve(place):
@@ -331,6 +342,7 @@ class World:
     def _restore(self, backup: Path | str, witness: Witness) -> None:
         self._dispose_all()
         self.home.restore(backup)
+        self.restores += 1
         self.home.set_now(self.now)
         self.witness = witness.copy()
         self.witness.is_after_restore()
@@ -350,7 +362,7 @@ class World:
 
     def _rename(self, place: int, name: str) -> None:
         old = self.names[place]
-        if name in self.names:
+        if name in [self.names[other] for other in self.polled] or place not in self.polled:
             return
         stopped = self._stop_all()
         try:
@@ -360,6 +372,7 @@ class World:
             self.tell(f"not renamed: {canonical_json(str(refused)[:60])}")
         else:
             self.count("renamed")
+            self.names = ["" if other == name else other for other in self.names]  # of a retired one, taken over
             self.names[place] = name
             self.witness.renamed(old, name)
         for number in stopped:

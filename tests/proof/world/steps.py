@@ -198,7 +198,7 @@ Step = (
     | Sync | Kill | Break | Stop | Clock | Backup | Restore | Approve | Rotate | Rename | Retire
 )  # fmt: skip
 
-SCHEDULES = ("6h", "8h", "12h", "17h", "1d", "0 */8 * * *", "30 5,17 * * *")
+SCHEDULES = ("8h", "12h", "17h", "1d", "0 */12 * * *", "30 5,17 * * *")
 TARIFFS = ("PARTNER_23", "PARTNER_23", "BUSINESS", "BUSINESS_USD")
 UPSETS = ("deletes", "restores", "expires", "strips", "shifts", "loses", "renames", "bills", "rekeys", "turns back")
 
@@ -209,7 +209,7 @@ def drawn(chance: random.Random, kinds: Sequence[str], days: int) -> tuple[Setti
         Account(name, chance.choice(SCHEDULES), chance.choice([0, 2, 5, 9, 14, 24]))
         for name in "abc"[: chance.choice([1, 1, 2, 2, 3])]
     )
-    setting = Setting(accounts, chance.choice([1, 1, 2, 2, 2, 3, 3, 5]))
+    setting = Setting(accounts, chance.choice([1, 1, 1, 2, 2, 2, 2, 3, 3, 5]))
     draw = _Drawing(chance, kinds, setting)
     steps: list[Step] = []
     minutes = days * MINUTES_OF_A_DAY

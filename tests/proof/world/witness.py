@@ -25,6 +25,7 @@ class Seen(Protocol):
     now: datetime
     hand: Engine
     home: Home
+    restores: int
 
     def tell(self, line: str) -> None: ...
 
@@ -52,7 +53,7 @@ class Witness:
     def asked(self, task: Task, told: Told, others: list[Task]) -> None:
         """A run has begun, and calls the upstream; `others` are at the same account."""
         task.told = told
-        beside = [one for one in others if one.run_row and not one.was_stalled and one.based_on[0] == self.epoch]
+        beside = [one for one in others if one.run_row and not one.was_stalled and one.restores == self.world.restores]
         assert not beside, f"{task.account.name} is run beside a run whose lease lives"
         if task.run_row is None:
             name = task.account.name
@@ -60,7 +61,7 @@ class Witness:
             with database.reading(self.world.hand, "reading the run") as connection:
                 row = connection.execute(query.order_by(sync_runs.c.id.desc()).limit(1)).one()
             task.run_row = row.id, row.started_at
-            task.based_on = self._basis(name)
+            task.based_on, task.restores = self._basis(name), self.world.restores
 
     def _basis(self, name: str) -> tuple[int, int, int]:
         """What changes when the account's base does, and what does not change unless something was written."""
@@ -76,13 +77,19 @@ class Witness:
         is_untold = status == "running" or row is None  # where what a run came to could not be noted
         if result is not None and result.id is not None and not (is_untold and result.error is not None):
             assert status == result.status, f"told {result.status}, but the row says {status}"
+        kinds = {row.error_kind if row else None, result.error.kind if result and result.error else None}
+        assert "defect" not in kinds, "a defect, see the log"
+        if "database" in kinds:
+            assert task.was_struck or task.restores != world.restores, f"the database refused: {result or row.error}"
         world.count(f"run {status} {row.error_kind or ''}".strip() if row else "no run")
         world.tell(f"process {process.number} {name}: {_told_of(row, task)}")
         if row is None or task.told is None:
             return
         basis = self._basis(name)
         if status == "superseded":
-            assert basis != task.based_on, "superseded, though nothing got in between"
+            assert basis != task.based_on or task.restores != world.restores, (
+                "superseded, though nothing got in between"
+            )
         if status in OUTCOMES and not (
             status == "failed" and (task.told.items is None or row.error_kind == "database")
         ):
@@ -173,7 +180,6 @@ class Witness:
 
     def is_after_restore(self) -> None:
         """All that follows is another history."""
-        self.epoch += 1000
         self.compare()
         self.verify()
 
