@@ -11,7 +11,9 @@ import sys
 import time
 from pathlib import Path
 
-PROOFS = ("models", "figures", "customers", "kills", "upgrades", "lost_commits", "races", "bodies", "disk", "year")
+PROOFS = (
+    "worlds", "models", "figures", "customers", "kills", "upgrades", "lost_commits", "races", "bodies", "disk", "year",
+)  # fmt: skip
 
 
 def main() -> int:
