@@ -110,6 +110,11 @@ SHOWN: dict[str, tuple[Setting, list[Step]]] = {
     ),
     "rotated token": (ONE, [Pass(60), Rotate(0, 30), DAY, DAY]),
     "two processes": (PAIR, [Pass(1430), Late(0, 45, stalls=False), DAY]),
+    "429 for long": (
+        PAIR._replace(accounts=(Account("a", "12h", 6),)),
+        [Pass(700), Answers(0, "429 for long", 1), Sync(0), Pass(60)],
+    ),
+    "tokens that are kept": (ONE._replace(keeps_tokens=True), [DAY]),
     "a token in what is said": (ONE, [Pass(60), Rotate(0, 5000), DAY, DAY]),
     "new and told to be expired": (ONE, [Pass(60), Born(0, 1, "PARTNER_23"), Sync(0)]),
     "nightly roll": (ONE, [Pass(60), DAY]),

@@ -120,6 +120,8 @@ PLANTED = {
     "renamed": Planted("syncer.storage.accounts:_give_way", _nothing),
     "rotated token": Planted("syncer.daemon.leased_runs:Upstream", _keeps_the_first_token),
     "two processes": Planted("syncer.storage.lease:acquire", _always(Acquired())),
+    "429 for long": Planted("syncer.storage.lease:hold_back", _nothing),
+    "tokens that are kept": Planted("syncer.storage.tokens:Safe.keep", _nothing),
     "a token in what is said": Planted("syncer.scrub:Scrubber.__call__", lambda _real: lambda _self, text: text),
     "new and told to be expired": Planted("syncer.rules.transitions:settle", lambda _real: lambda told, *_of, **_named: told),
     "nightly roll": Planted("syncer.rules.transitions:is_auto_renewing", _always(value=False)),

@@ -32,12 +32,13 @@ START = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 JUMP_SECONDS = 2.0  # a smaller one is no jump to the daemon's loop
 API_URL = "http://127.0.0.1:1"
 CALM_INTERVALS = 3
+TOKEN_KEY = bytes(range(32))
 A_MOMENT = timedelta(seconds=1)  # what a person does takes one: no two runs begin at one moment by chance
 
 
 @cache
 def _schedule(text: str) -> Schedule:
-    return parse_schedule(text, ZoneInfo("UTC"))
+    return parse_schedule(text, ZoneInfo("Europe/Berlin"))  # whose clocks change on the 29th day
 
 
 class World:
@@ -67,7 +68,8 @@ class World:
         self._backup: tuple[Path | str, Witness] | None = None
         self._is_calm = False
         self.broken: AssertionError | None = None  # what did not hold amid a run, which would take it for a defect
-        self._settings = load({}, {"SYNCER_PARTNER_TOKEN": PARTNER_TOKEN}, None, Path("/nonexistent"))
+        settings = load({}, {"SYNCER_PARTNER_TOKEN": PARTNER_TOKEN}, None, Path("/nonexistent"))
+        self._settings = replace(settings, token_key=TOKEN_KEY if setting.keeps_tokens else None)
         self._set_now(START)
 
     # Time
@@ -218,7 +220,7 @@ class World:
             parts = iter(sent.reply)
             if late is not None and late.stalls:
                 task.is_stalled = task.was_stalled = True
-                yield float(late.seconds)
+                task.sleep(late.seconds)
                 task.is_stalled = False
             task.arrived_at = task.process.clock()
             for number, part in enumerate(parts):
@@ -300,8 +302,8 @@ class World:
                 self.pass_time(self.now + A_MOMENT)
                 if self._backup is not None:
                     self._restore(*self._backup)
-            case steps.Approve(place):
-                self._approve(self.witness.last_held(self.names[place]))
+            case steps.Approve(place, back):
+                self._approve(self.witness.held(self.names[place], back))
             case steps.Rotate(place, minutes):
                 estates[place].generation += 1
                 token = estates[place].token
@@ -412,7 +414,7 @@ class World:
         for number in range(len(self.processes)):
             self._bring_back(number)
         for place in sorted(self.polled):
-            self._approve(self.witness.last_held(self.names[place]))
+            self._approve(self.witness.held(self.names[place], 0))
         began = self.now
         longest = timedelta()
         for place in sorted(self.polled):
@@ -425,7 +427,7 @@ class World:
         self._stop_all()
         while self.manual:
             self._stop(self.manual[0])
-        self.witness.at_the_end()
+        self.witness.at_the_end(self._settings.token_key)
 
     def tell(self, line: str) -> None:
         """A line of the trace."""

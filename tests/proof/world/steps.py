@@ -20,6 +20,7 @@ class Setting(NamedTuple):
 
     accounts: tuple[Account, ...]
     processes: int
+    keeps_tokens: bool = False
 
 
 class Pass(NamedTuple):
@@ -116,7 +117,9 @@ class Answers(NamedTuple):
 
 
 class Late(NamedTuple):
-    """The next answer of an account takes so long; with `stalls` its process stands still meanwhile."""
+    """The next answer of an account takes so long; with `stalls` its process stands still meanwhile, as when it is
+    suspended, else an answer that takes longer than the client waits never comes.
+    """
 
     account: int
     seconds: int
@@ -169,9 +172,10 @@ class Restore(NamedTuple):
 
 
 class Approve(NamedTuple):
-    """Somebody approves the account's last held run."""
+    """Somebody approves a held run of the account: its last one, or the one so many before."""
 
     account: int
+    back: int = 0
 
 
 class Rotate(NamedTuple):
@@ -209,7 +213,7 @@ def drawn(chance: random.Random, kinds: Sequence[str], days: int) -> tuple[Setti
         Account(name, chance.choice(SCHEDULES), chance.choice([0, 2, 5, 9, 14, 24]))
         for name in "abc"[: chance.choice([1, 1, 2, 2, 3])]
     )
-    setting = Setting(accounts, chance.choice([1, 1, 1, 2, 2, 2, 2, 3, 3, 5]))
+    setting = Setting(accounts, chance.choice([1, 1, 1, 2, 2, 2, 2, 3, 3, 5]), chance.random() < 0.3)
     draw = _Drawing(chance, kinds, setting)
     steps: list[Step] = []
     minutes = days * MINUTES_OF_A_DAY
@@ -294,7 +298,7 @@ class _Drawing:
     def met(self) -> list[Step]:
         """What happens amid a run."""
         account = self.account()
-        late = Late(account, self.chance.choice([45, 170]), self.chance.choice([True, False]))
+        late = Late(account, self.chance.choice([45, 170, 4000]), self.chance.choice([True, False]))
         amid = [self.chance.choice(self.happenings)() for _ in range(self.chance.choice([1, 1, 2]))]
         return [late, Meet(account, 1440), *amid, Pass(self.chance.choice([1, 1, 2, 5]))]
 
@@ -314,7 +318,7 @@ class _Drawing:
         return Clock(self.process(), self.chance.choice([2, -2, 100, -100, 240, -240, 4000, -4000, 90000]))
 
     def approve(self) -> Step:
-        return Approve(self.account())
+        return Approve(self.account(), self.chance.choice([0, 0, 0, 0, 1, 2]))
 
     def sync(self) -> Step:
         return Sync(self.account())

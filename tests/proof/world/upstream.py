@@ -5,7 +5,7 @@ import json
 import zlib
 from collections import deque
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from email.utils import format_datetime
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ NONE = "0001-01-01T00:00:00"
 ZONE = timedelta(hours=3)
 PIECE = 700  # bytes that arrive at a time
 YOUNG = timedelta(minutes=2)  # a new instance is told to be expired for so long
+ROLL = timedelta(minutes=3)  # what renews itself each day is told to be expired for so long
 REMEMBERED = 6  # answers of an account that may come again
 
 
@@ -118,11 +119,15 @@ def shown(one: Item, now: datetime) -> Item:
         return told
     if told["isPartner"]:
         created = datetime.fromisoformat(told["timeCreated"])
-        ends = at_upstream.replace(tzinfo=None).date() + timedelta(days=30)
-        told["expirationDate"] = datetime.combine(ends, created.time()).strftime(MOMENT)
+        today = at_upstream.replace(tzinfo=None).date()
+        told["expirationDate"] = datetime.combine(today + timedelta(days=30), created.time()).strftime(MOMENT)
+        if told["idInstance"] % 4 == 0:  # it lasts for a day alone, and is extended some time after midnight
+            is_late = at_upstream.replace(tzinfo=None) - datetime.combine(today, time()) < ROLL
+            told["expirationDate"] = datetime.combine(today + timedelta(days=not is_late), time()).strftime(MOMENT)
+            told["isExpired"] = is_late
     is_young = at_upstream.replace(tzinfo=None) - datetime.fromisoformat(told["timeCreated"]) < YOUNG
     is_over = not told["isPartner"] and told["expirationDate"] <= at_upstream.strftime(MOMENT)
-    told["isExpired"] = is_young or is_over
+    told["isExpired"] = told["isExpired"] or is_young or is_over
     return told
 
 

@@ -3,6 +3,7 @@
 import copy
 import json
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Any, Protocol
 
 from canary import find_secrets
@@ -11,12 +12,14 @@ from contract_model import ContractModel, as_the_model_has_it
 from playing import OUTCOMES, by_instance, same
 from sqlalchemy import Engine, select
 
-from syncer.storage import database
+from syncer.storage import database, tokens
 from syncer.storage.tables import accounts, claims, instance_history, instances, sync_runs
 from syncer.views import estate, verify
 from world.databases import Home
 from world.process import Process, Task
 from world.upstream import Told
+
+LONGEST_HOLD_BACK_SECONDS = 3600
 
 
 class Seen(Protocol):
@@ -40,6 +43,7 @@ class Witness:
         self.model = ContractModel()
         self.epoch = 0  # how often something else than a run changed what runs are based on
         self._accepted: dict[str, int] = {}  # runs by account
+        self._quiet_until: dict[str, datetime] = {}  # by account; no schedule asks the upstream before
         self._compared = 0  # of the history's ids
         self._events = 0  # of the model's
 
@@ -47,6 +51,7 @@ class Witness:
         made = Witness(self.world)
         made.model = copy.deepcopy(self.model)
         made.epoch, made._accepted = self.epoch, dict(self._accepted)
+        made._quiet_until = dict(self._quiet_until)
         made._compared, made._events = self._compared, self._events
         return made
 
@@ -54,6 +59,9 @@ class Witness:
         """A run has begun, and calls the upstream; `others` are at the same account."""
         task.told = told
         beside = [one for one in others if one.run_row and not one.was_stalled and one.restores == self.world.restores]
+        if not task.is_manual and task.run_row is None:
+            quiet_until = self._quiet_until.get(task.account.name, self.world.now)
+            assert self.world.now >= quiet_until, f"{task.account.name} is asked before it wants to be"
         assert not beside, f"{task.account.name} is run beside a run whose lease lives"
         if task.run_row is None:
             name = task.account.name
@@ -99,6 +107,10 @@ class Witness:
         if status in {"ok", "unchanged"}:
             assert basis[:2] == task.based_on[:2], "an answer was applied onto another base than it was fetched against"
             self._accepted[name] = basis[1] + 1
+            self._quiet_until.pop(name, None)
+        if status == "failed" and row.error_kind == "rate_limited":
+            seconds = min(int(task.told.headers["retry-after"]), LONGEST_HOLD_BACK_SECONDS)
+            self._quiet_until[name] = world.now + timedelta(seconds=seconds)
         self.compare(is_changed=status == "ok")
         if process.doom.struck and process.doom.struck != process.told_of:
             process.told_of = list(process.doom.struck)
@@ -161,18 +173,20 @@ class Witness:
         with database.reading(self.world.hand, "reading the accounts") as connection:
             return connection.execute(select(accounts).where(accounts.c.account == name)).first() is not None
 
-    def last_held(self, name: str) -> int | None:
-        """The account's last run, if it is held."""
-        query = select(sync_runs.c.id, sync_runs.c.status).where(sync_runs.c.account == name)
-        with database.reading(self.world.hand, "reading the last run") as connection:
-            last = connection.execute(query.order_by(sync_runs.c.id.desc()).limit(1)).one_or_none()
-        return last.id if last is not None and last.status == "held" else None
+    def held(self, name: str, back: int) -> int | None:
+        """A held run of the account: the last one, or the one so many before."""
+        query = select(sync_runs.c.id).where(sync_runs.c.account == name, sync_runs.c.status == "held")
+        with database.reading(self.world.hand, "reading the held runs") as connection:
+            return connection.execute(query.order_by(sync_runs.c.id.desc()).limit(1).offset(back)).scalar()
 
     def renamed(self, old: str, new: str) -> None:
         """The operator renamed an account; what was told of it bears the new name."""
         self.epoch += 1
         assert self.model.rename(old, new), f"{old} may not be called {new}"
         self._accepted[new] = self._accepted.pop(old, 0)
+        self._quiet_until.pop(new, None)
+        if old in self._quiet_until:
+            self._quiet_until[new] = self._quiet_until.pop(old)
 
     def retired(self, name: str) -> None:
         self.epoch += 1
@@ -192,11 +206,16 @@ class Witness:
             f"{name} is {found[0].state}, {found[0].age_seconds} s old, at {interval} ({found[0].last_error})"
         )
 
-    def at_the_end(self) -> None:
-        """Everything once more, and no secret in what is left behind."""
+    def at_the_end(self, token_key: bytes | None) -> None:
+        """Everything once more, the tokens that are kept, and no secret in what is left behind."""
         self._events = self._compared = 0
         self.compare()
         self.verify()
+        if token_key is not None:
+            with database.reading(self.world.hand, "reading the tokens") as connection:
+                kept = {key: tokens.read_token(connection, token_key, key) for key in self.model.rows}
+            told = {key: sha256(token.encode()).hexdigest()[:16] if token else None for key, token in kept.items()}
+            same("tokens", {key: row["token_fingerprint"] for key, row in self.model.rows.items()}, told)
         leaks = find_secrets(self.world.home.contents())
         assert leaks == [], f"secrets: {leaks}"
 
