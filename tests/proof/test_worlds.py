@@ -42,7 +42,7 @@ from worlds import Places, failure_of, play
 
 from syncer.errors import SyncerError
 
-Play = Callable[[Setting, Sequence[Step]], World]
+Play = Callable[..., World]
 
 ONE = Setting((Account("a", "1d", 6),), processes=1)
 TWO = Setting((Account("a", "1d", 6), Account("b", "1d", 4)), processes=1)
@@ -52,12 +52,12 @@ LATE = Late(0, 170, stalls=False)
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> Iterator[Places]:
+def places(tmp_path: Path, sqlite_template: Path) -> Iterator[Places]:
     """Where worlds are; while they are, the network is theirs."""
     logging.disable()  # a fault that is planted may tell what production does not
     try:
         with laws():
-            yield Places(tmp_path, with_server=False)
+            yield Places(tmp_path, with_server=False, template=sqlite_template)
     finally:
         logging.disable(logging.NOTSET)
 
@@ -65,7 +65,7 @@ def places(tmp_path: Path) -> Iterator[Places]:
 @pytest.fixture(name="play")
 def played(places: Places) -> Play:
     """Plays a script on SQLite; an `AssertionError` says what did not hold."""
-    return lambda setting, script: play(places.home(is_on_server=False), setting, list(script))
+    return lambda setting, script, **more: play(places.home(is_on_server=False), setting, list(script), **more)
 
 
 def test_one_seed_says_all_that_happens(play: Play) -> None:
@@ -115,6 +115,7 @@ SHOWN: dict[str, tuple[Setting, list[Step]]] = {
         [Pass(700), Answers(0, "429 for long", 1), Sync(0), Pass(60)],
     ),
     "tokens that are kept": (ONE._replace(keeps_tokens=True), [DAY]),
+    "figures": (ONE, [DAY, Dies(0, 0), DAY]),
     "a token in what is said": (ONE, [Pass(60), Rotate(0, 5000), DAY, DAY]),
     "new and told to be expired": (ONE, [Pass(60), Born(0, 1, "PARTNER_23"), Sync(0)]),
     "nightly roll": (ONE, [Pass(60), DAY]),
@@ -130,10 +131,11 @@ def test_every_kind_of_fault_has_a_world_that_shows_it() -> None:
 def test_a_fault_of_each_kind_is_seen(name: str, play: Play) -> None:
     """And without the fault the same world holds."""
     setting, script = SHOWN[name]
-    play(setting, script)
+    with_figures = name == "figures"
+    play(setting, script, with_figures=with_figures)
 
     with planted(PLANTED[name]), pytest.raises((AssertionError, SyncerError)):
-        play(setting, script)
+        play(setting, script, with_figures=with_figures)
 
 
 def test_a_world_that_fails_becomes_a_script_of_a_few_steps(places: Places) -> None:

@@ -39,7 +39,7 @@ def main() -> int:
         places = Places(folder, with_server=False)
 
         def fails(setting: Setting, script: Sequence[Step]) -> str | None:
-            return failure_of(places.home(is_on_server=False), setting, list(script))
+            return failure_of(places.home(is_on_server=False), setting, list(script), with_figures=True)
 
         for name, fault in faults.items():
             for number in range(chosen.worlds):

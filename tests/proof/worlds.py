@@ -6,7 +6,8 @@
 World after world of so many days is drawn from the seed, and played: production's daemon code of one to five processes
 against an upstream that lives and lies, with kills at lines, statements and commits, commits that are lost, clocks that
 jump, stalls past a lease, restores of backups, and an operator who approves, renames, retires and rotates tokens. After
-each run the tables are what the contract's model says; at the end every account becomes fresh again by itself.
+each run the tables are what the contract's model says; at the end every account becomes fresh again by itself, and of
+every fifth world all figures are their model's.
 With `--postgres-every 10` every tenth is on PostgreSQL, the others on SQLite. The first that fails is made small and
 printed as a test.
 """
@@ -30,15 +31,17 @@ from world.steps import Setting, Step, drawn
 from world.upstream import KINDS
 
 DAYS_OF_A_YEAR = 365
+FIGURES_EVERY = 5  # worlds; the figures of each are compared at its end
 
 
 class Places:
     """Makes homes for worlds."""
 
-    def __init__(self, folder: Path, *, with_server: bool) -> None:
+    def __init__(self, folder: Path, *, with_server: bool, template: Path | None = None) -> None:
         self._folder = folder
-        self._template = folder / "template"
-        Mirror(f"sqlite:///{self._template}").engine.dispose()
+        self._template = template or folder / "template"
+        if template is None:
+            Mirror(f"sqlite:///{self._template}").engine.dispose()
         self._server: Postgres | None = start_postgres() if with_server else None
         self._made = 0
         self._server_template = Server.template(self._server) if self._server else ""
@@ -66,9 +69,9 @@ class Heard(logging.Handler):
         self.said.append(f"{record.getMessage()} {getattr(record, 'fields', '')}")
 
 
-def play(home: Home, setting: Setting, script: list[Step]) -> World:
+def play(home: Home, setting: Setting, script: list[Step], *, with_figures: bool = False) -> World:
     """One world to its end; an `AssertionError` says what did not hold."""
-    world = World(setting, home)
+    world = World(setting, home, with_figures=with_figures)
     try:
         world.play(script)
     finally:
@@ -77,10 +80,10 @@ def play(home: Home, setting: Setting, script: list[Step]) -> World:
     return world
 
 
-def failure_of(home: Home, setting: Setting, script: list[Step]) -> str | None:
+def failure_of(home: Home, setting: Setting, script: list[Step], *, with_figures: bool = False) -> str | None:
     """How it fails, if it does."""
     try:
-        play(home, setting, script)
+        play(home, setting, script, with_figures=with_figures)
     except Exception as error:  # noqa: BLE001 - a world that cannot go on has failed, too
         return f"{error}" if isinstance(error, AssertionError) else repr(error)
     return None
@@ -107,18 +110,21 @@ def main() -> int:
                 is_on_server = (
                     chosen.postgres_every > 0 and number_of_it % chosen.postgres_every == chosen.postgres_every - 1
                 )
+                with_figures = number_of_it % FIGURES_EVERY == 0
                 heard.said.clear()
                 home = places.home(is_on_server=is_on_server)
                 try:
-                    world = play(home, setting, script)
+                    world = play(home, setting, script, with_figures=with_figures)
                     assert (leaks := find_secrets("\n".join(heard.said).encode())) == [], (
                         f"secrets were logged: {leaks}"
                     )
                 except Exception as error:  # noqa: BLE001 - whatever it is, it is told with its world
                     print(f"world {number_of_it} of seed {chosen.seed} failed: {error!r}"[:3000], flush=True)
 
-                    def fails(other: Setting, steps: list[Step], on_server: bool = is_on_server) -> str | None:
-                        return failure_of(places.home(is_on_server=on_server), other, steps)
+                    def fails(
+                        other: Setting, steps: list[Step], on_server: bool = is_on_server, figures: bool = with_figures
+                    ) -> str | None:
+                        return failure_of(places.home(is_on_server=on_server), other, steps, with_figures=figures)
 
                     small = shrunk(setting, script, fails)  # type: ignore[arg-type]
                     print(as_test(*small, str(error)))

@@ -4,6 +4,7 @@ import importlib
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import select
@@ -97,6 +98,10 @@ def _stays_planned(_real: Any) -> Any:
     return lambda _schedule, planned, _jump, _now: planned
 
 
+def _a_day_later(real: Any) -> Any:
+    return lambda *of: real(*of) + timedelta(days=1)
+
+
 def _approves_all(real: Any) -> Any:
     return lambda ground, approved: bool(approved) or real(ground, approved)
 
@@ -122,6 +127,7 @@ PLANTED = {
     "two processes": Planted("syncer.storage.lease:acquire", _always(Acquired())),
     "429 for long": Planted("syncer.storage.lease:hold_back", _nothing),
     "tokens that are kept": Planted("syncer.storage.tokens:Safe.keep", _nothing),
+    "figures": Planted("syncer.rules.timeline:first_midnight", _a_day_later),
     "a token in what is said": Planted("syncer.scrub:Scrubber.__call__", lambda _real: lambda _self, text: text),
     "new and told to be expired": Planted("syncer.rules.transitions:settle", lambda _real: lambda told, *_of, **_named: told),
     "nightly roll": Planted("syncer.rules.transitions:is_auto_renewing", _always(value=False)),

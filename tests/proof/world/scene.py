@@ -44,8 +44,8 @@ def _schedule(text: str) -> Schedule:
 class World:
     """Plays steps; what does not hold is an `AssertionError`. `trace` tells all that happened, line by line."""
 
-    def __init__(self, setting: Setting, home: Home) -> None:
-        self.setting, self.home = setting, home
+    def __init__(self, setting: Setting, home: Home, *, with_figures: bool = False) -> None:
+        self.setting, self.home, self.with_figures = setting, home, with_figures
         self.now = START
         self.restores = 0
         self.trace: list[str] = []

@@ -16,6 +16,7 @@ from syncer.storage import database, tokens
 from syncer.storage.tables import accounts, claims, instance_history, instances, sync_runs
 from syncer.views import estate, verify
 from world.databases import Home
+from world.figures import Figures
 from world.process import Process, Task
 from world.upstream import Told
 
@@ -29,6 +30,7 @@ class Seen(Protocol):
     hand: Engine
     home: Home
     restores: int
+    with_figures: bool
 
     def tell(self, line: str) -> None: ...
 
@@ -41,6 +43,7 @@ class Witness:
     def __init__(self, world: Seen) -> None:
         self.world = world
         self.model = ContractModel()
+        self.figures = Figures()
         self.epoch = 0  # how often something else than a run changed what runs are based on
         self._accepted: dict[str, int] = {}  # runs by account
         self._quiet_until: dict[str, datetime] = {}  # by account; no schedule asks the upstream before
@@ -50,6 +53,7 @@ class Witness:
     def copy(self) -> "Witness":
         made = Witness(self.world)
         made.model = copy.deepcopy(self.model)
+        made.figures = self.figures.copy()
         made.epoch, made._accepted = self.epoch, dict(self._accepted)
         made._quiet_until = dict(self._quiet_until)
         made._compared, made._events = self._compared, self._events
@@ -130,6 +134,7 @@ class Witness:
         assert told is not None
         assert told.items is not None, f"{row.status}, though it was no usable list"
         model.runs = row.id - 1
+        owned = {key: one["account"] for key, one in model.rows.items()}
         came_to = model.observe(told.items, process.clock(), task.account.name, Said(told.headers, task.arrived_at))
         assert came_to == OUTCOMES[row.status], (
             f"{came_to} expected, {row.status}: {row.error} {sorted(model.kinds)} {model.reasons}"
@@ -138,6 +143,7 @@ class Witness:
             assert row.error_kind in model.kinds, f"{model.kinds} expected, {row.error_kind}"
         if row.status in {"ok", "unchanged"}:
             assert (model.listed, model.rejected) == (row.listed, row.rejected)
+            self.figures.take(task.account.name, told.items, owned, model)
 
     def compare(self, *, is_changed: bool = True) -> None:
         """Rows, claims and the history since the last comparison are the model's."""
@@ -183,6 +189,7 @@ class Witness:
         """The operator renamed an account; what was told of it bears the new name."""
         self.epoch += 1
         assert self.model.rename(old, new), f"{old} may not be called {new}"
+        self.figures.rename(old, new, self.model)
         self._accepted[new] = self._accepted.pop(old, 0)
         self._quiet_until.pop(new, None)
         if old in self._quiet_until:
@@ -211,6 +218,10 @@ class Witness:
         self._events = self._compared = 0
         self.compare()
         self.verify()
+        if self.world.with_figures:
+            with database.reading(self.world.hand, "reading the figures") as connection:
+                differences = self.figures.differences(connection, self.world.now)
+            assert not differences, f"figures: {len(differences)}, the first: {differences[0]}"
         if token_key is not None:
             with database.reading(self.world.hand, "reading the tokens") as connection:
                 kept = {key: tokens.read_token(connection, token_key, key) for key in self.model.rows}
