@@ -8,7 +8,8 @@ against an upstream that lives and lies, with kills at lines, statements and com
 jump, stalls past a lease, restores of backups, and an operator who approves, renames, retires and rotates tokens. After
 each run the tables are what the contract's model says; at the end every account becomes fresh again by itself, and of
 every fifth world all figures are their model's.
-With `--postgres-every 10` every tenth is on PostgreSQL, the others on SQLite. The first that fails is made small and
+With `--postgres-every 10` every tenth is on PostgreSQL, the others on SQLite; what happens in it without deaths and
+faults of the database is then the same on both. The first that fails is made small and
 printed as a test.
 """
 
@@ -17,6 +18,7 @@ import random
 import sys
 from collections import Counter
 from hashlib import sha256
+from itertools import zip_longest
 from pathlib import Path
 
 from budget import Budget, scratch
@@ -27,10 +29,11 @@ from postgres import start as start_postgres
 from world.databases import File, Home, Server
 from world.scene import World, laws
 from world.shrinking import as_test, shrunk
-from world.steps import Setting, Step, drawn
+from world.steps import Break, Kill, Setting, Step, drawn
 from world.upstream import KINDS
 
 DAYS_OF_A_YEAR = 365
+TWO_DATABASES = "two databases"
 FIGURES_EVERY = 5  # worlds; the figures of each are compared at its end
 
 
@@ -89,6 +92,16 @@ def failure_of(home: Home, setting: Setting, script: list[Step], *, with_figures
     return None
 
 
+def differing(places: Places, setting: Setting, script: list[Step]) -> str | None:
+    """Where SQLite and PostgreSQL part, if they do; deaths and faults are left out, their statements are not the same."""
+    alike = [step for step in script if not isinstance(step, Kill | Break)]
+    one, other = (play(places.home(is_on_server=place), setting, alike).trace for place in (False, True))
+    pairs = zip_longest(one, other)
+    return next(
+        (f"{TWO_DATABASES}: SQLite {mine!r}, PostgreSQL {theirs!r}" for mine, theirs in pairs if mine != theirs), None
+    )
+
+
 def main() -> int:
     budget = Budget("worlds", full=12_000, numbers={"first": 0, "days": 30, "postgres-every": 10})
     chosen = budget.chosen
@@ -115,15 +128,25 @@ def main() -> int:
                 home = places.home(is_on_server=is_on_server)
                 try:
                     world = play(home, setting, script, with_figures=with_figures)
+                    parted = differing(places, setting, script) if is_on_server else None
+                    assert parted is None, parted
                     assert (leaks := find_secrets("\n".join(heard.said).encode())) == [], (
                         f"secrets were logged: {leaks}"
                     )
                 except Exception as error:  # noqa: BLE001 - whatever it is, it is told with its world
                     print(f"world {number_of_it} of seed {chosen.seed} failed: {error!r}"[:3000], flush=True)
 
+                    parts = f"{error}".startswith(TWO_DATABASES)
+
                     def fails(
-                        other: Setting, steps: list[Step], on_server: bool = is_on_server, figures: bool = with_figures
+                        other: Setting,
+                        steps: list[Step],
+                        on_server: bool = is_on_server,
+                        figures: bool = with_figures,
+                        parts: bool = parts,
                     ) -> str | None:
+                        if parts:
+                            return differing(places, other, steps)
                         return failure_of(places.home(is_on_server=on_server), other, steps, with_figures=figures)
 
                     small = shrunk(setting, script, fails)  # type: ignore[arg-type]

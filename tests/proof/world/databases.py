@@ -84,11 +84,16 @@ def _tell_time(engine: Engine, place: Timed) -> None:
     event.listen(engine, "connect", on_connect)
 
 
+def _to_the_millisecond(moment: datetime) -> datetime:
+    """SQLite's clock is no finer, and both databases are to say the same."""
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
 def _function(name: str, place: Timed) -> Callable[[Any, Any], Any]:
     query = f"SELECT {name}(?, ?)"
 
     def tell(*arguments: Any) -> Any:
-        now = f"{place.now:%Y-%m-%d %H:%M:%S.%f}"
+        now = f"{_to_the_millisecond(place.now):%Y-%m-%d %H:%M:%S.%f}"
         given = [now if argument == "now" else argument for argument in arguments]
         return _PLAIN.execute(query, given).fetchone()[0]
 
@@ -154,7 +159,7 @@ class Server:
         return name
 
     def set_now(self, now: datetime) -> None:
-        self._clock.execute("UPDATE public.world_clock SET now = %s", [now])
+        self._clock.execute("UPDATE public.world_clock SET now = %s", [_to_the_millisecond(now)])
 
     def back_up(self) -> str:
         self._clock.close()
