@@ -1,4 +1,7 @@
-"""The world itself: time, daemons, upstream and operator, and the steps that are played on them."""
+"""The world itself: time, daemons, upstream and operator, and the steps that are played on them.
+
+Over 300 lines: everything that acts on the one clock is told in one file, in the order in which it takes its turn.
+"""
 
 import gc
 from collections.abc import Callable, Iterator, Sequence

@@ -1,4 +1,7 @@
-"""What may happen in a world, as plain data: any list of it without some of its steps is a valid list too."""
+"""What may happen in a world, as plain data: any list of it without some of its steps is a valid list too.
+
+Over 300 lines: one small declaration after another, and how they are drawn.
+"""
 
 import random
 from collections.abc import Callable, Sequence
