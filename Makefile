@@ -14,7 +14,7 @@ ACCOUNTS ?= 200
 # Options of the bench, for one: make bench BENCH="--sizes 1000 100000 1000000 --repeat 1"
 BENCH ?=
 
-.PHONY: help demo test check coverage audit sbom docs analysts pictures proof soak mutants view-faults replicas replicas-1000 start bench bench-phases bench-imports bench-daemon bench-history bench-views format wheel release clean
+.PHONY: help demo test check coverage audit sbom docs analysts pictures proof soak mutants view-faults world-faults replicas replicas-1000 start bench bench-phases bench-imports bench-daemon bench-history bench-views format wheel release clean
 
 demo: .venv/runnable  ## the product in one command, no token needed; it ends in a page to open
 	@$(BIN)/syncer demo
@@ -89,6 +89,9 @@ mutants: .venv/installed  ## COUNT faults planted in the core, one at a time, dr
 
 view-faults: .venv/installed  ## faults planted in the SQL of the views, one at a time; the figures' model must see each
 	$(BIN)/python tests/proof/view_faults.py --seed $(SEED)
+
+world-faults: .venv/installed  ## faults planted in production, one for each kind that the worlds know; a world must see each
+	$(BIN)/python tests/proof/world_faults.py --seed $(SEED)
 
 format: .venv/installed  ## rewrite the code in the house's format
 	$(BIN)/ruff check --fix .

@@ -119,16 +119,16 @@ class Players:
         """Rows, claims and history are the model's."""
         mirror, model = self.mirror, self.model
         stored = {row["id_instance"]: as_the_model_has_it(row) for row in mirror.rows(instances)}
-        _same("rows", model.rows, stored)
+        same("rows", model.rows, stored)
         stored_claims = {(row["id_instance"], row["account"]): row["since_run_id"] for row in mirror.rows(claims)}
-        _same("claims", model.claims, stored_claims)
+        same("claims", model.claims, stored_claims)
         columns = list(model.history[0]) if model.history else []
-        _same(
+        same(
             "history",
-            _by_instance(
+            by_instance(
                 [event | {"columns": changed} for event, changed in zip(model.history, model.columns, strict=True)]
             ),
-            _by_instance(
+            by_instance(
                 [
                     {name: row[name] for name in columns} | {"columns": set(json.loads(row["changes"]))}
                     for row in mirror.rows(instance_history)
@@ -137,7 +137,7 @@ class Players:
         )
         known = {row["account"]: row for row in mirror.rows(accounts)}
         stored_times = {name: row["last_accepted_at"] for name, row in known.items() if row["last_accepted_at"]}
-        _same("last accepted", model.accepted, stored_times)
+        same("last accepted", model.accepted, stored_times)
         assert model.retired == {name for name, row in known.items() if row["retired_at"]}
 
 
@@ -149,7 +149,7 @@ def _seconds(amount: str) -> str:
     return f"{'-' if amount.startswith('-') else ''}{whole.total_seconds():.0f}"
 
 
-def _by_instance(events: list[dict[str, Any]]) -> dict[tuple[int, int], dict[str, Any]]:
+def by_instance(events: list[dict[str, Any]]) -> dict[tuple[int, int], dict[str, Any]]:
     """Each instance's events by their place in its history; between instances the contract states no order."""
     found: dict[tuple[int, int], dict[str, Any]] = {}
     places: Counter[int] = Counter()
@@ -160,7 +160,7 @@ def _by_instance(events: list[dict[str, Any]]) -> dict[tuple[int, int], dict[str
     return found
 
 
-def _same(what: str, expected: dict[Any, Any], stored: dict[Any, Any]) -> None:
+def same(what: str, expected: dict[Any, Any], stored: dict[Any, Any]) -> None:
     """Say only what differs."""
     if expected == stored:
         return

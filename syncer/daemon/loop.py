@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
-from syncer.rules.schedule import Interval, Schedule, trigger
+from syncer.rules.schedule import Schedule, planned_after_jump, trigger
 
 log = logging.getLogger(__name__)
 
@@ -133,11 +133,9 @@ class Daemon:
         )
         now = self._clock()
         for job in self._scheduler.get_jobs():
-            schedule = self._jobs[job.id].schedule
-            latest = schedule.next_after(now)
-            if job.next_run_time > latest:
-                expected = job.next_run_time + jump if isinstance(schedule, Interval) else latest
-                self._scheduler.modify_job(job.id, next_run_time=max(now, min(expected, latest)))
+            planned = planned_after_jump(self._jobs[job.id].schedule, job.next_run_time, jump, now)
+            if planned != job.next_run_time:
+                self._scheduler.modify_job(job.id, next_run_time=planned)
         self._scheduler.wakeup()
 
     def _around(self, job: Job) -> Callable[[], None]:

@@ -220,6 +220,17 @@ class Cron:
 Schedule = Interval | Cron
 
 
+def planned_after_jump(schedule: Schedule, planned: datetime, jump: timedelta, now: datetime) -> datetime:
+    """When a run that was planned is due after the wall clock moved by `jump`, to `now`.
+
+    Nothing waits longer than its interval; what is overdue is due now.
+    """
+    latest = schedule.next_after(now)
+    if planned <= latest:
+        return planned
+    return max(now, min(planned + jump, latest)) if isinstance(schedule, Interval) else latest
+
+
 def trigger(schedule: Schedule) -> "BaseTrigger":
     """The schedule for APScheduler: whatever was missed coalesces into one run, and nothing bursts or stalls.
 

@@ -1,6 +1,6 @@
 """Instances of one account that another one's answers list too; whose they are, `rules` decides (CONTRACT 4)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import Connection, bindparam, case, delete, exists, func, insert, or_, select, update
 
@@ -59,12 +59,19 @@ def keep_claims(connection: Connection, account: str, run_id: int, hashes: Mappi
 
 def claim_unread(connection: Connection, account: str, run_id: int, ids: Sequence[int]) -> None:
     """Claim those of these instances that another account owns; the items that listed them were rejected."""
-    query = select(instances.c.id_instance).where(
+    query = select(instances.c.id_instance, instances.c.account, instances.c.missing_since).where(
         instances.c.id_instance.in_(bindparam("ids", expanding=True)), instances.c.account != account
     )
-    owned = connection.scalars(query, {"ids": list(ids)}).all() if ids else ()
+    owned = connection.execute(query, {"ids": list(ids)}).all() if ids else ()
     if owned:
-        keep_claims(connection, account, run_id, dict.fromkeys(owned))
+        keep_claims(connection, account, run_id, dict.fromkeys(row.id_instance for row in owned))
+        let_look_again(connection, {row.account for row in owned if row.missing_since is not None})
+
+
+def let_look_again(connection: Connection, owners: Collection[str]) -> None:
+    """Owners that miss what another account claims have to see who has it, though their next answer be the last one."""
+    if owners:
+        connection.execute(update(accounts).where(accounts.c.account.in_(sorted(owners))).values(body_digest=None))
 
 
 def read_claimants(connection: Connection, ids: Sequence[int]) -> dict[int, str]:

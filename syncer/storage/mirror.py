@@ -14,7 +14,7 @@ from sqlalchemy import Connection, bindparam, exists, func, insert, select, upda
 from syncer.answer.values import canonical_json
 from syncer.model import HISTORY_FIELDS, Decision, Event, Instance, MirrorRow, Reject, TimeSource, Transition
 from syncer.storage import rows, timeline
-from syncer.storage.claims import drop_claims, keep_claims
+from syncer.storage.claims import drop_claims, keep_claims, let_look_again
 from syncer.storage.tables import accounts, instance_history, instances, rejected_items
 from syncer.storage.timeline_rows import CURRENT_COLUMNS, plain_value
 
@@ -186,9 +186,7 @@ class Writer:
         """Note what is another account's; an owner that misses it has to look again who has it."""
         hashes = {one.id_instance: rows.signed(one.item.item_hash) for one in decisions if one.item is not None}
         keep_claims(self._connection, self._account, self._run_id, hashes)
-        missed_by = {one.row.account for one in decisions if one.row.missing_since is not None}
-        if missed_by:
-            self._connection.execute(update(accounts).where(accounts.c.account.in_(missed_by)).values(body_digest=None))
+        let_look_again(self._connection, {one.row.account for one in decisions if one.row.missing_since is not None})
 
     def _move(self, decisions: Sequence[Decision]) -> None:
         """End the claims of the new owners; the accounts that instances went to or came from are known by nothing."""

@@ -80,12 +80,14 @@ DELETED = {"deleted": True, "timeDeleted": TIMES[2], "expirationDate": TIMES[2]}
         [("a", [LIVE]), ("b", [usual(2), LIVE]), ("a", [usual(2)])],
         [("a", MANY), ("a", [*MANY[:16], *(one | DELETED for one in MANY[16:])])],
         [("a", [LIVE, usual(2)]), ("a", [usual(2)]), ("b", [LIVE, usual(3), None]), ("a", [usual(2)])],
+        [("a", [LIVE, usual(2)]), ("a", [usual(2)]), ("b", [BAD, usual(3)]), ("a", [usual(2)])],
     ],
     ids=[
         "a rejected item claims",
         "foreign, though all moves",
         "deleted, with the date set back",
         "what is missing moves to its claimant",
+        "what is missing moves to who lists it, though that item cannot be read",
     ],
 )
 def test_what_the_text_says_of_odd_answers_holds(mirror: Mirror, answers: list[tuple[str, list[Any]]]) -> None:

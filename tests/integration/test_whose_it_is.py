@@ -250,6 +250,24 @@ def test_an_account_that_had_the_instances_once_gets_them_back_by_its_name(mirro
     assert mirror.history(1)[-1]["changes"] == {"account": ["a", "a"]}
 
 
+def test_a_name_that_is_taken_over_brings_runs_that_were_in_no_order_with_the_new_ones(mirror: Mirror) -> None:
+    """Two accounts run side by side, and one of them gets the other's name: every promise holds of what was."""
+    slow = serving(body(estate(1, 2)))
+
+    def while_b_runs(read: Any) -> Any:
+        mirror.observe(estate(3, 4), of=B, after=timedelta())
+        mirror.now += timedelta(minutes=2)
+        return slow(read)
+
+    mirror.observe([], of=A, fetch=while_b_runs)
+    retire(mirror, "a")
+    mirror.observe(estate(1, 2, 3, 4), of=B)
+    rename(mirror, "b", "a")
+
+    assert set(owners(mirror).values()) == {"a"}
+    assert [run["account"] for run in mirror.runs()] == ["a", "a", "a"]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [("x", "y", "no such account"), ("a", "a", "its name already"), ("a", "b", "instances of its own")],

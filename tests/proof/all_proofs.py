@@ -12,18 +12,9 @@ import time
 from pathlib import Path
 
 PROOFS = (
-    "models",
-    "figures",
-    "customers",
-    "kills",
-    "upgrades",
-    "lost_commits",
-    "races",
-    "bodies",
-    "disk",
+    "worlds", "models", "figures", "customers", "receivers", "kills", "upgrades", "lost_commits", "races", "bodies", "disk",
     "year",
-    "receivers",
-)
+)  # fmt: skip
 
 
 def main() -> int:

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from cronsim import CronSim, CronSimError
 
-from syncer.rules.schedule import Cron, Interval, parse_duration, parse_schedule, trigger
+from syncer.rules.schedule import Cron, Interval, parse_duration, parse_schedule, planned_after_jump, trigger
 
 MOSCOW = ZoneInfo("Europe/Moscow")
 UTC_ZONE = ZoneInfo("UTC")
@@ -165,3 +165,18 @@ def test_a_clock_that_was_set_back_does_not_stall_the_schedule(schedule: Interva
     an_hour_back = MONDAY - timedelta(hours=1)
 
     assert an_hour_back + timedelta(minutes=5) == trigger(schedule).get_next_fire_time(MONDAY, an_hour_back)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "jump", "expected"),
+    [
+        ("1h", timedelta(minutes=90), MONDAY + timedelta(minutes=30)),  # overdue: at its time, which has passed
+        ("1h", timedelta(hours=-9), MONDAY - timedelta(hours=8, minutes=30)),  # it waits as long as it would have
+        ("1h", timedelta(hours=-9, minutes=40), MONDAY - timedelta(hours=7, minutes=50)),
+        ("0 * * * *", timedelta(hours=-9), MONDAY - timedelta(hours=8)),  # a cron's time is the clock's
+    ],
+)
+def test_what_was_planned_follows_a_clock_that_moved(schedule: str, jump: timedelta, expected: datetime) -> None:
+    planned = MONDAY + timedelta(minutes=30)  # half an hour ahead when the clock moves
+
+    assert expected == planned_after_jump(parse_schedule(schedule, UTC_ZONE), planned, jump, MONDAY + jump)

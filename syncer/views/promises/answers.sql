@@ -2,7 +2,7 @@
 -- runs_state_their_counts (sync_runs): An accepted run states as many transitions, new instances and rejected items as there are rows of it, and not fewer updates.
 -- unaccepted_runs_wrote_nothing (sync_runs): A run that was not accepted has no rejected items.
 -- answers_stand_together (sync_runs): The rows of one answer were observed at one moment, and no other answer's rows stand between them.
--- answers_apply_in_order (sync_runs): Within an account, a later run's rows have later ids, and were not observed earlier.
+-- answers_apply_in_order (sync_runs): Within an account, a later run's rows have later ids, and were not observed earlier; where instances have left it, and another account may have got its name since, that is so of each instance.
 -- base_covers_history (sync_runs): No history of an account was observed after its last accepted answer.
 -- observed_at_never_decreases (instance_history): An instance that changed hands was not observed earlier by its new account than by the old one.
 WITH tallied AS MATERIALIZED (
@@ -33,7 +33,7 @@ rejects AS (
 
 ordered AS (
     SELECT
-        run_id, first_id, first_observed_at, last_observed_at,
+        run_id, account, first_id, first_observed_at, last_observed_at,
         lag(last_id) OVER (ORDER BY first_id) AS last_id_before,
         lag(run_id) OVER own AS run_id_before,
         lag(last_observed_at) OVER own AS observed_at_before
@@ -41,13 +41,30 @@ ordered AS (
     WINDOW own AS (PARTITION BY account ORDER BY first_id)
 ),
 
+moves AS (
+    SELECT id_instance, run_id FROM instance_history
+    WHERE transition = 'changed' AND CAST(changes AS TEXT) LIKE '%"account"%'
+),
+
 moved AS (
-    SELECT id, observed_at, lag(observed_at) OVER (PARTITION BY id_instance ORDER BY id) AS observed_at_before
+    SELECT
+        id, observed_at, lag(observed_at) OVER (PARTITION BY id_instance ORDER BY id) AS observed_at_before,
+        lag(account) OVER (PARTITION BY id_instance ORDER BY id) AS account_before,
+        (id_instance, run_id) IN (SELECT id_instance, run_id FROM moves) AS is_move
     FROM instance_history
-    WHERE id_instance IN (
-        SELECT id_instance FROM instance_history
-        WHERE transition = 'changed' AND CAST(changes AS TEXT) LIKE '%"account"%'
-    )
+    WHERE id_instance IN (SELECT id_instance FROM moves)
+),
+
+-- What had a name before it was taken over owned nothing any more then, so something has left it.
+taken_over AS (SELECT DISTINCT account_before AS account FROM moved WHERE is_move),
+
+of_each AS (
+    SELECT
+        id_instance, run_id, observed_at,
+        lag(run_id) OVER own AS run_id_before, lag(observed_at) OVER own AS observed_at_before
+    FROM instance_history
+    WHERE account IN (SELECT account FROM taken_over)
+    WINDOW own AS (PARTITION BY account, id_instance ORDER BY id)
 )
 
 SELECT 'history_of_accepted_runs', first_id FROM answers WHERE status IS NULL OR status <> 'ok'
@@ -83,7 +100,12 @@ SELECT 'answers_stand_together', run_id FROM ordered
 WHERE first_observed_at <> last_observed_at OR last_id_before >= first_id
 UNION ALL
 SELECT 'answers_apply_in_order', run_id FROM ordered
-WHERE run_id_before >= run_id OR observed_at_before > first_observed_at
+WHERE (run_id_before >= run_id OR observed_at_before > first_observed_at)
+    AND account NOT IN (SELECT account FROM taken_over WHERE account IS NOT NULL)
+UNION ALL
+SELECT 'answers_apply_in_order', run_id FROM of_each
+WHERE (run_id_before > run_id OR observed_at_before > observed_at)
+    AND (id_instance, run_id) NOT IN (SELECT id_instance, run_id FROM moves)
 UNION ALL
 SELECT 'base_covers_history', answers.run_id
 FROM answers LEFT JOIN accounts ON accounts.account = answers.account

@@ -1,0 +1,166 @@
+"""Faults of production, one at a named function each: for every kind of fault that a world knows, what it must see."""
+
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+from sqlalchemy import select
+
+from syncer.errors import DatabaseFailed
+from syncer.storage.lease import Acquired
+from syncer.storage.tables import sync_runs
+
+
+class Planted(NamedTuple):
+    """`broken` is given the real function, and what stands in its place is what it gives."""
+
+    target: str  # module:name
+    broken: Callable[[Any], Any]
+
+
+def _nothing(_real: Any) -> Any:
+    return lambda *_of, **_named: None
+
+
+def _always(value: Any) -> Callable[[Any], Any]:
+    return lambda _real: lambda *_of, **_named: value
+
+
+def _only(kind: str) -> Callable[[Any], Any]:
+    """Of the problems that it finds, this kind alone."""
+
+    def broken(real: Any) -> Any:
+        def problem(*of: Any) -> Any:
+            found = real(*of)
+            return found if found is not None and found.kind == kind else None
+
+        return problem
+
+    return broken
+
+
+def _commits_amid(real: Any) -> Any:
+    def move_base(connection: Any, *rest: Any) -> None:
+        connection.connection.commit()
+        real(connection, *rest)
+
+    return move_base
+
+
+def _takes_lost_for_done(_real: Any) -> Any:
+    from syncer.storage import database
+
+    def write(engine: Any, _run: Any, what: Callable[[Any], Any]) -> Any:
+        result = None
+        with suppress(DatabaseFailed), database.writing(engine, "applying the answer") as connection:
+            result = what(connection)
+        return result
+
+    return write
+
+
+def _observes(**values: Any) -> Callable[[Any], Any]:
+    """An observation that has these values; None stands for the moment as the clock has it."""
+
+    def broken(real: Any) -> Any:
+        def observe(connection: Any, account: str, grace: Any, listing: Any, at: Any) -> Any:
+            observation, rows = real(connection, account, grace, listing, at)
+            given = {name: at if value is None else value for name, value in values.items()}
+            return observation._replace(**given), rows
+
+        return observe
+
+    return broken
+
+
+def _closes_by_id_alone(real: Any) -> Any:
+    def finish(connection: Any, run: Any, *rest: Any, **values: Any) -> None:
+        began = connection.execute(select(sync_runs.c.started_at).where(sync_runs.c.id == run.id)).scalar()
+        real(connection, run._replace(started_at=began or run.started_at), *rest, **values)
+
+    return finish
+
+
+def _keeps_the_first_token(real: Any) -> Any:
+    first: dict[str, str] = {}
+
+    def upstream(**values: Any) -> Any:
+        token = values["token"]
+        return real(**values | {"token": first.setdefault(token[:-4], token)})
+
+    return upstream
+
+
+def _stays_planned(_real: Any) -> Any:
+    return lambda _schedule, planned, _jump, _now: planned
+
+
+def _a_day_later(real: Any) -> Any:
+    return lambda *of: real(*of) + timedelta(days=1)
+
+
+def _approves_all(real: Any) -> Any:
+    return lambda ground, approved: bool(approved) or real(ground, approved)
+
+
+PLANTED = {
+    "late and stalled": Planted("syncer.sync:_is_overtaken", _always(value=False)),
+    "COMMIT whose acknowledgement is lost": Planted("syncer.storage.runs:read_status_after_failure", _nothing),
+    "COMMIT that is lost": Planted("syncer.sync:_write", _takes_lost_for_done),
+    "kill": Planted("syncer.storage.runs:move_base", _commits_amid),
+    "stale answer": Planted("syncer.sync:time_problem", _only("clock")),
+    "wrong clock": Planted("syncer.sync:time_problem", _only("stale")),
+    "clock set back": Planted("syncer.sync:observe", _observes(observed_at=None)),
+    "clock that jumps": Planted("syncer.rules.schedule:planned_after_jump", _stays_planned),
+    "part of a list": Planted("syncer.sync:part_problem", _nothing),
+    "half a list, another's, or none": Planted("syncer.rules.guard:examine", _nothing),
+    "approval of something else": Planted("syncer.rules.guard:_is_approved", _approves_all),
+    "many bad items": Planted("syncer.answer.problem:too_many_rejects", _nothing),
+    "restore": Planted("syncer.storage.runs:finish_run", _closes_by_id_alone),
+    "move": Planted("syncer.storage.mirror:drop_claims", _nothing),
+    "retired": Planted("syncer.sync:observe", _observes(retired=[])),
+    "renamed": Planted("syncer.storage.accounts:_give_way", _nothing),
+    "rotated token": Planted("syncer.daemon.leased_runs:Upstream", _keeps_the_first_token),
+    "two processes": Planted("syncer.storage.lease:acquire", _always(Acquired())),
+    "429 for long": Planted("syncer.storage.lease:hold_back", _nothing),
+    "tokens that are kept": Planted("syncer.storage.tokens:Safe.keep", _nothing),
+    "figures": Planted("syncer.rules.timeline:first_midnight", _a_day_later),
+    "a token in what is said": Planted("syncer.scrub:Scrubber.__call__", lambda _real: lambda _self, text: text),
+    "new and told to be expired": Planted("syncer.rules.transitions:settle", lambda _real: lambda told, *_of, **_named: told),
+    "nightly roll": Planted("syncer.rules.transitions:is_auto_renewing", _always(value=False)),
+    "purged": Planted("syncer.rules.transitions:decide_absent", lambda real: lambda before, *rest: real(
+        before._replace(instance=before.instance._replace(deleted=False)), *rest)),
+}  # fmt: skip
+"""By the kind of fault that shows it."""
+
+
+def real_of(target: str) -> tuple[Any, str, Any]:
+    """Whose attribute it is, its name, and what it is; `LookupError` if there is none."""
+    module, _, path = target.partition(":")
+    owner: Any = importlib.import_module(module)
+    *outer, name = path.split(".")
+    for part in outer:
+        owner = getattr(owner, part)
+    if not hasattr(owner, name):
+        raise LookupError(f"{target}: there is no {name}")
+    return owner, name, getattr(owner, name)
+
+
+@contextmanager
+def planted(fault: Planted) -> Iterator[None]:
+    """While the block runs, the fault is wherever the function is known."""
+    owner, name, real = real_of(fault.target)
+    false = fault.broken(real)
+    places = [(owner, name)]
+    for module in [known for key, known in sys.modules.items() if key.partition(".")[0] in {"syncer", "world"}]:
+        places += [(module, known) for known, value in vars(module).items() if value is real and module is not owner]
+    for place, known in places:
+        setattr(place, known, false)
+    try:
+        yield
+    finally:
+        for place, known in places:
+            setattr(place, known, real)

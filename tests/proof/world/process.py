@@ -1,0 +1,269 @@
+"""A daemon of a world: production's runs, leases and schedule, with the world's clock, database faults and deaths."""
+
+import sqlite3
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
+
+import psycopg
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.exc import OperationalError
+
+import syncer
+from syncer.daemon.leased_runs import Runs
+from syncer.errors import DatabaseFailed
+from syncer.model import RunResult
+from syncer.rules.schedule import trigger
+from syncer.settings.config import AccountSettings
+from syncer.storage import database, lease
+from world.upstream import Told
+from world.wire import CALLING, Reply
+
+SOURCE = str(Path(syncer.__file__).parent)
+BEAT_SECONDS = 10.0
+
+
+class Killed(BaseException):
+    """The process is dead: nothing of it happens any more. No handler of production's catches it."""
+
+
+class Place(Protocol):
+    """What a process knows of its world."""
+
+    now: datetime
+    restores: int  # of backups, so far
+
+    def ask(self, task: "Task", request: bytes) -> Reply: ...
+
+    def wait(self, task: "Task", seconds: float) -> None: ...
+
+
+class Doom:
+    """What is to befall a process's work, and what has befallen it; counts statements and commits of its engine."""
+
+    def __init__(self) -> None:
+        self.is_dead = False
+        self.armed: tuple[str, int] | None = None
+        self.struck: list[str] = []  # what came true
+
+    def watch(self, engine: Engine) -> None:
+        """Be told of all that the engine does."""
+        event.listen(engine, "before_cursor_execute", self._statement)
+        event.listen(engine, "commit", self._commit)
+
+    def is_due(self, *kinds: str) -> str | None:
+        """Count one of these down; the kind whose time has come."""
+        if self.armed is None or self.armed[0] not in kinds:
+            return None
+        kind, nth = self.armed
+        self.armed = (kind, nth - 1) if nth > 1 else None
+        if nth > 1:
+            return None
+        self.struck.append(kind)
+        return kind
+
+    def die(self) -> None:
+        self.is_dead = True
+        raise Killed
+
+    def _statement(self, connection: Connection, *_of: object) -> None:
+        if self.is_dead:
+            raise Killed
+        kind = self.is_due("statement", "error")
+        if kind == "statement":
+            self.die()
+        if kind == "error":
+            raise _refused(connection, "a statement")
+
+    def _commit(self, connection: Connection) -> None:
+        if self.is_dead:
+            raise Killed
+        kind = self.is_due("commit", "after commit", "lost", "unheard")
+        if kind in {"after commit", "unheard"}:
+            connection.connection.commit()
+        if kind in {"commit", "after commit"}:
+            self.die()
+        if kind in {"lost", "unheard"}:
+            raise _refused(connection, "COMMIT")
+
+
+def _refused(connection: Connection, what: str) -> OperationalError:
+    """As a database says that it failed."""
+    if connection.dialect.name == "sqlite":
+        return OperationalError(what, {}, sqlite3.OperationalError("disk I/O error"))
+    closing = psycopg.errors.AdminShutdown("terminating connection due to administrator command")
+    return OperationalError(what, {}, closing)
+
+
+class Task(threading.Thread):
+    """One run of a process: a thread that goes on only while the world waits for it."""
+
+    def __init__(self, process: "Process", account: AccountSettings, *, is_manual: bool) -> None:
+        super().__init__(name=f"process {process.number}", daemon=True)
+        self.process, self.account, self.is_manual = process, account, is_manual
+        self.wakes_at = process.place.now
+        self.result: RunResult | None = None  # of a run that began
+        self.seconds: float | None = None  # until the next attempt, where it did not
+        self.failure: BaseException | None = None
+        self.run_row: tuple[int, Any] | None = None
+        self.based_on: tuple[int, int, int] = (0, 0, 0)
+        self.restores = process.place.restores
+        self.told: Told | None = None
+        self.arrived_at: datetime | None = None
+        self.is_over = self.is_stalled = self.was_stalled = False
+        self.struck_before = len(process.doom.struck)
+        self._go, self._back = threading.Semaphore(0), threading.Semaphore(0)
+
+    @property
+    def was_struck(self) -> bool:
+        """Whether its process met a fault of the database since it began."""
+        return len(self.process.doom.struck) > self.struck_before
+
+    def proceed(self) -> None:
+        """Let it go on until it waits for the world again, or ends."""
+        if not self.is_alive() and not self.is_over:
+            self.start()
+        self._go.release()
+        self._back.acquire()
+
+    def run(self) -> None:
+        self._go.acquire()
+        CALLING.caller = self
+        runs = self.process.runs
+        try:
+            if self.process.doom.armed is not None and self.process.doom.armed[0] == "line":
+                sys.settrace(self._line)
+            if self.is_manual:
+                self.result = runs.run_now(self.account)
+            else:
+                self.seconds = runs.run_if_due(self.account)
+        except Killed:
+            self.process.doom.is_dead = True
+        except BaseException as error:  # noqa: BLE001 - the world tells of it
+            self.failure = error
+        finally:
+            sys.settrace(None)
+            self.is_over = True
+            self._back.release()
+
+    def wait(self) -> None:
+        """Give the world its turn."""
+        self._back.release()
+        self._go.acquire()
+        if self.process.doom.is_dead:
+            raise Killed
+
+    def ask(self, request: bytes) -> Reply:
+        return self.process.place.ask(self, request)
+
+    def sleep(self, seconds: float) -> None:
+        """Time passes for this run; its lease is renewed meanwhile, unless its process stands still."""
+        place = self.process.place
+        while seconds > 0 and not self.is_told_to_stop():
+            passing = seconds if self.is_stalled else min(seconds, BEAT_SECONDS)
+            place.wait(self, passing)
+            seconds -= passing
+            if not self.is_stalled and passing == BEAT_SECONDS:
+                try:
+                    with database.writing(self.process.engine, "renewing the leases") as connection:
+                        lease.beat(connection, self.process.runs.holder)
+                except DatabaseFailed:
+                    continue
+
+    def is_told_to_stop(self) -> bool:
+        return self.process.runs.stop.is_set()
+
+    def _line(self, frame: FrameType, what: str, _argument: object) -> Callable[..., Any] | None:
+        if not frame.f_code.co_filename.startswith(SOURCE):
+            return None
+        if what == "line" and self.process.doom.is_due("line"):
+            self.process.doom.die()
+        return self._line
+
+
+class StopSign(threading.Event):
+    """`Runs.stop`, whose waiting is the world's time."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        caller = CALLING.caller
+        if caller is not None and timeout is not None and not self.is_set():
+            caller.sleep(timeout)
+        return self.is_set()
+
+
+@dataclass
+class Process:
+    """A process that lives, with what it will run next, by its own clock."""
+
+    number: int
+    place: Place
+    engine: Engine
+    runs: Runs
+    offset: timedelta
+    is_manual: bool = False
+    doom: Doom = field(default_factory=Doom)
+    next_runs: dict[str, datetime] = field(default_factory=dict)
+    tasks: dict[str, Task] = field(default_factory=dict)
+    told_of: list[str] = field(default_factory=list)
+
+    def clock(self) -> datetime:
+        return self.place.now + self.offset
+
+    def begin(self) -> None:
+        """As the daemon's loop does: one run of each account at once."""
+        self.doom.watch(self.engine)
+        self.runs.stop = StopSign()
+        self.next_runs = {account.name: self.clock() for account in self.runs.settings.accounts}
+
+    def due(self) -> tuple[datetime, str] | None:
+        """The account that is run next, and when by the world's clock."""
+        if not self.next_runs:
+            return None
+        name = min(self.next_runs, key=lambda one: (self.next_runs[one], one))
+        return self.next_runs[name] - self.offset, name
+
+    def fire(self, name: str) -> Task | None:
+        """Run what is due, unless it still runs; its next time is its schedule's."""
+        account = next(one for one in self.runs.settings.accounts if one.name == name)
+        fired = self.next_runs[name]
+        self.next_runs[name] = trigger(account.schedule).get_next_fire_time(fired, self.clock()).astimezone(UTC)
+        if name in self.tasks:
+            return None
+        self.tasks[name] = Task(self, account, is_manual=False)
+        return self.tasks[name]
+
+    def run_manually(self) -> Task:
+        """One run of its account, as a command makes it."""
+        account = self.runs.settings.accounts[0]
+        self.tasks[account.name] = Task(self, account, is_manual=True)
+        return self.tasks[account.name]
+
+    def let_go(self) -> None:
+        """Leave nothing of it behind: connections, and the threads that a process would have taken along."""
+        self.engine.dispose()
+        keeper = self.runs._keeper
+        with keeper._changed:
+            keeper._held.clear()
+            keeper._changed.notify_all()
+        if self.doom.is_dead:
+            for thread in threading.enumerate():
+                if thread.name == "fetch-watch":
+                    thread._target.__self__._over.set()  # type: ignore[attr-defined]
+
+    def settle(self, task: Task) -> None:
+        """A run has ended."""
+        if self.tasks.get(task.account.name) is task:
+            del self.tasks[task.account.name]
+        if task.seconds is not None and task.account.name in self.next_runs:
+            self.next_runs[task.account.name] = self.clock() + timedelta(seconds=task.seconds)
+
+
+def note_result(result: RunResult, _seconds: float) -> None:
+    """What `Runs` tells at the end of a run."""
+    if isinstance(CALLING.caller, Task):
+        CALLING.caller.result = result

@@ -1,0 +1,336 @@
+"""What may happen in a world, as plain data: any list of it without some of its steps is a valid list too.
+
+Over 300 lines: one small declaration after another, and how they are drawn.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+MINUTES_OF_A_DAY = 24 * 60
+
+
+class Account(NamedTuple):
+    """An account as a world begins: how often it is polled, and how many instances it lists."""
+
+    name: str
+    schedule: str
+    instances: int
+
+
+class Setting(NamedTuple):
+    """What a world begins with."""
+
+    accounts: tuple[Account, ...]
+    processes: int
+    keeps_tokens: bool = False
+
+
+class Pass(NamedTuple):
+    """Time passes, and the daemons do what is due."""
+
+    minutes: int
+
+
+class Meet(NamedTuple):
+    """Time passes until a run of the account waits for the upstream, at most so long: what follows happens meanwhile."""
+
+    account: int
+    minutes: int
+
+
+class Born(NamedTuple):
+    account: int
+    many: int
+    tariff: str
+
+
+class Dies(NamedTuple):
+    account: int
+    nth: int
+
+
+class Restored(NamedTuple):
+    account: int
+    nth: int
+
+
+class Renamed(NamedTuple):
+    account: int
+    nth: int
+    name: str
+
+
+class Billed(NamedTuple):
+    """An instance goes over to another tariff."""
+
+    account: int
+    nth: int
+    tariff: str
+
+
+class Extended(NamedTuple):
+    account: int
+    nth: int
+    days: int
+
+
+class Rekeyed(NamedTuple):
+    """An instance gets another token."""
+
+    account: int
+    nth: int
+
+
+class Purged(NamedTuple):
+    """The upstream forgets what is deleted."""
+
+    account: int
+
+
+class Lost(NamedTuple):
+    """An instance is listed no more, nobody says why."""
+
+    account: int
+    nth: int
+
+
+class Moved(NamedTuple):
+    """An instance goes to another account's list; with `stays` both list it from now on."""
+
+    account: int
+    nth: int
+    to: int
+    stays: bool
+
+
+class Upset(NamedTuple):
+    """Much of an estate changes at once: what a guard is there for."""
+
+    account: int
+    what: str
+
+
+class Answers(NamedTuple):
+    """The next so many answers of an account are of this kind, see `upstream.KINDS`."""
+
+    account: int
+    kind: str
+    times: int
+
+
+class Late(NamedTuple):
+    """The next answer of an account takes so long; with `stalls` its process stands still meanwhile, as when it is
+    suspended, else an answer that takes longer than the client waits never comes.
+    """
+
+    account: int
+    seconds: int
+    stalls: bool
+
+
+class Sync(NamedTuple):
+    """Somebody runs `syncer sync`."""
+
+    account: int
+
+
+class Kill(NamedTuple):
+    """A process dies in its next work, at the nth `line`, `statement`, or `commit` or right after one; it is started again."""
+
+    process: int
+    at: str
+    nth: int
+    minutes: int
+
+
+class Break(NamedTuple):
+    """The nth statement of a process is an `error`, or its nth COMMIT is `lost` on its way, or its acknowledgement `unheard`."""
+
+    process: int
+    what: str
+    nth: int
+
+
+class Stop(NamedTuple):
+    """SIGTERM, and a start some time later."""
+
+    process: int
+    minutes: int
+
+
+class Clock(NamedTuple):
+    """The clock of a process jumps."""
+
+    process: int
+    seconds: int
+
+
+class Backup(NamedTuple):
+    pass
+
+
+class Restore(NamedTuple):
+    """The last backup is put back, under daemons that run."""
+
+
+class Approve(NamedTuple):
+    """Somebody approves a held run of the account: its last one, or the one so many before."""
+
+    account: int
+    back: int = 0
+
+
+class Rotate(NamedTuple):
+    """The partner's token changes, and is known here only some time later."""
+
+    account: int
+    minutes: int
+
+
+class Rename(NamedTuple):
+    account: int
+    name: str
+
+
+class Retire(NamedTuple):
+    """No process polls the account any more; with `hands_on` another account's token lists its instances now."""
+
+    account: int
+    hands_on: bool
+
+
+Step = (
+    Pass | Meet | Born | Dies | Restored | Renamed | Billed | Extended | Rekeyed | Purged | Lost | Moved | Upset | Answers | Late
+    | Sync | Kill | Break | Stop | Clock | Backup | Restore | Approve | Rotate | Rename | Retire
+)  # fmt: skip
+
+SCHEDULES = ("8h", "12h", "17h", "1d", "0 */12 * * *", "30 5,17 * * *")
+TARIFFS = ("PARTNER_23", "PARTNER_23", "BUSINESS", "BUSINESS_USD")
+UPSETS = ("deletes", "restores", "expires", "strips", "shifts", "loses", "renames", "bills", "rekeys", "turns back")
+
+
+def drawn(chance: random.Random, kinds: Sequence[str], days: int) -> tuple[Setting, list[Step]]:
+    """A setting, and what happens in so many days; `kinds` are those of answers."""
+    accounts = tuple(
+        Account(name, chance.choice(SCHEDULES), chance.choice([0, 2, 5, 9, 14, 24]))
+        for name in "abc"[: chance.choice([1, 1, 2, 2, 3])]
+    )
+    setting = Setting(accounts, chance.choice([1, 1, 1, 2, 2, 2, 2, 3, 3, 5]), chance.random() < 0.3)
+    draw = _Drawing(chance, kinds, setting)
+    steps: list[Step] = []
+    minutes = days * MINUTES_OF_A_DAY
+    while minutes > 0:
+        steps += [chance.choice(draw.happenings)() for _ in range(chance.choice([0, 1, 1, 1, 2, 2, 3]))]
+        if chance.random() < 0.15:
+            steps += draw.met()
+        passing = min(minutes, chance.choice([1, 7, 45, 200, 480, 700, 1440, 2000]))
+        steps.append(Pass(passing))
+        minutes -= passing
+    return setting, steps
+
+
+class _Drawing:
+    """Single steps; what is listed more often happens more often."""
+
+    def __init__(self, chance: random.Random, kinds: Sequence[str], setting: Setting) -> None:
+        self.chance, self.kinds = chance, kinds
+        self.accounts, self.processes = len(setting.accounts), setting.processes
+        lives: list[Callable[[], Step]] = [
+            self.born, self.born, self.dies, self.dies, self.renamed, self.billed, self.extended, self.rekeyed,
+            self.lost, self.moved, self.restored, self.purged,
+        ]  # fmt: skip
+        faults: list[Callable[[], Step]] = [
+            self.answers, self.answers, self.answers, self.answers, self.late, self.late, self.kill, self.kill,
+            self.broken, self.broken, self.stop, self.clock, self.upset,
+        ]  # fmt: skip
+        deeds: list[Callable[[], Step]] = [
+            self.approve, self.approve, self.approve, self.sync, self.sync, Backup, Restore, self.rotate, self.rename,
+            self.retire,
+        ]  # fmt: skip
+        self.happenings = [*lives, *faults, *deeds]
+
+    def account(self) -> int:
+        return self.chance.randrange(self.accounts)
+
+    def process(self) -> int:
+        return self.chance.randrange(self.processes)
+
+    def nth(self) -> int:
+        return self.chance.randrange(30)
+
+    def born(self) -> Step:
+        return Born(self.account(), self.chance.choice([1, 1, 1, 2, 5]), self.chance.choice(TARIFFS))
+
+    def dies(self) -> Step:
+        return Dies(self.account(), self.nth())
+
+    def restored(self) -> Step:
+        return Restored(self.account(), self.nth())
+
+    def renamed(self) -> Step:
+        return Renamed(self.account(), self.nth(), self.chance.choice(["Ёлка", "Region_12_Agent_7", "", "a'b\"c"]))
+
+    def billed(self) -> Step:
+        return Billed(self.account(), self.nth(), self.chance.choice(TARIFFS))
+
+    def extended(self) -> Step:
+        return Extended(self.account(), self.nth(), self.chance.choice([30, 30, 365, -3]))
+
+    def rekeyed(self) -> Step:
+        return Rekeyed(self.account(), self.nth())
+
+    def purged(self) -> Step:
+        return Purged(self.account())
+
+    def lost(self) -> Step:
+        return Lost(self.account(), self.nth())
+
+    def moved(self) -> Step:
+        return Moved(self.account(), self.nth(), self.account(), self.chance.choice([True, False]))
+
+    def upset(self) -> Step:
+        return Upset(self.account(), self.chance.choice(UPSETS))
+
+    def answers(self) -> Step:
+        return Answers(self.account(), self.chance.choice(self.kinds), self.chance.choice([1, 1, 2, 4, 9]))
+
+    def late(self) -> Step:
+        return Late(self.account(), self.chance.choice([4, 20, 45, 170]), self.chance.choice([True, False]))
+
+    def met(self) -> list[Step]:
+        """What happens amid a run."""
+        account = self.account()
+        late = Late(account, self.chance.choice([45, 170, 4000]), self.chance.choice([True, False]))
+        amid = [self.chance.choice(self.happenings)() for _ in range(self.chance.choice([1, 1, 2]))]
+        return [late, Meet(account, 1440), *amid, Pass(self.chance.choice([1, 1, 2, 5]))]
+
+    def kill(self) -> Step:
+        at = self.chance.choice(["line", "line", "statement", "commit", "after commit"])
+        nth = self.chance.randrange(1, {"line": 3000, "statement": 50}.get(at, 6))
+        return Kill(self.process(), at, nth, self.chance.choice([1, 10, 600]))
+
+    def broken(self) -> Step:
+        what = self.chance.choice(["error", "lost", "unheard"])
+        return Break(self.process(), what, self.chance.randrange(1, 50 if what == "error" else 6))
+
+    def stop(self) -> Step:
+        return Stop(self.process(), self.chance.choice([1, 10, 600]))
+
+    def clock(self) -> Step:
+        return Clock(self.process(), self.chance.choice([2, -2, 100, -100, 240, -240, 4000, -4000, 90000]))
+
+    def approve(self) -> Step:
+        return Approve(self.account(), self.chance.choice([0, 0, 0, 0, 1, 2]))
+
+    def sync(self) -> Step:
+        return Sync(self.account())
+
+    def rotate(self) -> Step:
+        return Rotate(self.account(), self.chance.choice([0, 30, 900]))
+
+    def rename(self) -> Step:
+        return Rename(self.account(), self.chance.choice("abcdef"))
+
+    def retire(self) -> Step:
+        return Retire(self.account(), self.chance.choice([True, False]))
