@@ -4,6 +4,7 @@ import sqlite3
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -245,12 +246,12 @@ class Process:
 
     def let_go(self) -> None:
         """Leave nothing of it behind: connections, and the threads that a process would have taken along."""
+        was_killed, self.doom.is_dead = self.doom.is_dead, True
+        for account in self.runs.settings.accounts:
+            with suppress(Killed):  # it ends the thread that beats, and nothing is written any more
+                self.runs._keeper.release(account.name)
         self.engine.dispose()
-        keeper = self.runs._keeper
-        with keeper._changed:
-            keeper._held.clear()
-            keeper._changed.notify_all()
-        if self.doom.is_dead:
+        if was_killed:
             for thread in threading.enumerate():
                 if thread.name == "fetch-watch":
                     thread._target.__self__._over.set()  # type: ignore[attr-defined]
