@@ -202,7 +202,7 @@ def _write(engine: Engine, run: StartedRun, what: Callable[[Connection], RunResu
         with database.writing(engine, "applying the answer") as connection:
             result = what(connection)
     except DatabaseFailed:
-        if result is None or runs.read_status_after_failure(engine, run.id) is not result.status:
+        if result is None or runs.read_status_after_failure(engine, run) is not result.status:
             raise
     return result
 

@@ -150,18 +150,22 @@ def finish_run(connection: Connection, run: StartedRun, status: RunStatus, now: 
     the run is not there any more, and where what it came to cannot be noted: after a restore to before its start
     another run may have its id.
     """
-    is_this_run = (sync_runs.c.id == run.id) & (sync_runs.c.started_at == run.started_at)
     closed = connection.execute(
         update(sync_runs)
-        .where(is_this_run, sync_runs.c.status.in_([RunStatus.RUNNING, RunStatus.ABANDONED]))
+        .where(_is_this(run), sync_runs.c.status.in_([RunStatus.RUNNING, RunStatus.ABANDONED]))
         .values(status=status, finished_at=max(now, run.started_at), **values)
     )
     if closed.rowcount == 1:
         return
-    found = connection.execute(select(sync_runs.c.status).where(is_this_run)).scalar()
+    found = connection.execute(select(sync_runs.c.status).where(_is_this(run))).scalar()
     if found is None or status in _BINDING:
         why = f"it is {found} already" if found else "it is not in the database any more, which may have been restored"
         raise DatabaseFailed(f"closing run {run.id}: {why}; nothing was written, the next run tries again")
+
+
+def _is_this(run: StartedRun) -> ColumnElement[bool]:
+    """Its row: by the id alone it might be that of another run, after a restore to before its start."""
+    return (sync_runs.c.id == run.id) & (sync_runs.c.started_at == run.started_at)
 
 
 def is_blind(base: Base, observed_at: datetime) -> bool:
@@ -190,18 +194,20 @@ def accept_run(
     )
 
 
-def read_status_after_failure(engine: Engine, run_id: int) -> RunStatus | None:
+def read_status_after_failure(engine: Engine, run: StartedRun) -> RunStatus | None:
     """The run's status in the database after its transaction broke off; None when the database does not say.
 
+    Nor does it where a restore to before its start took it away: its id may be another run's then.
     It waits until no transaction that writes the run's row is under way any more.
     """
-    query = select(sync_runs.c.status).where(sync_runs.c.id == run_id).with_for_update()
+    query = select(sync_runs.c.status).where(_is_this(run)).with_for_update()
     for attempt in range(COMMIT_LOOKUPS):
         if attempt:
             time.sleep(COMMIT_LOOKUP_PAUSE_SECONDS)
         try:
             with writing(engine, "looking up the run") as connection:
-                return RunStatus(connection.execute(query).scalar_one())
+                status = connection.execute(query).scalar()
+                return None if status is None else RunStatus(status)
         except DatabaseFailed:
             continue
     return None

@@ -14,6 +14,7 @@ from sqlalchemy import delete, update
 from syncer.errors import DatabaseFailed, SyncerError, UpstreamUnreachable
 from syncer.model import Answer, Read, RunStatus, Trigger
 from syncer.storage import database, runs
+from syncer.storage.runs import NO_BASE, StartedRun, read_status_after_failure
 from syncer.storage.tables import accounts, approvals, held_sets, instances, rejected_items, sync_runs
 
 ID = 1101000001
@@ -486,6 +487,17 @@ def test_a_run_that_a_restore_took_away_is_not_accepted(mirror: Mirror, second: 
     assert mirror.words() == ["created"]
     assert [row["status"] for row in mirror.runs()][1:] == ([] if left == "nothing" else ["running"])
     assert mirror.observe([item(1)]).exit_code == 0
+
+
+def test_what_came_of_a_commit_is_said_by_the_run_itself_alone(mirror: Mirror) -> None:
+    """After a restore its id may be another run's, or nobody's."""
+    mirror.observe([item(1)])
+    (row,) = mirror.runs()
+    run = StartedRun(row["id"], NO_BASE, row["started_at"])
+
+    assert RunStatus.OK is read_status_after_failure(mirror.engine, run)
+    assert read_status_after_failure(mirror.engine, run._replace(started_at=START + timedelta(days=9))) is None
+    assert read_status_after_failure(mirror.engine, run._replace(id=99)) is None
 
 
 def test_the_base_of_an_account_is_a_run_that_is_there(mirror: Mirror) -> None:
