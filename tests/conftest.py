@@ -24,8 +24,10 @@ from waiting import HANG_SECONDS
 
 from syncer.upstream import client
 
-# As a shell has it: under nohup the processes of the tests would ignore the signal that they are sent.
+# As a shell has it: under nohup, or in the background of a script, the processes of the tests would ignore the signals
+# that they are sent.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 CHECKOUT = Path(__file__).parent.parent
 KEPT_VARIABLES = {"PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LC_CTYPE"}
