@@ -11,14 +11,17 @@ from syncer.errors import ConfigurationError, ReceiverFailed, did_you_mean
 
 @click.group(cls=Group)
 def receivers() -> None:
-    """Receivers of what happens: list them, test one, or resume one that stopped."""
+    """Who is told of what happens: list, test, resume."""
 
 
 @receivers.command("list", epilog="syncer receivers list")
 @with_settings
 @json_flag
 def list_receivers(context: Context, as_json: bool) -> None:
-    """Show every receiver: what it was not told yet and since when, and why. Addresses are not shown."""
+    """Show every receiver, and what is behind.
+
+    What it was not told yet and since when, and why. Addresses are not shown.
+    """
     from syncer.storage import database, schema
     from syncer.terminal import printing
     from syncer.terminal.receivers import print_receivers
@@ -39,7 +42,10 @@ def list_receivers(context: Context, as_json: bool) -> None:
 @with_settings
 @click.argument("name")
 def try_receiver(context: Context, name: str) -> None:
-    """Send receiver NAME one message that says that it is a test, and show what it answers. It is not repeated."""
+    """Send NAME one marked message, and show its answer.
+
+    It says that it is a test, and is not repeated.
+    """
     from syncer.post.client import Letter, post
     from syncer.receivers.formats import message_of
     from syncer.receivers.news import Trial
@@ -68,7 +74,10 @@ def try_receiver(context: Context, name: str) -> None:
 @with_settings
 @click.argument("name")
 def resume_receiver(context: Context, name: str) -> None:
-    """Send to receiver NAME again, at once and from where it stopped: nothing is left out."""
+    """Send to NAME again, from where it stopped.
+
+    At once, and nothing is left out.
+    """
     from syncer.storage import database, schema
     from syncer.storage import receivers as kept
     from syncer.terminal import printing

@@ -94,7 +94,7 @@ def test_a_database_that_cannot_hold_every_letter_is_refused_with_the_remedy(
     with pytest.raises(DatabaseFailed, match=f"encoding is {encoding}.*ENCODING 'UTF8'"):
         schema.require_current(engine)
     with engine.connect() as connection:
-        told = [one for one in server_findings(connection, 1) if one.check == "database.encoding"]
+        told = [one for one in server_findings(connection, 1, 0) if one.check == "database.encoding"]
     assert [(str(one.level), "ENCODING 'UTF8'" in one.remedy) for one in told] == [("error", True)]
     engine.dispose()
 

@@ -140,7 +140,9 @@ def test_the_document_says_how_many_one_process_makes() -> None:
     engine = database.open_engine(database.parse_database_url("postgresql://nobody@localhost/nothing"))
 
     assert f"One process makes at most {connections.MOST_CONNECTIONS} connections" in document
-    assert f"the smaller of {connections.MOST_CONNECTIONS} and accounts + {server_checks.ASIDE} " in document
+    assert (
+        f"the smaller of {connections.MOST_CONNECTIONS} and accounts + receivers + {server_checks.ASIDE} " in document
+    )
     assert f"waits {connections.CROWD_TIMEOUT_SECONDS} s, then ends with 8" in document
     assert (engine.pool.size(), engine.pool._max_overflow) == (  # type: ignore[attr-defined]  # of a queue's pool
         connections.KEPT_CONNECTIONS,
