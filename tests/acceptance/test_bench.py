@@ -1,4 +1,7 @@
-"""The benches run, each on a handful of instances: one that names what is gone would measure nothing."""
+"""The benches run on a handful of instances: one that names what is gone would measure nothing.
+
+`bench/daemon.py` and `bench/history.py` call the program alone, and take their time.
+"""
 
 import os
 import re
@@ -15,8 +18,6 @@ BENCHES = {
     "run": ["--sizes", "60", "--repeat", "1", "--databases", "sqlite", "--tools", "floor rows", "syncer"],
     "phases": ["--instances", "60"],
     "imports": [],
-    "daemon": ["--instances", "60", "--polls", "1"],
-    "history": ["--instances", "60", "--rows", "600", "--quiet-runs", "10"],
     "views": ["--instances", "60", "--repeats", "1"],
 }
 

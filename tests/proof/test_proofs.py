@@ -15,8 +15,8 @@ from waiting import HANG_SECONDS
 PROOFS = Path(__file__).parent
 # In pieces, so that the workers share them.
 SHORT = {
-    "worlds, first part": ("worlds", 10, 1, ["--postgres-every", "0"]),
-    "worlds, second part": ("worlds", 10, 2, ["--postgres-every", "0"]),
+    "worlds, first part": ("worlds", 8, 1, ["--postgres-every", "0"]),
+    "worlds, second part": ("worlds", 8, 2, ["--postgres-every", "0"]),
     "worlds on PostgreSQL": ("worlds", 1, 3, ["--postgres-every", "1"]),
     "models, first half": ("models", 250, 1, ["--databases-every", "8", "--shared-every", "25", "--lives", "200"]),
     "models, second half": ("models", 250, 2, ["--databases-every", "8", "--shared-every", "25", "--lives", "200"]),
@@ -28,7 +28,7 @@ SHORT = {
     "disk": ("disk", 6, 1, []),
     "races": ("races", 20, 1, []),
     "year": ("year", 200, 1, []),
-    "customers": ("customers", 80, 1, []),
+    "customers": ("customers", 40, 1, []),
     "receivers": ("receivers", 40, 1, []),
 }
 
