@@ -431,3 +431,9 @@ def test_the_daily_roll_is_no_mass_change() -> None:
 )
 def test_what_looks_odd_is_judged_before_anything_is_written(after: list[Any], odd: bool) -> None:
     assert odd is guard.looks_odd(Judge(ESTATE, after).listing(), bounds())
+
+
+@pytest.mark.parametrize("listed", [[], ESTATE])
+def test_a_first_answer_is_not_odd(listed: list[Any]) -> None:
+    """There is nothing that it could lack or share, so it is decided once."""
+    assert not guard.looks_odd(Judge([], listed).listing(), bounds())

@@ -329,3 +329,33 @@ def test_what_expired_before_its_date_is_not_renewed_when_the_date_comes() -> No
 
     assert decision.row.instance.is_expired
     assert () == decision.events
+
+
+MISSED = {"missing_since": FIRST}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        (row_of(item()), item(), ()),
+        (row_of(item()), item(expirationDate=LATER), ("expiration_date", "changed_at", "renewed_at")),
+        (row_of(item()), item(name="new", tariff="B"), ("name", "tariff", "changed_at")),
+        (row_of(item(), **MISSED), item(), ("changed_at", "missing_since")),
+        (row_of(item(), account="other", **MISSED), item(), ("account", "changed_at", "missing_since")),
+    ],
+)
+def test_the_columns_in_which_a_row_differs_are_named(
+    before: MirrorRow, after: dict[str, Any], expected: tuple[str, ...]
+) -> None:
+    decision = decide_listed(before, Item(told(after), 0), OBSERVATION)
+
+    assert (expected, bool(expected)) == (decision.differing, decision.differs)
+
+
+@pytest.mark.parametrize(
+    ("claimant", "expected"), [(None, ("changed_at", "missing_since")), ("other", ("account", "changed_at"))]
+)
+def test_the_columns_in_which_an_absent_one_differs_are_named(claimant: str | None, expected: tuple[str, ...]) -> None:
+    decision = decide_absent(row_of(item()), OBSERVATION, claimant)
+
+    assert (expected, True) == (decision.differing, decision.differs)

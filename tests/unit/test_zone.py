@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from syncer.rules.zone import Birth, Window, is_birth, suggested_offset, window_between
+from syncer.rules.zone import Birth, Window, is_birth, offset_text, suggested_offset, window_between
 
 START = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -102,3 +102,10 @@ def test_a_window_lies_between_two_answers_that_are_near(
 @pytest.mark.parametrize(("hours", "told"), [(-27, False), (-25, True), (25, True), (27, False)])
 def test_what_no_offset_brings_into_its_window_was_not_born_there(hours: int, told: bool) -> None:
     assert told is is_birth(START + timedelta(hours=hours), Window(START, START + MINUTE))
+
+
+@pytest.mark.parametrize(
+    ("minutes", "text"), [(180, "+03:00"), (0, "+00:00"), (-720, "-12:00"), (345, "+05:45"), (-570, "-09:30")]
+)
+def test_an_offset_is_written_with_its_sign(minutes: int, text: str) -> None:
+    assert text == offset_text(timedelta(minutes=minutes))
