@@ -11,13 +11,13 @@ from syncer.cli.command import (
     Context,
     Group,
     account_filter,
-    day_of,
     gathered,
     json_flag,
     known_accounts,
     now,
     with_settings,
 )
+from syncer.cli.moments import day_of
 from syncer.errors import ConfigurationError, did_you_mean
 from syncer.scrub import looks_secret
 from syncer.words.errors import in_words

@@ -15,11 +15,11 @@ from syncer.cli.command import (
     gathered,
     json_flag,
     known_accounts,
-    moment_of,
     now,
     require_account,
     with_settings,
 )
+from syncer.cli.moments import moment_of
 from syncer.errors import ConfigurationError, did_you_mean
 from syncer.words.language import Language
 from syncer.words.terminal import terminal_words

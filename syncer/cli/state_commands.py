@@ -20,12 +20,12 @@ from syncer.cli.command import (
     gathered,
     json_flag,
     known_accounts,
-    moment_of,
     now,
     require_account,
     runs_of,
     with_settings,
 )
+from syncer.cli.moments import moment_of
 from syncer.errors import ConfigurationError, SyncerError
 from syncer.model import Transition
 

@@ -1,6 +1,8 @@
 """The record of runs: their rows, the base that each was started on, what was held, and what was approved since.
 
 Everything but the look-up of a COMMIT works over a `Connection`; the caller owns the transaction and the clock.
+
+Over 300 lines: one run's row is begun, held, approved, accepted and looked up by the same few conditions.
 """
 
 import json

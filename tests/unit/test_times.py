@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from syncer.cli.command import day_of, moment_of
+from syncer.cli.moments import day_of, moment_of
 from syncer.errors import ConfigurationError
 
 NOW = datetime(2026, 11, 26, 22, 30, tzinfo=UTC)  # where the upstream bills it is the 27th
