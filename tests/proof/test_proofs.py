@@ -15,14 +15,14 @@ from waiting import HANG_SECONDS
 PROOFS = Path(__file__).parent
 # In pieces, so that the workers share them.
 SHORT = {
-    "worlds, first part": ("worlds", 8, 1, ["--postgres-every", "0"]),
-    "worlds, second part": ("worlds", 8, 2, ["--postgres-every", "0"]),
+    "worlds, first part": ("worlds", 5, 1, ["--postgres-every", "0"]),
+    "worlds, second part": ("worlds", 5, 2, ["--postgres-every", "0"]),
     "worlds on PostgreSQL": ("worlds", 1, 3, ["--postgres-every", "1"]),
-    "models, first half": ("models", 250, 1, ["--databases-every", "8", "--shared-every", "25", "--lives", "200"]),
-    "models, second half": ("models", 250, 2, ["--databases-every", "8", "--shared-every", "25", "--lives", "200"]),
-    "kills, first half": ("kills", 120, 1, []),
-    "kills, second half": ("kills", 120, 2, []),
-    "upgrades": ("upgrades", 6, 1, []),
+    "models, first half": ("models", 180, 1, ["--databases-every", "8", "--shared-every", "25", "--lives", "200"]),
+    "models, second half": ("models", 180, 2, ["--databases-every", "8", "--shared-every", "25", "--lives", "200"]),
+    "kills, first half": ("kills", 80, 1, []),
+    "kills, second half": ("kills", 80, 2, []),
+    "upgrades": ("upgrades", 4, 1, []),
     "lost commits": ("lost_commits", 25, 1, []),
     "bodies": ("bodies", 30_000, 1, ["--pieces-every", "5"]),
     "disk": ("disk", 6, 1, []),
