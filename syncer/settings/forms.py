@@ -2,9 +2,10 @@
 
 import re
 from datetime import timedelta
+from enum import Enum
 from fractions import Fraction
 from ipaddress import ip_address
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo
 
 from syncer.rules.schedule import parse_duration
@@ -29,20 +30,40 @@ def parse_tolerance(text: str) -> timedelta | None:
 
 def parse_api_url(text: str) -> str:
     """The base address, without a slash at its end; nothing in it can name another method of the upstream."""
+    address, fault = split_address(text)
+    if fault is AddressFault.NO_ADDRESS:
+        raise ValueError("it is no address such as https://api.green-api.com")
+    if fault is AddressFault.NAMES_A_USER:
+        raise ValueError("it must not hold a user or password")
+    if address.path not in {"", "/"} or address.query or address.fragment or text.endswith(("?", "#")):
+        raise ValueError("give the host alone, without path or query: syncer calls getInstances and nothing else")
+    if fault is AddressFault.UNENCRYPTED:
+        raise ValueError("plain http:// would send the token unencrypted; use https:// (http is for loopback only)")
+    return text.rstrip("/")
+
+
+class AddressFault(Enum):
+    """Why nothing is sent to an address over HTTP; the first that is so."""
+
+    NO_ADDRESS = "no address"
+    NAMES_A_USER = "names a user"
+    UNENCRYPTED = "unencrypted"  # but to this machine itself
+
+
+def split_address(text: str) -> tuple[SplitResult, AddressFault | None]:
+    """The parts of an address that something secret is sent to, and what is wrong with it."""
     try:
         address = urlsplit(text)
         host, _port = address.hostname or "", address.port
     except ValueError:
         address, host = urlsplit(""), ""
     if address.scheme not in {"http", "https"} or not host or any(c.isspace() or not c.isprintable() for c in text):
-        raise ValueError("it is no address such as https://api.green-api.com")
+        return address, AddressFault.NO_ADDRESS
     if address.username is not None or address.password is not None:
-        raise ValueError("it must not hold a user or password")
-    if address.path not in {"", "/"} or address.query or address.fragment or text.endswith(("?", "#")):
-        raise ValueError("give the host alone, without path or query: syncer calls getInstances and nothing else")
+        return address, AddressFault.NAMES_A_USER
     if address.scheme == "http" and not is_loopback(host):
-        raise ValueError("plain http:// would send the token unencrypted; use https:// (http is for loopback only)")
-    return text.rstrip("/")
+        return address, AddressFault.UNENCRYPTED
+    return address, None
 
 
 def is_loopback(host: str) -> bool:

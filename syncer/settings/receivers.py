@@ -117,16 +117,12 @@ def _address_reader(
 
 def parse_url(text: str) -> str:
     """An address that may be posted to; raises `ValueError` that shows nothing of it."""
-    try:
-        address = urlsplit(text)
-        host, _port = address.hostname or "", address.port
-    except ValueError:
-        address, host = urlsplit(""), ""
-    if address.scheme not in {"http", "https"} or not host or any(c.isspace() or not c.isprintable() for c in text):
+    _address, fault = forms.split_address(text)
+    if fault is forms.AddressFault.NO_ADDRESS:
         raise ValueError("it holds no address such as https://crm.example/hooks/syncer")
-    if address.username is not None or address.password is not None:
+    if fault is forms.AddressFault.NAMES_A_USER:
         raise ValueError("the address must not hold a user or password; messages are signed instead")
-    if address.scheme == "http" and not forms.is_loopback(host):
+    if fault is forms.AddressFault.UNENCRYPTED:
         raise ValueError("plain http:// would send messages unencrypted; use https:// (http is for loopback only)")
     return text
 
