@@ -10,12 +10,11 @@ from syncer.model import FIELDS, Change, Decision, Event, Instance, Item, Mirror
 
 PARTNER_TARIFF = "PARTNER"
 
-CHANGED_COLUMNS = tuple(name for name, field in FIELDS.items() if field.is_changed)
+CHANGED_COLUMNS = frozenset(name for name, field in FIELDS.items() if field.is_changed)
 """Columns whose change is always `changed`; `account`, `expiration_date` and `time_deleted` are, by the rules below."""
 
 DELETION, EXPIRY = ("deleted", "time_deleted"), ("is_expired", "expiration_date")
 
-_CHANGED_COLUMNS = frozenset(CHANGED_COLUMNS)
 _BESIDE = ("account", *MirrorRow._fields[2:])  # the columns of a row that are not the instance's
 _STORED_ORDER = {transition: place for place, transition in enumerate(Transition)}
 
@@ -153,7 +152,7 @@ def _events_of(before: MirrorRow, row: MirrorRow, fields: Sequence[str], *, is_l
         events.append(Event(transition, observed_at, TimeSource.OBSERVED, changes))
 
     moved = {} if before.account == row.account else _moved(before, row, ("account",))
-    other = _moved(old, instance, [field for field in fields if field in _CHANGED_COLUMNS]) | moved
+    other = _moved(old, instance, [field for field in fields if field in CHANGED_COLUMNS]) | moved
 
     if before.missing_since is not None:
         happened(Transition.REAPPEARED, {"missing": (True, False)})
