@@ -55,8 +55,8 @@ def one_percent(number: int, item: dict[str, Any]) -> dict[str, Any]:
 
 
 def daily_roll(_number: int, item: dict[str, Any]) -> dict[str, Any]:
-    """Every live row's expiration date has moved by a day."""
-    if item["deleted"]:
+    """The expiration date of every live row that renews itself has moved by a day, as it does each day."""
+    if item["deleted"] or not item["isPartner"]:
         return item
     later = datetime.fromisoformat(item["expirationDate"]) + timedelta(days=1)
     return item | {"expirationDate": later.isoformat()}

@@ -61,6 +61,7 @@ COLUMNS = {
     "changed_at": "last write of this row",
     "renewed_at": "when the expiration date was last seen to move forward",
     "missing_since": "since when no answer lists it; NULL while listed",
+    "rest_hash": "the same without the expiration date, by which the daily roll is told; NULL where it cannot be",
     "item_hash": "of the bytes it was applied from: the same bytes need no second look; NULL where they might",
     "last_seen_at": "the last accepted answer that listed it",
     "id": "grows, never reused",

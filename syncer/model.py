@@ -139,12 +139,14 @@ HISTORY_FIELDS: tuple[str, ...] = tuple(name for name, field in FIELDS.items() i
 class Item(NamedTuple):
     """An item of an answer that could be read: the instance, the hash of its bytes, and its token where it is kept.
 
-    A hash of 0 is none.
+    `rest_hash` is of its bytes but those of its expiration date; it is kept of usual ones that are not expired. A hash
+    of 0 is none.
     """
 
     instance: Instance
     item_hash: int
     token: bytes | None = None
+    rest_hash: int = 0
 
     @property
     def id_instance(self) -> int:

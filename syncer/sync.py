@@ -10,7 +10,6 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from itertools import chain
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine
@@ -31,7 +30,7 @@ from syncer.errors import (
 )
 from syncer.model import Answer, Decision, Fetch, RunResult, RunStatus, Trigger
 from syncer.rules import guard
-from syncer.rules.decisions import NO_ROWS, decisions_of, dropped_claims, unread_strangers
+from syncer.rules.decisions import NO_ROWS, Rows, decisions_of, dropped_claims, told_one_by_one, unread_strangers
 from syncer.rules.transitions import Observation
 from syncer.rules.zone import window_between
 from syncer.storage import claims, database, lease, mirror, rows, runs
@@ -123,11 +122,11 @@ def plan(engine: Engine | None, terms: Terms, fetch: Fetch, clock: Clock) -> Pla
         raise problem
     if engine is None:
         observation = Observation(terms.name, clock(), {}, terms.expiry_grace)
-        return _plan(listing, terms, decisions_of(listing, observation, NO_ROWS), {})
+        return _plan(listing, terms, _one_by_one(listing, observation, NO_ROWS), {})
     with database.reading(engine, "reading the mirror") as connection:
         observation, known_rows = observe(connection, terms.name, terms.expiry_grace, listing, clock())
         approved = runs.read_approved(connection, terms.name)
-        return _plan(listing, terms, decisions_of(listing, observation, known_rows), approved)
+        return _plan(listing, terms, _one_by_one(listing, observation, known_rows), approved)
 
 
 class _Answered(NamedTuple):
@@ -221,7 +220,8 @@ def _look_first(connection: Connection, answered: _Answered) -> guard.Hold | Non
         return None
     observation, known_rows = observe(connection, terms.name, terms.expiry_grace, listing, at)
     tally = guard.Tally()
-    tally.count(chain.from_iterable(decisions_of(listing, observation, known_rows)))
+    for decided in decisions_of(listing, observation, known_rows):
+        tally.count(decided.decisions)
     return _judge(connection, terms, listing, tally)
 
 
@@ -243,9 +243,11 @@ def _accept(connection: Connection, answered: _Answered, clock: Clock) -> RunRes
     tally = guard.Tally()
     last = answered.remembered.answered_at, run.base.accepted_at
     births = Births(terms.name, window_between(last, (answered.stated.at, observed_at)))
-    for decisions in _counted(decisions_of(listing, observation, known_rows), tally):
+    for decisions, rolled in decisions_of(listing, observation, known_rows):
+        tally.count(decisions)
         births.note(decisions)
         writer.write(decisions)
+        writer.roll(rolled)
         if terms.safe is not None:
             terms.safe.keep(connection, [one.item for one in decisions if one.item is not None and not one.is_claim])
     if (hold := _judge(connection, terms, listing, tally)) is not None:
@@ -271,13 +273,6 @@ def _accept(connection: Connection, answered: _Answered, clock: Clock) -> RunRes
     return result
 
 
-def _counted(batches: Iterable[Sequence[Decision]], tally: guard.Tally) -> Iterator[Sequence[Decision]]:
-    """The same decisions; the guard's tally has counted them when they are handed on."""
-    for decisions in batches:
-        tally.count(decisions)
-        yield decisions
-
-
 def _hold(connection: Connection, answered: _Answered, hold: guard.Hold, now: datetime) -> RunResult:
     run = answered.run
     held = AnswerHeld(guard.describe(hold, run.id))
@@ -293,10 +288,17 @@ def _supersede(connection: Connection, answered: _Answered, now: datetime) -> Ru
     return RunResult(run.id, answered.terms.name, RunStatus.SUPERSEDED, listed, error=overtaken)
 
 
+def _one_by_one(listing: Listing, observation: Observation, known_rows: Rows) -> Iterator[list[Decision]]:
+    """The decisions of an answer with those of the daily roll."""
+    for decisions, rolled in decisions_of(listing, observation, known_rows):
+        yield decisions + told_one_by_one(rolled, observation, known_rows)
+
+
 def _plan(listing: Listing, terms: Terms, batches: Iterable[Sequence[Decision]], approved: guard.Approved) -> Plan:
     tally = guard.Tally()
     changing: list[Decision] = []
-    for decisions in _counted(batches, tally):
+    for decisions in batches:
+        tally.count(decisions)
         changing += [decision for decision in decisions if decision.differs]
     return Plan(listing, guard.examine(listing, tally, terms.bounds, approved), tuple(changing))
 

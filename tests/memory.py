@@ -13,18 +13,21 @@ from syncer.answer.listing import Listing
 from syncer.answer.reader import Reader
 from syncer.model import MirrorRow
 from syncer.rules import guard
-from syncer.rules.decisions import Rows, decisions_of
+from syncer.rules.decisions import Rows, decisions_of, told_one_by_one
 from syncer.rules.transitions import Observation, is_auto_renewing
 
 ACCOUNT = account()
 
 
-def known_of(rows: Mapping[int, MirrorRow], name: str = "default", hashes: Mapping[int, int] | None = None) -> Known:
-    """What a database would say is known of an account."""
+def known_of(
+    rows: Mapping[int, MirrorRow], name: str = "default", hashes: Mapping[int, tuple[int, int]] | None = None
+) -> Known:
+    """What a database would say is known of an account; `hashes` are those of whole items and of their rests."""
     ids = sorted(key for key, row in rows.items() if row.account == name)
     return Known(
         array("q", ids),
-        array("Q", [(hashes or {}).get(key, 0) for key in ids]),
+        array("Q", [(hashes or {}).get(key, (0, 0))[0] for key in ids]),
+        array("Q", [(hashes or {}).get(key, (0, 0))[1] for key in ids]),
         bytearray(_flags_of(rows[key]) for key in ids),
     )
 
@@ -34,15 +37,27 @@ def _flags_of(row: MirrorRow) -> int:
     return DELETED * row.instance.deleted | MISSING * (row.missing_since is not None) | RENEWING * renewing
 
 
+def rows_in(mirror: Mapping[int, MirrorRow], claimants: Mapping[int, str] | None = None) -> Rows:
+    """What a database would say of these rows."""
+    return Rows(
+        lambda ids: {key: mirror[key] for key in ids if key in mirror},
+        lambda ids: {key: mirror[key].instance.expiration_date for key in ids},
+        lambda ids: {key: name for key, name in (claimants or {}).items() if key in ids},
+        shared=False,
+    )
+
+
 class Memory:
     """Holds rows and history as the tables would, of one account."""
 
     def __init__(self) -> None:
         self.rows: dict[int, MirrorRow] = {}
         self.history: list[tuple[Any, ...]] = []
+        self.rolled = 0
+        """How often an expiration date moved by itself and nothing else did."""
         self.now = START
         self.accepted: dict[str, datetime | None] = {}
-        self._hashes: dict[int, int] = {}
+        self._hashes: dict[int, tuple[int, int]] = {}
         self._seed: int | None = None
 
     def read(self, text: bytes) -> Listing:
@@ -52,6 +67,9 @@ class Memory:
         assert listing is not None
         return listing
 
+    def _keep_hashes(self, id_instance: int, item_hash: int, rest_hash: int) -> None:
+        self._hashes[id_instance] = item_hash, rest_hash
+
     def observe(self, items: list[Any], pause: timedelta) -> str:
         """`accepted`, `held` or `failed`, as `contract_model.ContractModel.observe` says it."""
         self.now += pause
@@ -59,18 +77,19 @@ class Memory:
         if listing.problem is not None:
             return "failed"
         observation = Observation("default", self.now, self.accepted, ACCOUNT.expiry_grace)
-        known_rows = Rows(lambda ids: {key: self.rows[key] for key in ids}, lambda _ids: {}, shared=False)
-        batches = list(decisions_of(listing, observation, known_rows))
+        known_rows = rows_in(self.rows)
+        decided = list(decisions_of(listing, observation, known_rows))
         tally = guard.Tally()
-        for batch in batches:
-            tally.count(batch)
+        for decisions, _rolled in decided:
+            tally.count(decisions)
         if guard.examine(listing, tally, ACCOUNT.bounds, {}):
             return "held"
-        for batch in batches:
-            for decision in batch:
+        for decisions, rolled in decided:
+            self.rolled += len(rolled.ids)
+            for decision in decisions + told_one_by_one(rolled, observation, known_rows):
                 self.rows[decision.id_instance] = decision.row
                 if decision.item is not None and decision.item.instance == decision.row.instance:
-                    self._hashes[decision.id_instance] = decision.item.item_hash
+                    self._keep_hashes(decision.id_instance, decision.item.item_hash, decision.item.rest_hash)
                 elif decision.row is not decision.before:
                     self._hashes.pop(decision.id_instance, None)
                 self.history += [

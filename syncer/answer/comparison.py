@@ -1,7 +1,7 @@
 """The items of one answer beside what is known. Pure."""
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 from typing import Annotated
 
@@ -14,6 +14,7 @@ from syncer.answer.known import CONTESTED, FREE, MISSING, Known
 from syncer.answer.listing import Listing
 from syncer.answer.pieces import NotAList, Pieces
 from syncer.answer.problem import too_many_rejects
+from syncer.answer.redated import Redated, Rest, read_dates, rest_of
 from syncer.answer.spool import Spool
 from syncer.model import LARGEST_ID, Item, Reject
 
@@ -59,6 +60,7 @@ class Comparison:
         self._seen = bytearray(len(known.ids))
         self._foreign_ids = array("q")
         self._differing = Spool()
+        self._redated = Redated()
         self._rejects: list[Reject] = []
         self._every_id_read = True
         self._apart: dict[int, list[tuple[int, bytes]]] = {id_instance: [] for id_instance in twice}
@@ -81,9 +83,14 @@ class Comparison:
             if self._is_to_be_read(items[place], ids[place], hashes[place], self._position + place)
         ]
         if places:
+            rests = {place: rest_of(items[place], self._seed) for place in places}
+            redated = self._redated_among(ids, hashes, rests)
+            places = [place for place in places if place not in redated]
+        if places:
             positions = [self._position + place for place in places]
-            outcomes = self._read([items[place] for place in places], positions, [hashes[place] for place in places])
-            self._keep(outcomes)
+            of_rests = [rests[place].item_hash for place in places]
+            read = [items[place] for place in places]
+            self._keep(self._read(read, positions, [hashes[place] for place in places], of_rests))
         self._position += len(items)
 
     def settle(self) -> None:
@@ -129,11 +136,30 @@ class Comparison:
             self._listed_twice.add(id_instance)
             return False
         self._seen[row] = 1
-        return item_hash != self._known.hashes[row] or bool(self._known.flags[row] & RETURNS)
+        if self._known.flags[row] & RETURNS:
+            return True
+        return item_hash != self._known.hashes[row]
 
-    def _read(self, items: Pieces, positions: Sequence[int], hashes: Sequence[int]) -> list[Item | Reject]:
+    def _redated_among(
+        self, ids: Sequence[int | None], hashes: Sequence[int], rests: Mapping[int, Rest]
+    ) -> Collection[int]:
+        """The places of those of these items of which nothing but the date is not as it was; that is kept of them."""
+        known = self._known
+        found: dict[int, tuple[int, bytes]] = {}
+        for place, (rest_hash, date) in rests.items():
+            row = known.find(ids[place] or 0) if rest_hash else -1
+            if row >= 0 and known.rests[row] == rest_hash and not known.flags[row] & RETURNS:
+                found[place] = row, date
+        moments = read_dates([date for _row, date in found.values()], self._decoder.upstream_offset)
+        dated = {place: moment for place, moment in zip(found, moments, strict=True) if moment is not None}
+        self._redated.add((found[place][0] for place in dated), (hashes[place] for place in dated), dated.values())
+        return dated.keys()
+
+    def _read(
+        self, items: Pieces, positions: Sequence[int], hashes: Sequence[int], rests: Sequence[int]
+    ) -> list[Item | Reject]:
         try:
-            return self._reader.read(items, positions, hashes)
+            return self._reader.read(items, positions, hashes, rests)
         except (ValueError, RecursionError):
             raise NotAList from None
 
@@ -155,6 +181,7 @@ class Comparison:
             self._seed,
             body.digest(),
             self._differing,
+            self._redated,
             rejects,
             self._known,
             self._absent(),
@@ -177,7 +204,8 @@ class Comparison:
     def _settle(self, items: Sequence[tuple[int, bytes]]) -> None:
         """Items with the same id count once if they say the same, else all are bad."""
         hashes = [xxh3_64_intdigest(item, self._seed) for _position, item in items]
-        read = self._read([item for _position, item in items], [position for position, _item in items], hashes)
+        positions = [position for position, _item in items]
+        read = self._read([item for _position, item in items], positions, hashes, [0] * len(items))
         id_instance = read[0].id_instance or 0
         row = self._known.find(id_instance)
         if row < 0:

@@ -21,11 +21,20 @@ CONTESTED = 32  # it is missing, and another account claims it
 
 
 class Known(NamedTuple):
-    """What the mirror holds of an account and its claims, column by column, ascending by id; a hash of 0 is none."""
+    """What the mirror holds of an account and its claims, column by column, ascending by id; a hash of 0 is none.
+
+    `rests` are hashes of items but their expiration dates, none of them of an item that says it is expired.
+    """
 
     ids: "array[int]"
     hashes: "array[int]"
+    rests: "array[int]"
     flags: bytearray
+
+    def without_hashes(self) -> "Known":
+        """The same where the hashes mean nothing."""
+        none = array("Q", bytes(8 * len(self.ids)))
+        return self._replace(hashes=none, rests=none)
 
     def find(self, id_instance: int) -> int:
         """The row of an id, or -1."""
@@ -50,7 +59,7 @@ class Known(NamedTuple):
         return [bisect_left(self.ids, id_instance or 0) for id_instance in ids]
 
 
-NOTHING_KNOWN = Known(array("q"), array("Q"), bytearray())
+NOTHING_KNOWN = Known(array("q"), array("Q"), array("Q"), bytearray())
 """Of an account whose first answer is yet to come."""
 
 

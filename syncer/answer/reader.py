@@ -5,7 +5,6 @@ hashed; an item whose hash is known is as it was when it was applied, every othe
 for byte the last one is recognised by one digest, and nothing of it is read.
 """
 
-from array import array
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 
@@ -85,7 +84,7 @@ class Reader:
             first = next(parts)  # an empty list has one, too; now it is worth asking what is known
             known = self._load()
             if seed != self._remembered.seed:  # hashes under another one mean nothing
-                known = known._replace(hashes=array("Q", bytes(8 * len(known.ids))))
+                known = known.without_hashes()
             comparison = Comparison(known, self._decoder, seed, self._twice)
             for pieces in chain([first], parts):
                 comparison.add(pieces)

@@ -39,6 +39,11 @@ def is_auto_renewing(is_partner: bool | None, tariff: str | None) -> bool:
     return is_partner if is_partner is not None else (tariff or "").startswith(PARTNER_TARIFF)
 
 
+def moved_on(before: datetime | None, after: datetime | None) -> bool:
+    """Whether an expiration date moved forward."""
+    return before is not None and after is not None and after > before
+
+
 def settle(
     instance: Instance, observed_at: datetime, expiry_grace: timedelta, *, was_expired: bool = False
 ) -> Instance:
@@ -129,12 +134,7 @@ def _decide_differing(
 ) -> Decision:
     """A known instance that is not as it was: in these fields, in whose it is, or in that it is listed again."""
     old, observed_at = before.instance, observation.observed_at
-    is_later = (
-        "expiration_date" in fields
-        and old.expiration_date is not None
-        and instance.expiration_date is not None
-        and instance.expiration_date > old.expiration_date
-    )
+    is_later = moved_on(old.expiration_date, instance.expiration_date)
     renewed_at, missing_since = observed_at if is_later else before.renewed_at, None
     row = MirrorRow(observation.account, instance, before.first_seen_at, observed_at, renewed_at, missing_since)
     events = _in_stored_order(_events_of(before, row, fields, is_later=is_later))
@@ -171,7 +171,7 @@ def _events_of(before: MirrorRow, row: MirrorRow, fields: Sequence[str], *, is_l
         expiry = _moved(old, instance, EXPIRY)
         events.append(_stated(Transition.EXPIRED, instance.expiration_date, observed_at, expiry))
     elif is_later and is_auto_renewing(instance.is_partner, instance.tariff):
-        pass  # the daily roll: the row and `renewed_at` move, and nothing happened
+        pass  # the daily roll: the row and `renewed_at` move, and nothing happened; see `decisions.Rolled`
     elif is_later and not instance.is_expired:
         happened(Transition.EXTENDED, _moved(old, instance, EXPIRY))
     else:

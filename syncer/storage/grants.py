@@ -39,7 +39,7 @@ READABLE_TABLES = (
     syncer_epoch,
     tariff_rates,
 )
-HIDDEN_COLUMNS = {"token_fingerprint", "hash_seed", "body_digest", "item_hash"}
+HIDDEN_COLUMNS = {"token_fingerprint", "hash_seed", "body_digest", "item_hash", "rest_hash"}
 """What tells of tokens, and what only syncer can make use of."""
 
 _LARGE_OBJECTS = "lo_creat(integer), lo_create(oid), lo_from_bytea(oid, bytea)"

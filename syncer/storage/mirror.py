@@ -6,6 +6,7 @@ What it reads, by the thousand, is read in `rows`; which rows it is decided agai
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import repeat
 from operator import attrgetter
 from typing import Any
 
@@ -13,13 +14,15 @@ from sqlalchemy import Connection, bindparam, exists, func, insert, select, upda
 
 from syncer.answer.values import canonical_json
 from syncer.model import HISTORY_FIELDS, Decision, Event, Instance, MirrorRow, Reject, TimeSource, Transition
+from syncer.rules.decisions import Rolled
 from syncer.storage import rows, timeline
 from syncer.storage.claims import drop_claims, keep_claims, let_look_again
 from syncer.storage.tables import accounts, instance_history, instances, rejected_items
 from syncer.storage.timeline_rows import CURRENT_COLUMNS, plain_value
 
+_HASHES, NO_HASHES = ("item_hash", "rest_hash"), (None, None)
 _COLUMNS = ("account", *Instance._fields[1:], *MirrorRow._fields[2:])
-"""Those of a row of `instances` but for its id, the hash of its item and its timeline."""
+"""Those of a row of `instances` but for its id, the hashes of its item and its timeline."""
 _EVENT_COLUMNS = (
     "id_instance",
     "account",
@@ -69,6 +72,7 @@ class Writer:
         self._run_id = run_id
         self._observed_at = observed_at
         self._observed = rows.moment(observed_at) or ""
+        self._updates = rows.Updates(connection, instances, "id_instance")
         self._moved_with: set[str] = set()  # other accounts that instances were moved to or from
 
     def write(self, decisions: Sequence[Decision]) -> None:
@@ -81,14 +85,14 @@ class Writer:
         changes = timeline.changes_by(self._connection, touched)
         new: list[Decision] = []
         changed: dict[tuple[tuple[str, ...], bool], list[Decision]] = {}  # by the columns, and whether in history
-        marks: list[tuple[int, int]] = []  # hashes of rows that do not differ
+        marks: list[tuple[int | None, ...]] = []  # hashes of rows that do not differ
         for decision in decisions:
             if decision.before is None:
                 new.append(decision)
             elif decision.differs:
                 changed.setdefault((decision.differing, bool(decision.events)), []).append(decision)
-            elif (item_hash := self._lasting_hash(decision)) is not None:
-                marks.append((item_hash, decision.id_instance))
+            elif (hashes := self._lasting_hashes(decision)) != NO_HASHES:
+                marks.append((*hashes, decision.id_instance))
         if new:
             self._insert(new)
         for (columns, _), known in changed.items():
@@ -103,7 +107,7 @@ class Writer:
             rows.insert(self._connection, instance_history, _HISTORY_COLUMNS, history)
         timeline.write(self._connection, changes)
         if marks:  # it changes nothing that one reads
-            rows.update(self._connection, instances, "id_instance", ("item_hash",), marks)
+            self._updates.add(_HASHES, marks)
         self._move([one for one in touched if one.before is not None and one.before.account != one.row.account])
         self.created += len(new)
         self.updated += sum(map(len, changed.values()))
@@ -120,8 +124,8 @@ class Writer:
                 kept.append(timeline.first_of(decision, tuple(column[place] for column in current), self._observed))
                 for column, value in zip(current, kept[-1].current, strict=True):
                     column[place] = value
-        whole = [*columns, list(map(self._lasting_hash, decisions)), ids, *current]
-        names = (*_COLUMNS, "item_hash", "id_instance", *CURRENT_COLUMNS)
+        whole = [*columns, *zip(*map(self._lasting_hashes, decisions), strict=True), ids, *current]
+        names = (*_COLUMNS, *_HASHES, "id_instance", *CURRENT_COLUMNS)
         rows.insert(self._connection, instances, names, list(zip(*whole, strict=True)))
         timeline.insert_first(self._connection, kept)
         dated = [decision.id_instance for decision in decisions if _is_created_when_its_row_says(decision)]
@@ -137,19 +141,31 @@ class Writer:
         if decisions[0].events:
             written += CURRENT_COLUMNS
             columns += zip(*map(changes.current.__getitem__, ids), strict=True)
-        whole = zip(*columns, map(self._lasting_hash, decisions), ids, strict=True)
-        rows.update(self._connection, instances, "id_instance", (*written, "item_hash"), list(whole))
+        hashes = zip(*map(self._lasting_hashes, decisions), strict=True)
+        whole = zip(*columns, *hashes, ids, strict=True)
+        self._updates.add((*written, *_HASHES), list(whole))
 
-    def _lasting_hash(self, decision: Decision) -> int | None:
-        """The hash of the item, if it says the same of its row at any later time: it may not while a grace masks it."""
+    def roll(self, rolled: Rolled) -> None:
+        """Move the expiration dates that moved by themselves."""
+        if not rolled.ids:
+            return
+        dates = rows.formed("expiration_date", rolled.dates)
+        whole = zip(
+            dates, repeat(self._observed), repeat(self._observed), map(rows.signed, rolled.item_hashes), rolled.ids
+        )
+        self._updates.add(("expiration_date", "changed_at", "renewed_at", "item_hash"), list(whole))
+        self.updated += len(rolled.ids)
+
+    def _lasting_hashes(self, decision: Decision) -> tuple[int | None, int | None]:
+        """Those of the item, if it says the same of its row at any later time: it may not while a grace masks it."""
         item = decision.item
         if item is None:
-            return None
+            return NO_HASHES
         item_hash = rows.signed(item.item_hash)
         if item_hash is None or item.instance.is_expired != decision.row.instance.is_expired:
             self.is_lasting = False
-            return None
-        return item_hash
+            return NO_HASHES
+        return item_hash, rows.signed(item.rest_hash)
 
     def _insert_created(self, ids: Sequence[int]) -> None:
         """History of new instances that were created when their rows say; the database copies the rows it was given."""
@@ -200,7 +216,8 @@ class Writer:
             self.is_lasting = False
 
     def close(self) -> None:
-        """Void what the accounts that instances were moved to or from are known by."""
+        """Write what waits, and void what the accounts that instances were moved to or from are known by."""
+        self._updates.close()
         if self._moved_with:
             void_bases(self._connection, self._moved_with, self._observed_at)
 

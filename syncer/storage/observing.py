@@ -43,7 +43,10 @@ def observe(
     def read(ids: Sequence[int]) -> Mapping[int, MirrorRow]:
         return rows.read_rows(connection, ids)
 
+    def read_dates(ids: Sequence[int]) -> Mapping[int, datetime | None]:
+        return rows.read_expiration_dates(connection, ids)
+
     def read_claimants(ids: Sequence[int]) -> Mapping[int, str]:
         return claims.read_claimants(connection, ids)
 
-    return observation, Rows(read, read_claimants, shared)
+    return observation, Rows(read, read_dates, read_claimants, shared)

@@ -23,7 +23,7 @@ from syncer.storage.tables import JsonText, UtcDateTime
 BATCH_ROWS = 2_000
 SMALL_CHANGE = 200  # rows that PostgreSQL is sent one by one; a temporary table costs more than they do
 FEW_NEW_ROWS = 10  # likewise where no temporary table is needed
-ROWS_IN_A_VALUE = 50_000  # whose hashes PostgreSQL sends as one value
+ROWS_IN_A_VALUE = 25_000  # whose hashes PostgreSQL sends as one value
 
 _KEPT = MirrorRow._fields[2:]
 _READ_COLUMNS = ("account", *_KEPT, *Instance._fields)
@@ -65,32 +65,71 @@ def insert(connection: Connection, table: Table, columns: Sequence[str], rows: S
         copy_in(connection, f"COPY {table.name} ({names}) FROM STDIN", rows)
 
 
-def update(
-    connection: Connection, table: Table, key: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]
-) -> None:
-    """Update rows; each holds the values of `columns` and then its key."""
-    if connection.dialect.name != "postgresql":
-        assignments = ", ".join(f"{column} = ?" for column in columns)
-        statement = f"UPDATE {table.name} SET {assignments} WHERE {key} = ?"  # noqa: S608 - names of tables.py
-        connection.exec_driver_sql(statement, list(rows))
-    elif len(rows) <= SMALL_CHANGE:
-        assignments = ", ".join(f"{column} = %s::{_type(table, column)}" for column in columns)
-        statement = f"UPDATE {table.name} SET {assignments} WHERE {key} = %s::bigint"  # noqa: S608 - names of tables.py
-        connection.exec_driver_sql(statement, [tuple(map(_text, row)) for row in rows])
-    else:
-        names = ", ".join((*columns, key))
-        changed = f"changed_{crc32(names.encode())}"  # one transaction may update these columns, then those
-        connection.exec_driver_sql(
-            f"CREATE TEMPORARY TABLE IF NOT EXISTS {changed} ON COMMIT DROP AS "  # noqa: S608 - as above
-            f"SELECT {names} FROM {table.name} WITH NO DATA"
-        )
-        copy_in(connection, f"COPY {changed} ({names}) FROM STDIN", rows)
+class Updates:
+    """Updates of rows by their key; PostgreSQL does many of them at once, for which `close` is waited for.
+
+    Until then nobody may read what was given, and no key may be given twice for the same columns.
+    """
+
+    def __init__(self, connection: Connection, table: Table, key: str) -> None:
+        self._connection = connection
+        self._table = table
+        self._key = key
+        self._waiting: dict[tuple[str, ...], list[Sequence[Any]]] = {}
+        self._copied: set[tuple[str, ...]] = set()
+
+    def add(self, columns: tuple[str, ...], rows: Sequence[Sequence[Any]]) -> None:
+        """Each row holds the values of `columns` in the form above, and then its key."""
+        if self._connection.dialect.name != "postgresql":
+            assignments = ", ".join(f"{column} = ?" for column in columns)
+            statement = f"UPDATE {self._table.name} SET {assignments} WHERE {self._key} = ?"  # noqa: S608 - names of tables.py
+            self._connection.exec_driver_sql(statement, list(rows))
+            return
+        waiting = self._waiting.setdefault(columns, [])
+        waiting += rows
+        if len(waiting) > SMALL_CHANGE:
+            self._copy(columns)
+
+    def close(self) -> None:
+        """Do what waits."""
+        for columns in self._waiting:
+            if columns in self._copied:
+                self._copy(columns)
+                self._update_copied(columns)
+            else:
+                self._update_each(columns)
+        self._waiting.clear()
+        self._copied.clear()
+
+    def _temporary(self, columns: tuple[str, ...]) -> tuple[str, str]:
+        """A table's name, and those of its columns."""
+        names = ", ".join((*columns, self._key))
+        return f"changed_{crc32(names.encode())}", names
+
+    def _copy(self, columns: tuple[str, ...]) -> None:
+        changed, names = self._temporary(columns)
+        if columns not in self._copied:
+            self._connection.exec_driver_sql(
+                f"CREATE TEMPORARY TABLE IF NOT EXISTS {changed} ON COMMIT DROP AS "  # noqa: S608 - names of tables.py
+                f"SELECT {names} FROM {self._table.name} WITH NO DATA"
+            )
+            self._copied.add(columns)
+        copy_in(self._connection, f"COPY {changed} ({names}) FROM STDIN", self._waiting[columns])
+        self._waiting[columns] = []
+
+    def _update_copied(self, columns: tuple[str, ...]) -> None:
+        table, (changed, _names) = self._table.name, self._temporary(columns)
         assignments = ", ".join(f"{column} = changed.{column}" for column in columns)
-        connection.exec_driver_sql(
-            f"UPDATE {table.name} SET {assignments} FROM {changed} AS changed "  # noqa: S608 - as above
-            f"WHERE {table.name}.{key} = changed.{key}"
+        self._connection.exec_driver_sql(
+            f"UPDATE {table} SET {assignments} FROM {changed} AS changed "  # noqa: S608 - names of tables.py
+            f"WHERE {table}.{self._key} = changed.{self._key}"
         )
-        connection.exec_driver_sql(f"TRUNCATE {changed}")
+        self._connection.exec_driver_sql(f"TRUNCATE {changed}")  # the same transaction may go on with these columns
+
+    def _update_each(self, columns: tuple[str, ...]) -> None:
+        assignments = ", ".join(f"{column} = %s::{_type(self._table, column)}" for column in columns)
+        statement = f"UPDATE {self._table.name} SET {assignments} WHERE {self._key} = %s::bigint"  # noqa: S608 - names of tables.py
+        self._connection.exec_driver_sql(statement, [tuple(map(_text, row)) for row in self._waiting[columns]])
 
 
 class Copied(NamedTuple):
@@ -145,14 +184,27 @@ def read_rows(connection: Connection, ids: Sequence[int]) -> dict[int, MirrorRow
     return dict(zip(keys, map(MirrorRow, columns["account"], instances, *map(columns.__getitem__, _KEPT)), strict=True))
 
 
+def read_expiration_dates(connection: Connection, ids: Sequence[int]) -> dict[int, datetime | None]:
+    """The expiration dates of the rows of these ids."""
+    statement = "SELECT id_instance, expiration_date FROM instances WHERE id_instance "
+    is_sqlite = connection.dialect.name == "sqlite"
+    statement += "IN (SELECT value FROM json_each(?))" if is_sqlite else "= ANY(%s)"
+    found = connection.exec_driver_sql(statement, (_json_list(ids) if is_sqlite else list(ids),)).all()
+    if not found:
+        return {}
+    keys, dates = zip(*found, strict=True)
+    return dict(zip(keys, _times_of_sqlite(dates) if is_sqlite else _times_of_postgresql(dates), strict=True))
+
+
 def read_known(connection: Connection, account: str) -> Known:
     """What an account's next answer is compared with; a hash that is NULL is 0."""
     in_parts = _hashes_of_postgresql if connection.dialect.name == "postgresql" else _hashes_of_sqlite
-    known = Known(array("q"), array("Q"), bytearray())
+    known = Known(array("q"), array("Q"), array("Q"), bytearray())
     for numbers in in_parts(connection, account):
-        known.ids.extend(numbers[0::3])
-        known.hashes.extend(array("Q", numbers[1::3].tobytes()))
-        known.flags.extend(numbers[2::3].tolist())
+        known.ids.extend(numbers[0::4])
+        known.hashes.frombytes(numbers[1::4].tobytes())
+        known.rests.frombytes(numbers[2::4].tobytes())
+        known.flags.extend(numbers[3::4].tolist())
     for contested in read_contested(connection, account):
         known.flags[known.find(contested)] |= CONTESTED
     return with_claims(known, read_claims(connection, account))
@@ -162,9 +214,10 @@ def with_claims(known: Known, claims: Sequence[tuple[int, int, int]]) -> Known:
     """The same with claims, each of id, hash and flags, in their places; most accounts have none."""
     if not claims:
         return known
-    own = zip(known.ids, known.hashes, known.flags, strict=True)
-    ids, hashes, flags = zip(*sorted([*own, *claims]), strict=True)
-    return Known(array("q", ids), array("Q", hashes), bytearray(flags))
+    own = zip(known.ids, known.hashes, known.rests, known.flags, strict=True)
+    claimed = ((key, item_hash, 0, flags) for key, item_hash, flags in claims)
+    ids, hashes, rests, flags = zip(*sorted([*own, *claimed]), strict=True)
+    return Known(array("q", ids), array("Q", hashes), array("Q", rests), bytearray(flags))
 
 
 def signed(number: int) -> int | None:
@@ -188,24 +241,24 @@ def _hashes_of_postgresql(connection: Connection, account: str) -> Iterator["arr
     while True:
         (blob,) = connection.exec_driver_sql(
             "SELECT string_agg(int8send(id_instance) || int8send(coalesce(item_hash, 0))"
-            " || int8send((deleted::int + 2 * (missing_since IS NOT NULL)::int"
+            " || int8send(coalesce(rest_hash, 0)) || int8send((deleted::int + 2 * (missing_since IS NOT NULL)::int"
             " + 4 * coalesce(is_partner, substr(tariff, 1, 7) = 'PARTNER', false)::int)::bigint), ''::bytea"
             " ORDER BY id_instance) FROM"
-            " (SELECT id_instance, item_hash, deleted, missing_since, is_partner, tariff FROM instances"
+            " (SELECT id_instance, item_hash, rest_hash, deleted, missing_since, is_partner, tariff FROM instances"
             " WHERE account = %s AND id_instance > %s ORDER BY id_instance LIMIT %s) AS next_instances",
             (account, last_id, ROWS_IN_A_VALUE),
         ).one()
         numbers = array("q", bytes(blob or b""))
         numbers.byteswap()
         yield numbers
-        if len(numbers) < 3 * ROWS_IN_A_VALUE:
+        if len(numbers) < 4 * ROWS_IN_A_VALUE:
             return
-        last_id = numbers[-3]
+        last_id = numbers[-4]
 
 
 def _hashes_of_sqlite(connection: Connection, account: str) -> Iterator["array[int]"]:
     found = connection.exec_driver_sql(
-        "SELECT id_instance, coalesce(item_hash, 0), deleted + 2 * (missing_since IS NOT NULL)"
+        "SELECT id_instance, coalesce(item_hash, 0), coalesce(rest_hash, 0), deleted + 2 * (missing_since IS NOT NULL)"
         " + 4 * coalesce(is_partner, substr(tariff, 1, 7) = 'PARTNER', 0) "
         "FROM instances WHERE +account = ? ORDER BY id_instance",
         (account,),

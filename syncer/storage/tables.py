@@ -198,6 +198,7 @@ instances = Table(
     Column("life_first_day", Date),
     Column("life_first_night", Date),
     Column("item_hash", BigInteger),
+    Column("rest_hash", BigInteger),
     CheckConstraint("id_instance >= 1", name="id_positive"),
     CheckConstraint("length(token_fingerprint) = 16", name="fingerprint_is_no_token"),
     CheckConstraint("changed_at >= first_seen_at", name="changed_after_first_seen"),
@@ -214,7 +215,8 @@ instances = Table(
 )
 """`item_hash` is of the bytes of the item that was applied last: the same bytes need not be read again.
 
-It is NULL where the same item may come to mean something else with time.
+`rest_hash` is of the same without the expiration date, which alone changes each day; NULL where the item is expired or
+not in its usual form. Both are NULL where the same item may come to mean something else with time.
 """
 
 past_versions = Table(

@@ -252,8 +252,9 @@ def renew(connection: Connection, ids: Sequence[int]) -> None:
         add_difference(changes, key, found[key], wanted)
     write(connection, changes)
     if changes.current:
-        current = [(*columns, key) for key, columns in changes.current.items()]
-        rows.update(connection, instances, "id_instance", CURRENT_COLUMNS, current)
+        updates = rows.Updates(connection, instances, "id_instance")
+        updates.add(CURRENT_COLUMNS, [(*columns, key) for key, columns in changes.current.items()])
+        updates.close()
 
 
 def stray_ids(connection: Connection) -> Iterator[int]:

@@ -6,7 +6,7 @@ import random
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,16 @@ from histories import histories
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mirror import Mirror, account, emptied, serving
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, event, text
 
 from syncer.answer.known import DELETED, MISSING, RENEWING
 from syncer.model import Answer, Read
 from syncer.scrub import Scrubber
+from syncer.storage import database
 from syncer.storage import rows as stored_rows
+from syncer.storage.repair import repair
 from syncer.storage.tables import instance_history, instances, metadata, rejected_items
-from syncer.sync import Terms
+from syncer.sync import Terms, plan
 from syncer.views import verify
 
 EXAMPLES = int(os.environ.get("SYNCER_MODEL_EXAMPLES", "25"))
@@ -244,9 +246,8 @@ def test_items_in_another_order_of_keys_are_read_once_more_and_then_known(mirror
 
     assert ["unchanged", "unchanged"] == [report.status for report in reports]
     assert [] == reads.names
-    assert [row | {"item_hash": None} for row in before] == [
-        row | {"item_hash": None} for row in mirror.rows(instances)
-    ]
+    hashes = {"item_hash": None, "rest_hash": None}
+    assert [row | hashes for row in before] == [row | hashes for row in mirror.rows(instances)]
 
 
 def test_a_changed_instance_is_the_only_one_read(mirror: Mirror) -> None:
@@ -551,4 +552,57 @@ def test_many_rows_of_which_other_columns_have_changed_are_each_written_as_they_
     stored = [(row["name"], row["tariff"]) for row in mirror.rows(instances)]
     assert (many, {"changed": many}) == (report.updated, dict(report.transitions))
     assert sorted([("new", "PARTNER_23"), ("client", "PARTNER_24")] * (many // 2)) == sorted(stored)
+    assert verify.verify(mirror.engine).holds
+
+
+def test_a_daily_roll_reads_dates_and_no_rows(mirror: Mirror) -> None:
+    numbers = range(1, 4)
+    mirror.observe([item(number) for number in numbers])
+
+    with statements(mirror.engine) as sent:
+        report = mirror.observe([item(number, expirationDate="2026-12-04T18:39:44") for number in numbers])
+
+    assert (3, {}) == (report.updated, dict(report.transitions))
+    assert [one for one in sent if "partner_user_uiid" in one] == []
+    assert any("expiration_date" in one for one in sent if one.startswith("SELECT"))
+
+
+def test_a_roll_over_rows_that_have_no_hash_of_their_rest_is_the_same_and_gives_them_one(mirror: Mirror) -> None:
+    """As in a database of an earlier revision."""
+    rows = [item(1), item(2, name="n"), paid(3)]
+    rolled = [one | {"expirationDate": "2027-01-04T18:39:44"} for one in rows]
+    mirror.observe(rows)
+    with mirror.engine.begin() as connection:
+        connection.execute(text("UPDATE instances SET rest_hash = NULL"))
+    mirror.observe(rolled)
+    first = [(row["id_instance"], row["expiration_date"], row["renewed_at"]) for row in mirror.rows(instances)]
+
+    mirror.observe([one | {"expirationDate": "2027-01-05T18:39:44"} for one in rows])
+
+    stored = mirror.rows(instances)
+    assert {expires for _key, expires, _renewed in first} == {datetime(2027, 1, 4, 15, 39, 44, tzinfo=UTC)}
+    assert {row["expiration_date"] for row in stored} == {datetime(2027, 1, 5, 15, 39, 44, tzinfo=UTC)}
+    assert all(row["rest_hash"] for row in stored)
+    assert ["created"] * 3 + ["extended"] * 2 == mirror.words()
+    assert verify.verify(mirror.engine).holds
+
+
+def test_a_row_that_was_edited_by_hand_rolls_as_it_is_and_is_repaired_all_the_same(mirror: Mirror) -> None:
+    """What nobody told is no transition, in a plan and in a run alike."""
+    rolled = [item(1, expirationDate="2026-12-04T18:39:44")]
+    mirror.observe([item(1)])
+    with mirror.engine.begin() as connection:
+        connection.execute(text("UPDATE instances SET name = 'by hand'"))
+
+    planned = plan(mirror.engine, account(), serving(body(rolled)), lambda: mirror.now)
+    mirror.observe(rolled)
+    (row,) = mirror.rows(instances)
+
+    assert [(one.events, "name" in one.differing) for one in planned.decisions] == [((), False)]
+    assert ("by hand", ["created"]) == (row["name"], mirror.words())
+    assert not verify.verify(mirror.engine).holds
+    with database.writing(mirror.engine, "repairing") as connection:
+        assert repair(connection) == [1]
+    mirror.observe(rolled)
+    assert ("client", ["created"]) == (mirror.rows(instances)[0]["name"], mirror.words())
     assert verify.verify(mirror.engine).holds

@@ -49,6 +49,7 @@ def test_an_instance_is_mirrored_in_utc(mirror: Mirror) -> None:
         "renewed_at": None,
         "missing_since": None,
         "item_hash": row["item_hash"],
+        "rest_hash": row["rest_hash"],
         "valid_from": datetime(2026, 6, 3, 15, 39, 44, tzinfo=UTC),
         "life_began_at": datetime(2026, 6, 3, 15, 39, 44, tzinfo=UTC),
         "life_began_with": "created",

@@ -26,7 +26,7 @@ from syncer.views import verify
 
 Rows = dict[str, list[dict[str, Any]]]
 EARLIER = schema.revisions()[:-1]
-OF_RECOGNITION = {"hash_seed", "item_hash", "content_hash", "quiet_answer", "body_digest"}
+OF_RECOGNITION = {"hash_seed", "item_hash", "rest_hash", "content_hash", "quiet_answer", "body_digest"}
 """Columns that spare a second look at what is as it was; a revision may drop or void them."""
 GONE = {"taken_by_run_id"}
 """What a revision has dropped for good."""

@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 
 from budget import Budget
 
-from syncer.answer.known import DELETED, MISSING, RENEWING, Known
+from syncer.answer.known import DELETED, MISSING, NOTHING_KNOWN, RENEWING
 from syncer.answer.listing import Listing
 from syncer.answer.spool import Spool
 from syncer.model import Decision, Instance, Item, MirrorRow
@@ -85,7 +85,7 @@ class Estate:
         self.gone: list[int] = []
         self.deleted_at: dict[int, datetime] = {}
         self.mirror: dict[int, MirrorRow] = {}
-        self.known = Known(array("q"), array("Q"), bytearray())
+        self.known = NOTHING_KNOWN
         self.number = 0
         self.last: tuple[datetime | None, datetime | None] = (None, None)
         self.births: list[zone.Birth] = []

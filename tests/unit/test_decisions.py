@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from builders import body, item
-from memory import known_of
+from memory import known_of, rows_in
 from mirror import START, account
 from reading import read_whole
 
@@ -13,7 +13,7 @@ from syncer.answer.known import CLAIMED, CONTESTED, FREE, MISSING, Known
 from syncer.answer.listing import Listing
 from syncer.answer.reader import Reader
 from syncer.model import Decision, Item, MirrorRow, Transition
-from syncer.rules.decisions import NO_ROWS, Rows, decisions_of, dropped_claims, unread_strangers
+from syncer.rules.decisions import NO_ROWS, decisions_of, dropped_claims, unread_strangers
 from syncer.rules.transitions import Observation, decide_listed
 
 ACCOUNT = account()
@@ -35,12 +35,12 @@ def listing(answer: list[Any], known: Known) -> Listing:
 
 def with_flags(rows: dict[int, MirrorRow], flags: dict[int, int]) -> Known:
     ids = sorted(rows)
-    return Known(array("q", ids), array("Q", bytes(8 * len(ids))), bytearray(flags.get(key, 0) for key in ids))
+    none = array("Q", bytes(8 * len(ids)))
+    return Known(array("q", ids), none, none, bytearray(flags.get(key, 0) for key in ids))
 
 
 def decided(answer: Listing, rows: dict[int, MirrorRow], claimants: dict[int, str] | None = None) -> list[Decision]:
-    kept = Rows(lambda ids: {key: rows[key] for key in ids if key in rows}, lambda _ids: claimants or {}, shared=False)
-    return [decision for batch in decisions_of(answer, OBSERVATION, kept) for decision in batch]
+    return [one for some in decisions_of(answer, OBSERVATION, rows_in(rows, claimants)) for one in some.decisions]
 
 
 def words(decisions: list[Decision]) -> dict[int, list[str]]:
@@ -51,7 +51,7 @@ def test_the_first_answer_is_compared_with_nothing() -> None:
     answer = listing([item(2), item(1)], known_of({}))
     batches = list(decisions_of(answer, OBSERVATION, NO_ROWS))
 
-    assert [[one.id_instance for one in batch] for batch in batches] == [[1, 2]]
+    assert [[one.id_instance for one in some.decisions] for some in batches] == [[1, 2]]
 
 
 def test_what_is_claimed_and_listed_no_more_is_no_loss() -> None:
@@ -75,7 +75,7 @@ def test_a_claim_that_is_free_is_looked_at_again_though_its_item_is_as_it_was() 
     first = listing([item(1)], with_flags(rows, {1: CLAIMED | FREE}))
     (decision,) = decided(first, rows)
     assert decision.item is not None
-    known = Known(array("q", [1]), array("Q", [decision.item.item_hash]), bytearray([CLAIMED | FREE]))
+    known = Known(array("q", [1]), array("Q", [decision.item.item_hash]), array("Q", [0]), bytearray([CLAIMED | FREE]))
 
     again = listing([item(1)], known)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from builders import body, item
-from memory import known_of
+from memory import known_of, rows_in
 from mirror import START, account, bounds
 from reading import read_whole
 
@@ -14,7 +14,7 @@ from syncer.answer.listing import Listing
 from syncer.answer.reader import Reader
 from syncer.model import Item, MirrorRow
 from syncer.rules import guard
-from syncer.rules.decisions import Rows, decisions_of
+from syncer.rules.decisions import decisions_of
 from syncer.rules.guard import Ground, Hold, HoldReason
 from syncer.rules.transitions import Observation, decide_listed
 
@@ -48,13 +48,8 @@ class Judge:
     def tally(self, listing: Listing) -> guard.Tally:
         tally = guard.Tally()
         observation = Observation("default", NOW, {"default": START}, ACCOUNT.expiry_grace)
-        rows = Rows(
-            lambda ids: {key: self.mirror[key] for key in ids},
-            lambda ids: {key: self.claimants[key] for key in ids if key in self.claimants},
-            shared=False,
-        )
-        for batch in decisions_of(listing, observation, rows):
-            tally.count(batch)
+        for decisions, _rolled in decisions_of(listing, observation, rows_in(self.mirror, self.claimants)):
+            tally.count(decisions)
         return tally
 
     def hold(self, approved: guard.Approved | None = None, **shares: str) -> Hold | None:

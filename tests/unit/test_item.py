@@ -470,9 +470,9 @@ def test_no_token_is_kept_unless_tokens_are() -> None:
 def test_an_item_by_itself_is_rejected_at_its_position() -> None:
     reader = ItemReader(DECODER)
 
-    assert Reject(7, None, "it is not an object", "5") == reader.read_one(b"5", 7, 0)
-    assert Reject(7, None, "idInstance is missing", "{}") == reader.read_one(b"{}", 7, 0)
-    rejected = reader.read_one(b'{"idInstance": 1, "name": 5}', 7, 0)
+    assert Reject(7, None, "it is not an object", "5") == reader.read_one(b"5", 7, 0, 0)
+    assert Reject(7, None, "idInstance is missing", "{}") == reader.read_one(b"{}", 7, 0, 0)
+    rejected = reader.read_one(b'{"idInstance": 1, "name": 5}', 7, 0, 0)
     assert Reject(7, 1, "name is not a string", '{"idInstance":1,"name":5}') == rejected
 
 
@@ -638,10 +638,10 @@ def test_an_item_is_read_alike_in_a_list_alone_and_by_type(items: list[dict[str,
         text = json.dumps(one).encode()
         listing = read(one)
         (expected,) = [*listing.rejects, *listing.instances.values()]
-        (in_list,) = reader.read([text], [0], [0])
-        unusual = reader.read_one(json.dumps(one | {"": 1}).encode(), 0, 0)
+        (in_list,) = reader.read([text], [0], [0], [0])
+        unusual = reader.read_one(json.dumps(one | {"": 1}).encode(), 0, 0, 0)
 
-        assert expected == _said(reader.read_one(text, 0, 0)) == _said(in_list)
+        assert expected == _said(reader.read_one(text, 0, 0, 0)) == _said(in_list)
         assert _without_unknown_key(expected) == _without_unknown_key(_said(unusual))
 
 

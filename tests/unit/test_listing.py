@@ -35,11 +35,12 @@ def in_chunks(text: bytes, size: int = 50) -> Iterator[bytes]:
 
 def known_after(*items: dict[str, object], flags: dict[int, int] | None = None) -> Known:
     """Of an account whose last answer had these items."""
-    hashes = {one.id_instance: one.item_hash for batch in read(body(items)).differing.batches() for one in batch}
-    ids = sorted(hashes)
+    applied = {one.id_instance: one for batch in read(body(items)).differing.batches() for one in batch}
+    ids = sorted(applied)
     return Known(
         array("q", ids),
-        array("Q", [hashes[key] for key in ids]),
+        array("Q", [applied[key].item_hash for key in ids]),
+        array("Q", [applied[key].rest_hash for key in ids]),
         bytearray((flags or {}).get(key, 0) for key in ids),
     )
 

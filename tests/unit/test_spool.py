@@ -32,7 +32,9 @@ INSTANCES = st.builds(
     token_fingerprint=TEXTS,
     extra=st.text(st.characters(exclude_categories=["Cs"])),
 )
-ITEMS = st.builds(Item, INSTANCES, st.integers(0, 2**64 - 1), st.none() | st.binary(max_size=60))
+ITEMS = st.builds(
+    Item, INSTANCES, st.integers(0, 2**64 - 1), st.none() | st.binary(max_size=60), st.integers(0, 2**64 - 1)
+)
 
 
 @pytest.mark.parametrize("plain_bytes", [spool.PLAIN_PACKED_BYTES, 0])
