@@ -18,7 +18,10 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from budget import Budget
+from budget import Budget  # first: it lets the others be found
+from builders import body, item
+from mirror import account, bounds
+from reading import read_whole
 
 from syncer.answer.known import DELETED, MISSING, NOTHING_KNOWN, RENEWING
 from syncer.answer.listing import Listing
@@ -26,7 +29,6 @@ from syncer.answer.spool import Spool
 from syncer.model import Decision, Instance, Item, MirrorRow
 from syncer.rules import guard, zone
 from syncer.rules.transitions import Observation, decide_absent, decide_listed, is_auto_renewing
-from tests.mirror import bounds
 
 START = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -38,26 +40,19 @@ POLLS = 400  # of an estate
 MONTHS_KEPT = timedelta(days=90)
 
 
+(_LISTED,) = read_whole(body([item(1)]), account().decoder).instances.values()
+
+
 def born(number: int, at: datetime, chance: random.Random) -> Instance:
     """An instance as the upstream lists it: three of four renew themselves."""
     partner = chance.random() < 0.75
-    return Instance(
+    return _LISTED._replace(
         id_instance=number,
         name=f"n{number}",
-        type_instance="whatsapp",
-        type_account=None,
-        messenger=None,
-        partner_user_uiid=None,
         time_created=at.replace(microsecond=0),
-        time_deleted=None,
-        deleted=False,
         tariff="PARTNER_23" if partner else "BUSINESS",
-        is_free=False,
         is_partner=partner,
         expiration_date=next_midnight(at) if partner else month_end(at),
-        is_expired=False,
-        token_fingerprint="0" * 16,
-        extra="{}",
     )
 
 

@@ -1,6 +1,6 @@
 """What is spooled between an answer and its transaction comes out as it went in."""
 
-from datetime import UTC
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -8,27 +8,20 @@ from hypothesis import strategies as st
 
 from syncer.answer import spool
 from syncer.answer.spool import Spool
-from syncer.model import LARGEST_ID, Instance, Item
+from syncer.model import LARGEST_ID, TYPES, Instance, Item
 
 TEXTS = st.none() | st.text(st.characters(exclude_categories=["Cs"]))
 TIMES = st.none() | st.datetimes(timezones=st.just(UTC))
-FLAGS = st.none() | st.booleans()
+OF_TYPE = {
+    str | None: TEXTS,
+    datetime | None: TIMES,
+    bool | None: st.none() | st.booleans(),
+    bool: st.booleans(),
+}
 INSTANCES = st.builds(
     Instance,
     id_instance=st.integers(1, LARGEST_ID),
-    name=TEXTS,
-    type_instance=TEXTS,
-    type_account=TEXTS,
-    messenger=TEXTS,
-    partner_user_uiid=TEXTS,
-    time_created=TIMES,
-    time_deleted=TIMES,
-    deleted=st.booleans(),
-    tariff=TEXTS,
-    is_free=FLAGS,
-    is_partner=FLAGS,
-    expiration_date=TIMES,
-    is_expired=st.booleans(),
+    **{name: OF_TYPE[kind] for name, kind in TYPES.items()},
     token_fingerprint=TEXTS,
     extra=st.text(st.characters(exclude_categories=["Cs"])),
 )
