@@ -6,6 +6,7 @@ the process, measured in the same run as a process that imports the same package
 """
 
 import argparse
+import csv
 import json
 import os
 import platform
@@ -224,6 +225,19 @@ def run(
         yield case, cost
 
 
+def note(file: Path | None, size: int, kind: str, tool: str, case: str, cost: Cost) -> None:
+    """Tell what one process took, and append it to a file: whoever compares may want the spread, too."""
+    print(size, kind, tool, case, cost, file=sys.stderr, flush=True)
+    if file is None:
+        return
+    is_new = not file.exists()
+    with file.open("a", newline="") as lines:
+        table = csv.writer(lines)
+        if is_new:
+            table.writerow(("instances", "database", "tool", "case", *Cost._fields))
+        table.writerow((size, kind, tool, case, *("" if one is None else round(one, 3) for one in cost)))
+
+
 def median(costs: list[Cost]) -> Cost:
     return Cost(*(None if None in column else statistics.median(column) for column in zip(*costs, strict=True)))  # type: ignore[arg-type, type-var]  # columns of numbers, or of None
 
@@ -292,6 +306,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--pictures", nargs="*", choices=CASES, default=[], help="cases to draw a chart of")
     parser.add_argument("--output", type=Path, help="write the tables here too")
+    parser.add_argument("--csv", type=Path, help="append what was measured, one line a process, to this file")
     wanted = parser.parse_args()
     pythons = install_peers([tool for tool in wanted.tools if tool in PEERS])
     tools = [tool for tool in wanted.tools if tool not in PEERS or tool in pythons]
@@ -323,7 +338,7 @@ def main() -> None:
                             try:
                                 for case, cost in run(tool, database, paths, server, pythons, folder):
                                     found.setdefault((kind, tool, case), []).append(cost)
-                                    print(size, kind, tool, case, cost, file=sys.stderr, flush=True)
+                                    note(wanted.csv, size, kind, tool, case, cost)
                             finally:
                                 database.drop()
                                 shutil.rmtree(folder / "dlt", ignore_errors=True)
