@@ -1,7 +1,8 @@
 """What an answer differs in from what is known of its account. Pure but for `load`, which is given.
 
 Every answer goes this one way, usual or not: while it arrives, each item's id is read and looked up and its bytes are
-hashed; an item whose hash is known is as it was when it was applied, every other one is read. An answer that is byte
+hashed; an item whose hash is known is as it was when it was applied, of one that is as it was but for its expiration
+date that date is read, every other one is read whole. An answer that is byte
 for byte the last one is recognised by one digest, and nothing of it is read.
 """
 
