@@ -10,8 +10,9 @@ from builders import item, paid
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from memory import Memory
+from mirror import START
 
-from syncer.answer.redated import NO_REST, rest_of
+from syncer.answer.redated import NO_REST, Redated, rest_of
 
 SEED = 5
 LATER = "2026-12-24T18:39:44"
@@ -117,3 +118,18 @@ def test_a_roll_is_told_by_the_rest() -> None:
 
     assert memory.rolled == 1
     assert [(key, str(transition)) for key, transition, *_ in memory.history[3:]] == [(2, "changed"), (3, "extended")]
+
+
+def test_rows_come_back_in_their_order_whatever_order_they_were_listed_in() -> None:
+    redated = Redated()
+    moments = {row: START + timedelta(microseconds=row) for row in (7, 0, 3, 2)}
+    for row, moment in moments.items():
+        redated.add([row], [100 + row], [moment])
+
+    batches = [tuple(map(list, one)) for one in redated.batches(3)]
+
+    assert batches == [
+        ([0, 2, 3], [100, 102, 103], [moments[0], moments[2], moments[3]]),
+        ([7], [107], [moments[7]]),
+    ]
+    assert list(Redated().batches(3)) == []
