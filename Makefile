@@ -35,7 +35,7 @@ check: .venv/installed  ## lint, format, types, imports, schema and its referenc
 coverage: .venv/installed  ## every branch of what decides is run by its own unit tests
 	SYNCER_CORE_EXAMPLES=50 $(BIN)/coverage run -m pytest -q -p no:cacheprovider \
 		tests/unit/test_core.py tests/unit/test_decisions.py tests/unit/test_guard.py tests/unit/test_item.py tests/unit/test_listing.py \
-		tests/unit/test_run_result.py tests/unit/test_scrub.py tests/unit/test_spool.py tests/unit/test_stated.py \
+		tests/unit/test_redated.py tests/unit/test_run_result.py tests/unit/test_scrub.py tests/unit/test_spool.py tests/unit/test_stated.py \
 		tests/unit/test_transitions.py tests/unit/test_zone.py
 	$(BIN)/coverage report
 
