@@ -270,30 +270,30 @@ def picture(found: dict[tuple[str, str, str], Cost], kind: str, case: str, tools
 def table(
     found: dict[tuple[str, str, str], Cost], kinds: list[str], tools: list[str], starts: dict[tuple[str, str], float]
 ) -> Iterator[str]:
-    """The figures of one size as Markdown; `work` is what is left of the seconds without the start of the process."""
+    """The seconds of one size as Markdown, and what else syncer took.
+
+    `floor` is the one that fits the case; `work` is what is left of the seconds without the start of the process.
+    """
+    beside = [tool for tool in tools if not tool.startswith("floor") and tool != "syncer"]
     for kind in kinds:
-        unit = "kB of WAL" if kind == "postgresql" else "kB of file"
-        yield f"\n{kind}\n"
-        yield f"| case | tool | seconds | CPU | peak MB | rows | {unit} | s/floor | work/floor | s/dlt |"
-        yield "|---|---|---|---|---|---|---|---|---|---|"
+        written = "kB of WAL" if kind == "postgresql" else "kB of file"
+        names = ("floor", *beside, "syncer", "its CPU", "its peak MB", "its rows", written, "s / floor", "work / floor")
+        yield f"\n{kind}, seconds\n"
+        yield f"| case | {' | '.join(names)} |"
+        yield f"|{'---|' * (len(names) + 1)}"
         for case, words in CASE_WORDS.items():
+            cost = found.get((kind, "syncer", case))
+            if cost is None:
+                continue
             floor = found.get((kind, "floor hash" if case == "same" else "floor rows", case))
-            dlt = found.get((kind, "dlt", case))
-            for tool in tools:
-                cost = found.get((kind, tool, case))
-                if cost is None:
-                    continue
-                to_floor = f"{cost.seconds / floor.seconds:.2f}" if floor else ""
-                start = starts.get((tool.partition(" ")[0].replace("other", "syncer"), kind))
-                work = ""
-                if floor and start is not None:
-                    work = f"{(cost.seconds - start) / (floor.seconds - starts['floor', kind]):.2f}"
-                to_dlt = f"{cost.seconds / dlt.seconds:.3f}" if dlt else ""
-                rows = "" if cost.rows is None else str(int(cost.rows))
-                yield (
-                    f"| {words} | {tool} | {cost.seconds:.2f} | {cost.cpu:.2f} | {cost.peak_mb:.0f} "
-                    f"| {rows} | {cost.written_kb:.0f} | {to_floor} | {work} | {to_dlt} |"
-                )
+            others = [found.get((kind, tool, case)) for tool in beside]
+            cells = ["" if one is None else f"{one.seconds:.2f}" for one in (floor, *others, cost)]
+            cells += [f"{cost.cpu:.2f}", f"{cost.peak_mb:.0f}", "" if cost.rows is None else f"{cost.rows:.0f}"]
+            cells += [f"{cost.written_kb:.0f}"]
+            if floor is not None:
+                work = (cost.seconds - starts["syncer", kind]) / (floor.seconds - starts["floor", kind])
+                cells += [f"{cost.seconds / floor.seconds:.2f}", f"{work:.2f}"]
+            yield f"| {words} | {' | '.join(cells)} |"
 
 
 def main() -> None:
