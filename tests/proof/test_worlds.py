@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from canary import find_secrets
 from world.planted import PLANTED, planted, real_of
+from world.receivers import WAYS
 from world.scene import World, laws
 from world.shrinking import as_test, shrunk
 from world.steps import (
@@ -34,6 +35,7 @@ from world.steps import (
     Setting,
     Step,
     Sync,
+    Takes,
     Upset,
     drawn,
 )
@@ -47,6 +49,7 @@ Play = Callable[..., World]
 ONE = Setting((Account("a", "1d", 6),), processes=1)
 TWO = Setting((Account("a", "1d", 6), Account("b", "1d", 4)), processes=1)
 PAIR = Setting((Account("a", "1d", 6),), processes=2)
+TOLD = ONE._replace(receivers=("events",))
 DAY = Pass(1440)
 LATE = Late(0, 170, stalls=False)
 
@@ -69,7 +72,7 @@ def played(places: Places) -> Play:
 
 
 def test_one_seed_says_all_that_happens(play: Play) -> None:
-    setting, script = drawn(random.Random("one world"), list(KINDS), 8)
+    setting, script = drawn(random.Random("one world"), list(KINDS), list(WAYS), 8)
 
     assert play(setting, script).trace == play(setting, script).trace
 
@@ -109,6 +112,19 @@ SHOWN: dict[str, tuple[Setting, list[Step]]] = {
         [DAY, Retire(1, hands_on=False), Rename(0, "b"), DAY],
     ),
     "rotated token": (ONE, [Pass(60), Rotate(0, 30), DAY, DAY]),
+    "message that is no yes": (TOLD, [Pass(60), Takes(0, "500", 1), Dies(0, 0), Dies(0, 0), DAY]),
+    "message that fails": (TOLD._replace(receivers=("all",)), [Pass(60), Takes(0, "closed", 1), Dies(0, 0), DAY]),
+    "many messages": (TOLD, [Pass(60), Dies(0, 0), Dies(0, 0), DAY]),
+    "receiver that asks to wait": (TOLD, [Pass(60), Takes(0, "429", 1), Dies(0, 0), DAY]),
+    "receiver of two processes": (
+        TOLD._replace(processes=2),
+        [Pass(60), Takes(0, "yes, slowly", 1), Dies(0, 0), DAY],
+    ),
+    "messages after a restore": (TOLD, [Pass(60), Backup(), Dies(0, 0), DAY, Restore(), DAY]),
+    "death after a yes": (TOLD, [Pass(60), Kill(0, "told", 1, 10), Dies(0, 0), DAY]),
+    "secret in a message": (TOLD, [Pass(60), Dies(0, 0), DAY]),
+    "what needs attention": (TOLD._replace(receivers=("attention",)), [Pass(60), Lost(0, 0), DAY]),
+    "sums": (TOLD._replace(receivers=("digest",)), [Pass(60), Dies(0, 0), DAY, Dies(0, 0), DAY, DAY]),
     "two processes": (PAIR, [Pass(1430), Late(0, 45, stalls=False), DAY]),
     "429 for long": (
         PAIR._replace(accounts=(Account("a", "12h", 6),)),
@@ -139,7 +155,7 @@ def test_a_fault_of_each_kind_is_seen(name: str, play: Play) -> None:
 
 
 def test_a_world_that_fails_becomes_a_script_of_a_few_steps(places: Places) -> None:
-    setting, script = drawn(random.Random("small"), ["whole"], 3)
+    setting, script = drawn(random.Random("small"), ["whole"], ["yes"], 3)
     script[len(script) // 2 : 0] = [Answers(0, "a part", 1), Pass(1440)]
 
     def fails(other: Setting, steps: Sequence[Step]) -> str | None:

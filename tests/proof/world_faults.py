@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 from budget import keep, scratch
 from world.planted import PLANTED, planted
+from world.receivers import WAYS
 from world.scene import laws
 from world.shrinking import as_test, kind_of, shrunk
 from world.steps import Setting, Step, drawn
@@ -43,7 +44,7 @@ def main() -> int:
 
         for name, fault in faults.items():
             for number in range(chosen.worlds):
-                setting, script = drawn(random.Random(f"{chosen.seed} {number}"), list(KINDS), DAYS)
+                setting, script = drawn(random.Random(f"{chosen.seed} {number}"), list(KINDS), list(WAYS), DAYS)
                 with planted(fault):
                     failure = fails(setting, script)
                     if failure is None:

@@ -27,6 +27,7 @@ from mirror import Mirror
 from postgres import Postgres
 from postgres import start as start_postgres
 from world.databases import File, Home, Server
+from world.receivers import WAYS
 from world.scene import World, laws
 from world.shrinking import as_test, shrunk
 from world.steps import Break, Kill, Setting, Step, drawn
@@ -119,7 +120,7 @@ def main() -> int:
             for number in budget:
                 number_of_it = chosen.first + number
                 chance = random.Random(f"{chosen.seed} {number_of_it}")
-                setting, script = drawn(chance, list(KINDS), chosen.days)
+                setting, script = drawn(chance, list(KINDS), list(WAYS), chosen.days)
                 is_on_server = (
                     chosen.postgres_every > 0 and number_of_it % chosen.postgres_every == chosen.postgres_every - 1
                 )

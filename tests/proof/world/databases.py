@@ -124,6 +124,9 @@ class File:
             Path(f"{self.path}{ending}").unlink(missing_ok=True)
         copied = backup.with_suffix(".copy")
         shutil.copy(backup, copied)
+        with closing(sqlite3.connect(copied)) as connection:
+            connection.execute("DELETE FROM syncer_epoch")  # as docs/operating.md restores
+            connection.commit()
         os.replace(copied, self.path)  # noqa: PTH105 - as mv does it
 
     def contents(self) -> bytes:

@@ -17,10 +17,13 @@ from sqlalchemy.exc import OperationalError
 
 import syncer
 from syncer.daemon.leased_runs import Runs
+from syncer.daemon.senders import Senders
 from syncer.errors import DatabaseFailed
 from syncer.model import RunResult
 from syncer.rules.schedule import trigger
+from syncer.send import Sender, Sending
 from syncer.settings.config import AccountSettings
+from syncer.settings.receivers import ReceiverSettings
 from syncer.storage import database, lease
 from world.upstream import Told
 from world.wire import CALLING, Reply
@@ -41,7 +44,11 @@ class Place(Protocol):
 
     def ask(self, task: "Task", request: bytes) -> Reply: ...
 
-    def wait(self, task: "Task", seconds: float) -> None: ...
+    def receive(self, telling: "Telling", request: bytes) -> Reply: ...
+
+    def wait(self, work: "Work", seconds: float) -> None: ...
+
+    def rest(self, telling: "Telling", seconds: float) -> None: ...
 
 
 class Doom:
@@ -101,22 +108,16 @@ def _refused(connection: Connection, what: str) -> OperationalError:
     return OperationalError(what, {}, closing)
 
 
-class Task(threading.Thread):
-    """One run of a process: a thread that goes on only while the world waits for it."""
+class Work(threading.Thread):
+    """Something that a process does: a thread that goes on only while the world waits for it."""
 
-    def __init__(self, process: "Process", account: AccountSettings, *, is_manual: bool) -> None:
+    def __init__(self, process: "Process") -> None:
         super().__init__(name=f"process {process.number}", daemon=True)
-        self.process, self.account, self.is_manual = process, account, is_manual
+        self.process = process
         self.wakes_at = process.place.now
-        self.result: RunResult | None = None  # of a run that began
-        self.seconds: float | None = None  # until the next attempt, where it did not
         self.failure: BaseException | None = None
-        self.run_row: tuple[int, Any] | None = None
-        self.based_on: tuple[int, int, int] = (0, 0, 0)
         self.restores = process.place.restores
-        self.told: Told | None = None
-        self.arrived_at: datetime | None = None
-        self.is_over = self.is_stalled = self.was_stalled = False
+        self.is_over = False
         self.struck_before = len(process.doom.struck)
         self._go, self._back = threading.Semaphore(0), threading.Semaphore(0)
 
@@ -134,15 +135,10 @@ class Task(threading.Thread):
 
     def run(self) -> None:
         self._go.acquire()
-        CALLING.caller = self
-        runs = self.process.runs
+        CALLING.caller = self  # type: ignore[assignment]  # each kind of work is one
         try:
-            if self.process.doom.armed is not None and self.process.doom.armed[0] == "line":
-                sys.settrace(self._line)
-            if self.is_manual:
-                self.result = runs.run_now(self.account)
-            else:
-                self.seconds = runs.run_if_due(self.account)
+            self._be_traced()
+            self.work()
         except Killed:
             self.process.doom.is_dead = True
         except BaseException as error:  # noqa: BLE001 - the world tells of it
@@ -152,12 +148,49 @@ class Task(threading.Thread):
             self.is_over = True
             self._back.release()
 
+    def work(self) -> None:
+        """What it is."""
+        raise NotImplementedError
+
     def wait(self) -> None:
         """Give the world its turn."""
         self._back.release()
         self._go.acquire()
         if self.process.doom.is_dead:
             raise Killed
+        self._be_traced()
+
+    def _be_traced(self) -> None:
+        armed = self.process.doom.armed
+        sys.settrace(self._line if armed is not None and armed[0] == "line" else None)
+
+    def _line(self, frame: FrameType, what: str, _argument: object) -> Callable[..., Any] | None:
+        if not frame.f_code.co_filename.startswith(SOURCE):
+            return None
+        if what == "line" and self.process.doom.is_due("line"):
+            self.process.doom.die()
+        return self._line
+
+
+class Task(Work):
+    """One run of a process."""
+
+    def __init__(self, process: "Process", account: AccountSettings, *, is_manual: bool) -> None:
+        super().__init__(process)
+        self.account, self.is_manual = account, is_manual
+        self.result: RunResult | None = None  # of a run that began
+        self.seconds: float | None = None  # until the next attempt, where it did not
+        self.run_row: tuple[int, Any] | None = None
+        self.based_on: tuple[int, int, int] = (0, 0, 0)
+        self.told: Told | None = None
+        self.arrived_at: datetime | None = None
+        self.is_stalled = self.was_stalled = False
+
+    def work(self) -> None:
+        if self.is_manual:
+            self.result = self.process.runs.run_now(self.account)
+        else:
+            self.seconds = self.process.runs.run_if_due(self.account)
 
     def ask(self, request: bytes) -> Reply:
         return self.process.place.ask(self, request)
@@ -179,12 +212,78 @@ class Task(threading.Thread):
     def is_told_to_stop(self) -> bool:
         return self.process.runs.stop.is_set()
 
-    def _line(self, frame: FrameType, what: str, _argument: object) -> Callable[..., Any] | None:
-        if not frame.f_code.co_filename.startswith(SOURCE):
-            return None
-        if what == "line" and self.process.doom.is_due("line"):
-            self.process.doom.die()
-        return self._line
+
+class Telling(Work):
+    """What sends to one receiver, as long as its process lives: the loop of production's thread."""
+
+    def __init__(self, process: "Process", settings: ReceiverSettings) -> None:
+        super().__init__(process)
+        self.receiver = settings.receiver
+        self.news = News(self)
+        self.is_idle = False  # whether it waits for nothing but news
+        self.has_failed = False  # the last look, for a fault of the database
+        self.is_resting = False
+        runs, senders = process.runs, process.senders
+        sending = Sending(
+            runs.engine, self.receiver, settings.read_address, runs.holder, runs.clock, senders._stop, runs.scrub.learn
+        )
+        self._sender = Sender(sending)
+
+    def work(self) -> None:
+        self.process.senders._run(self, self.receiver.name, self.news)  # type: ignore[arg-type]
+
+    def send_due(self) -> float:
+        """As the sender does; what it may not raise is the world's to tell."""
+        self.restores, self.struck_before = self.process.place.restores, len(self.process.doom.struck)
+        self.has_failed = True
+        try:
+            seconds = self._sender.send_due()
+        except DatabaseFailed as error:
+            if not self.was_struck and self.restores == self.process.place.restores:
+                self.failure = error
+            raise
+        except Exception as error:
+            self.failure = error
+            raise
+        self.has_failed = False
+        return seconds
+
+    def rest(self, seconds: float) -> None:
+        """Nothing is to be sent for so long, or until there are news."""
+        self.process.place.rest(self, seconds)
+        self.is_resting = True
+        self.wait()
+        self.is_resting = False
+
+    def ask(self, request: bytes) -> Reply:
+        return self.process.place.receive(self, request)
+
+    def sleep(self, seconds: float) -> None:
+        """Time passes for it; nothing renews the lease of a receiver meanwhile."""
+        if not self.is_told_to_stop():
+            self.process.place.wait(self, seconds)
+
+    def is_told_to_stop(self) -> bool:
+        return self.process.senders._stop.is_set()
+
+
+class News(threading.Event):
+    """What a sender waits on, in the world's time."""
+
+    def __init__(self, telling: Telling) -> None:
+        super().__init__()
+        self._telling = telling
+
+    def set(self) -> None:
+        super().set()
+        if self._telling.is_resting:
+            self._telling.wakes_at = self._telling.process.place.now
+
+    def wait(self, timeout: float | None = None) -> bool:
+        assert timeout is not None
+        if not self.is_set():
+            self._telling.rest(timeout)
+        return self.is_set()
 
 
 class StopSign(threading.Event):
@@ -208,17 +307,25 @@ class Process:
     offset: timedelta
     is_manual: bool = False
     doom: Doom = field(default_factory=Doom)
+    senders: Senders = field(init=False)
     next_runs: dict[str, datetime] = field(default_factory=dict)
     tasks: dict[str, Task] = field(default_factory=dict)
     told_of: list[str] = field(default_factory=list)
+    suspends: int = 0  # how often it stood still
+    tellings: list[Telling] = field(default_factory=list)
 
     def clock(self) -> datetime:
         return self.place.now + self.offset
 
     def begin(self) -> None:
-        """As the daemon's loop does: one run of each account at once."""
+        """As the daemon's loop does: one run of each account at once, and whoever is to be told is told beside."""
         self.doom.watch(self.engine)
         self.runs.stop = StopSign()
+        self.senders = Senders(self.runs)
+        self.senders._stop = StopSign()
+        if not self.is_manual:
+            self.tellings = [Telling(self, settings) for settings in self.runs.settings.receivers]
+            self.senders._news = [telling.news for telling in self.tellings]
         self.next_runs = {account.name: self.clock() for account in self.runs.settings.accounts}
 
     def due(self) -> tuple[datetime, str] | None:
@@ -247,6 +354,9 @@ class Process:
     def let_go(self) -> None:
         """Leave nothing of it behind: connections, and the threads that a process would have taken along."""
         was_killed, self.doom.is_dead = self.doom.is_dead, True
+        for telling in self.tellings:
+            while not telling.is_over:
+                telling.proceed()
         for account in self.runs.settings.accounts:
             with suppress(Killed):  # it ends the thread that beats, and nothing is written any more
                 self.runs._keeper.release(account.name)
@@ -268,3 +378,4 @@ def note_result(result: RunResult, _seconds: float) -> None:
     """What `Runs` tells at the end of a run."""
     if isinstance(CALLING.caller, Task):
         CALLING.caller.result = result
+        CALLING.caller.process.senders.wake()

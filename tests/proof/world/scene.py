@@ -5,7 +5,7 @@ Over 300 lines: everything that acts on the one clock is told in one file, in th
 
 import gc
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -16,26 +16,31 @@ from zoneinfo import ZoneInfo
 from canary import PARTNER_TOKEN
 from loading import load
 
+from syncer import send
 from syncer.answer.values import canonical_json
 from syncer.daemon.leased_runs import Runs
 from syncer.errors import ConfigurationError
 from syncer.model import RunStatus
+from syncer.post import client
 from syncer.rules.schedule import Schedule, parse_schedule, planned_after_jump
 from syncer.settings.config import AccountSettings
-from syncer.storage import accounts, database, lease, runs
+from syncer.storage import accounts, database, lease, receivers, runs
 from world import steps, upsets
 from world.databases import Home, opened
-from world.process import Process, Task, note_result
+from world.process import Process, Task, Telling, Work, note_result
+from world.receivers import IDLE, LOOK, Heard, Receivers, settings_of
 from world.steps import Setting, Step
 from world.upstream import Upstream, rekeyed
-from world.wire import Reply, connected
+from world.wire import CALLING, Reply, connected
 from world.witness import Witness
 
 START = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 JUMP_SECONDS = 2.0  # a smaller one is no jump to the daemon's loop
 API_URL = "http://127.0.0.1:1"
 CALM_INTERVALS = 3
+LAST_LOOKS = timedelta(minutes=10)
 TOKEN_KEY = bytes(range(32))
+REAL_SECONDS = 3600.0  # no exchange takes so long, whatever the machine
 A_MOMENT = timedelta(seconds=1)  # what a person does takes one: no two runs begin at one moment by chance
 
 
@@ -62,17 +67,22 @@ class World:
                 self.upstream.born(place, tariff, START - timedelta(days=nth + 1, hours=nth))
         self.tokens = [estate.token for estate in self.upstream.estates]
         self.hand = opened(home.url, self)
+        self.receivers = Receivers(self, setting.receivers)
         self.witness = Witness(self)
         self.processes: list[Process | None] = [None] * setting.processes
         self.manual: list[Process] = []
         self._appointments: list[tuple[datetime, int, Callable[[], None]]] = []
         self._appointed = 0
         self._comes_back: dict[int, int] = {}  # minutes after which a process that is killed is started again
-        self._backup: tuple[Path | str, Witness] | None = None
+        self._backup: tuple[Path | str, Witness, dict[str, Heard]] | None = None
         self._is_calm = False
         self.broken: AssertionError | None = None  # what did not hold amid a run, which would take it for a defect
         settings = load({}, {"SYNCER_PARTNER_TOKEN": PARTNER_TOKEN}, None, Path("/nonexistent"))
-        self._settings = replace(settings, token_key=TOKEN_KEY if setting.keeps_tokens else None)
+        self._settings = replace(
+            settings,
+            token_key=TOKEN_KEY if setting.keeps_tokens else None,
+            receivers=tuple(settings_of(kind) for kind in setting.receivers),
+        )
         self._set_now(START)
 
     # Time
@@ -101,6 +111,8 @@ class World:
         for process in self._alive():
             for task in process.tasks.values():
                 yield task.wakes_at, 1, process.number, self._proceeding(task)
+            for telling in process.tellings:
+                yield telling.wakes_at, 3, process.number, self._telling(telling)
             if not process.is_manual and (due := process.due()) is not None:
                 yield due[0], 2, process.number, self._firing(process, due[1])
 
@@ -113,6 +125,17 @@ class World:
 
     def _proceeding(self, task: Task) -> Callable[[], None]:
         return lambda: self._proceed(task)
+
+    def _telling(self, telling: Telling) -> Callable[[], None]:
+        def proceed() -> None:
+            telling.proceed()
+            if self.broken is not None:
+                raise self.broken
+            assert telling.failure is None, f"{telling.failure!r} escaped from a sender"
+            if telling.process.doom.is_dead:
+                self._bury(telling.process)
+
+        return proceed
 
     def _firing(self, process: Process, name: str) -> Callable[[], None]:
         def fire() -> None:
@@ -162,6 +185,8 @@ class World:
         process = task.process
         process.settle(task)
         self.witness.judge(task)
+        if task.result is not None and task.result.status is RunStatus.OK:
+            self._rouse()
         if process.doom.is_dead:
             self._bury(process)
         elif process.is_manual:
@@ -176,6 +201,7 @@ class World:
             process.settle(task)
             self.witness.judge(task)
         self._forget(process)
+        self._rouse()
         self.count("killed")
         if not process.is_manual:
             self.at(self._comes_back.get(process.number, 1), lambda: self._bring_back(process.number))
@@ -196,7 +222,15 @@ class World:
                 task.proceed()
             process.settle(task)
             self.witness.judge(task)
+        process.senders._stop.set()
+        process.senders.wake()
+        for telling in process.tellings:
+            while not telling.is_over:
+                self._telling(telling)()
+                if process.doom.is_dead:
+                    return
         self._forget(process)
+        self._rouse()
 
     def _stop_all(self) -> list[int]:
         stopped = [process for process in self.processes if process is not None]
@@ -206,9 +240,33 @@ class World:
 
     # What a task asks of its world
 
-    def wait(self, task: Task, seconds: float) -> None:
-        task.wakes_at = self.now + timedelta(seconds=seconds)
-        task.wait()
+    def wait(self, work: Work, seconds: float) -> None:
+        work.wakes_at = self.now + timedelta(seconds=seconds)
+        work.wait()
+
+    def rest(self, telling: Telling, seconds: float) -> None:
+        """A sender that waits for news looks every few seconds; what can only find nothing is left out."""
+        looks_again = self.now + timedelta(seconds=seconds)
+        telling.is_idle = not telling.has_failed and seconds >= LOOK.total_seconds()
+        if not telling.process.runs.prepared.is_set():
+            looks_again, telling.is_idle = self.now + IDLE, True
+        elif telling.is_idle:
+            looks_again = self.receivers.rests(telling)
+        telling.wakes_at = looks_again
+
+    def _rouse(self) -> None:
+        """Something happened that every sender sees at its next look."""
+        for process in self._alive():
+            for telling in process.tellings:
+                if telling.is_idle:
+                    telling.wakes_at = min(telling.wakes_at, self.now + LOOK)
+
+    def receive(self, telling: Telling, request: bytes) -> Reply:
+        try:
+            return self.receivers.reply(telling, request)
+        except AssertionError as error:
+            self.broken = error
+            raise
 
     def ask(self, task: Task, request: bytes) -> Reply:
         others = [one for process in self._alive() for one in process.tasks.values() if one is not task]
@@ -284,6 +342,10 @@ class World:
                     process = self._start(100 + len(self.manual), places=[place])
                     self.manual.append(process)
                     self._proceed(process.run_manually())
+            case steps.Takes(place, way, times):
+                self.receivers.ways[self.setting.receivers[place]].extend([way] * times)
+            case steps.Resume(place):
+                self._resume(self.setting.receivers[place])
             case steps.Kill(number, at, nth, minutes):
                 if (process := self.processes[number]) is not None:
                     process.doom.armed = at, nth
@@ -300,7 +362,7 @@ class World:
                     self._set_clock(process, process.offset + timedelta(seconds=seconds))
             case steps.Backup():
                 self._dispose_all()
-                self._backup = self.home.back_up(), self.witness.copy()
+                self._backup = self.home.back_up(), self.witness.copy(), self.receivers.copy()
             case steps.Restore():
                 self.pass_time(self.now + A_MOMENT)
                 if self._backup is not None:
@@ -344,13 +406,22 @@ class World:
         for engine in [self.hand, *(process.engine for process in self._alive())]:
             engine.dispose()
 
-    def _restore(self, backup: Path | str, witness: Witness) -> None:
+    def _restore(self, backup: Path | str, witness: Witness, heard: dict[str, Heard]) -> None:
         self._dispose_all()
         self.home.restore(backup)
         self.restores += 1
         self.home.set_now(self.now)
+        self.receivers.restored(heard)
         self.witness = witness.copy()
         self.witness.is_after_restore()
+        self._rouse()
+
+    def _resume(self, kind: str) -> None:
+        with suppress(ConfigurationError), database.writing(self.hand, "resuming the receiver") as connection:
+            if receivers.resume(connection, kind):
+                self.count("resumed")
+        self.receivers.resumed(kind)
+        self._rouse()
 
     def _approve(self, run: int | None) -> None:
         if run is None:
@@ -414,6 +485,9 @@ class World:
             self._set_clock(process, timedelta())
         for place, estate in enumerate(self.upstream.estates):
             self.tokens[place] = estate.token
+        for kind in self.setting.receivers:
+            self.receivers.ways[kind].clear()
+            self._resume(kind)
         for number in range(len(self.processes)):
             self._bring_back(number)
         for place in sorted(self.polled):
@@ -427,6 +501,8 @@ class World:
         for place in sorted(self.polled):
             interval = timedelta(seconds=self._account_settings(place).schedule.interval_seconds)
             self.witness.is_fresh(self.names[place], interval)
+        self._rouse()
+        self.pass_time(self.now + LAST_LOOKS)
         self._stop_all()
         while self.manual:
             self._stop(self.manual[0])
@@ -450,14 +526,27 @@ class World:
         self.hand.dispose()
 
 
+class Time:
+    """What `time` is to a sender."""
+
+    @staticmethod
+    def monotonic() -> float:
+        """The world's time, which no clock of a process changes."""
+        assert isinstance(CALLING.caller, Work)
+        return CALLING.caller.process.place.now.timestamp()
+
+
 @contextmanager
 def laws() -> Iterator[None]:
     """While worlds are played: the network is theirs, and production waits for no real second."""
-    beat, pause = lease.BEAT, runs.COMMIT_LOOKUP_PAUSE_SECONDS
+    beat, pause, clock, watch = lease.BEAT, runs.COMMIT_LOOKUP_PAUSE_SECONDS, send.time, client.Watch
     lease.BEAT, runs.COMMIT_LOOKUP_PAUSE_SECONDS = timedelta(days=1), 0.0
+    send.time = Time  # type: ignore[assignment]
+    client.Watch = lambda _seconds, *rest: watch(REAL_SECONDS, *rest)  # type: ignore[assignment,misc]
     try:
         with connected():
             yield
     finally:
         gc.unfreeze()
-        lease.BEAT, runs.COMMIT_LOOKUP_PAUSE_SECONDS = beat, pause
+        lease.BEAT, runs.COMMIT_LOOKUP_PAUSE_SECONDS, send.time = beat, pause, clock
+        client.Watch = watch  # type: ignore[misc]

@@ -24,6 +24,7 @@ class Setting(NamedTuple):
     accounts: tuple[Account, ...]
     processes: int
     keeps_tokens: bool = False
+    receivers: tuple[str, ...] = ()  # of `receivers.RECEIVERS`
 
 
 class Pass(NamedTuple):
@@ -135,8 +136,24 @@ class Sync(NamedTuple):
     account: int
 
 
+class Takes(NamedTuple):
+    """The next so many messages are taken in this way, see `receivers.WAYS`."""
+
+    receiver: int
+    way: str
+    times: int
+
+
+class Resume(NamedTuple):
+    """Somebody lets a receiver be tried again at once."""
+
+    receiver: int
+
+
 class Kill(NamedTuple):
-    """A process dies in its next work, at the nth `line`, `statement`, or `commit` or right after one; it is started again."""
+    """A process dies in its next work, at the nth `line`, `statement`, or `commit` or right after one, or when a receiver
+    has said yes for the nth time (`told`) and before it is heard; it is started again.
+    """
 
     process: int
     at: str
@@ -202,7 +219,7 @@ class Retire(NamedTuple):
 
 Step = (
     Pass | Meet | Born | Dies | Restored | Renamed | Billed | Extended | Rekeyed | Purged | Lost | Moved | Upset | Answers | Late
-    | Sync | Kill | Break | Stop | Clock | Backup | Restore | Approve | Rotate | Rename | Retire
+    | Sync | Takes | Resume | Kill | Break | Stop | Clock | Backup | Restore | Approve | Rotate | Rename | Retire
 )  # fmt: skip
 
 SCHEDULES = ("8h", "12h", "17h", "1d", "0 */12 * * *", "30 5,17 * * *")
@@ -210,14 +227,20 @@ TARIFFS = ("PARTNER_23", "PARTNER_23", "BUSINESS", "BUSINESS_USD")
 UPSETS = ("deletes", "restores", "expires", "strips", "shifts", "loses", "renames", "bills", "rekeys", "turns back")
 
 
-def drawn(chance: random.Random, kinds: Sequence[str], days: int) -> tuple[Setting, list[Step]]:
-    """A setting, and what happens in so many days; `kinds` are those of answers."""
+RECEIVERS: tuple[tuple[str, ...], ...] = (
+    (), (), ("events",), ("all",), ("attention",), ("digest",), ("all", "chat"), ("events", "attention"),
+)  # fmt: skip
+
+
+def drawn(chance: random.Random, kinds: Sequence[str], ways: Sequence[str], days: int) -> tuple[Setting, list[Step]]:
+    """A setting, and what happens in so many days; `kinds` are those of answers, `ways` of receivers."""
     accounts = tuple(
         Account(name, chance.choice(SCHEDULES), chance.choice([0, 2, 5, 9, 14, 24]))
         for name in "abc"[: chance.choice([1, 1, 2, 2, 3])]
     )
-    setting = Setting(accounts, chance.choice([1, 1, 1, 2, 2, 2, 2, 3, 3, 5]), chance.random() < 0.3)
-    draw = _Drawing(chance, kinds, setting)
+    processes = chance.choice([1, 1, 1, 2, 2, 2, 2, 3, 3, 5])
+    setting = Setting(accounts, processes, chance.random() < 0.3, chance.choice(RECEIVERS))
+    draw = _Drawing(chance, kinds, ways, setting)
     steps: list[Step] = []
     minutes = days * MINUTES_OF_A_DAY
     while minutes > 0:
@@ -233,9 +256,9 @@ def drawn(chance: random.Random, kinds: Sequence[str], days: int) -> tuple[Setti
 class _Drawing:
     """Single steps; what is listed more often happens more often."""
 
-    def __init__(self, chance: random.Random, kinds: Sequence[str], setting: Setting) -> None:
-        self.chance, self.kinds = chance, kinds
-        self.accounts, self.processes = len(setting.accounts), setting.processes
+    def __init__(self, chance: random.Random, kinds: Sequence[str], ways: Sequence[str], setting: Setting) -> None:
+        self.chance, self.kinds, self.ways = chance, kinds, ways
+        self.accounts, self.processes, self.receivers = len(setting.accounts), setting.processes, len(setting.receivers)
         lives: list[Callable[[], Step]] = [
             self.born, self.born, self.dies, self.dies, self.renamed, self.billed, self.extended, self.rekeyed,
             self.lost, self.moved, self.restored, self.purged,
@@ -248,13 +271,17 @@ class _Drawing:
             self.approve, self.approve, self.approve, self.sync, self.sync, Backup, Restore, self.rotate, self.rename,
             self.retire,
         ]  # fmt: skip
-        self.happenings = [*lives, *faults, *deeds]
+        told: list[Callable[[], Step]] = [self.takes, self.takes, self.takes, self.resume, self.dies_telling]
+        self.happenings = [*lives, *faults, *deeds, *(told if self.receivers else [])]
 
     def account(self) -> int:
         return self.chance.randrange(self.accounts)
 
     def process(self) -> int:
         return self.chance.randrange(self.processes)
+
+    def receiver(self) -> int:
+        return self.chance.randrange(self.receivers)
 
     def nth(self) -> int:
         return self.chance.randrange(30)
@@ -309,6 +336,15 @@ class _Drawing:
         at = self.chance.choice(["line", "line", "statement", "commit", "after commit"])
         nth = self.chance.randrange(1, {"line": 3000, "statement": 50}.get(at, 6))
         return Kill(self.process(), at, nth, self.chance.choice([1, 10, 600]))
+
+    def takes(self) -> Step:
+        return Takes(self.receiver(), self.chance.choice(self.ways), self.chance.choice([1, 1, 2, 5, 12]))
+
+    def resume(self) -> Step:
+        return Resume(self.receiver())
+
+    def dies_telling(self) -> Step:
+        return Kill(self.process(), "told", self.chance.choice([1, 1, 2, 5]), self.chance.choice([1, 10, 600]))
 
     def broken(self) -> Step:
         what = self.chance.choice(["error", "lost", "unheard"])

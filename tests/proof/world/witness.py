@@ -18,6 +18,7 @@ from syncer.views import estate, verify
 from world.databases import Home
 from world.figures import Figures
 from world.process import Process, Task
+from world.receivers import Receivers
 from world.upstream import Told
 
 LONGEST_HOLD_BACK_SECONDS = 3600
@@ -31,6 +32,7 @@ class Seen(Protocol):
     home: Home
     restores: int
     with_figures: bool
+    receivers: Receivers
 
     def tell(self, line: str) -> None: ...
 
@@ -218,6 +220,7 @@ class Witness:
         self._events = self._compared = 0
         self.compare()
         self.verify()
+        self.world.receivers.at_the_end()
         if self.world.with_figures:
             with database.reading(self.world.hand, "reading the figures") as connection:
                 differences = self.figures.differences(connection, self.world.now)
