@@ -28,6 +28,7 @@ from world.steps import (
     Moved,
     Pass,
     Purged,
+    Read,
     Rename,
     Restore,
     Retire,
@@ -125,6 +126,7 @@ SHOWN: dict[str, tuple[Setting, list[Step]]] = {
     "secret in a message": (TOLD, [Pass(60), Dies(0, 0), DAY]),
     "what needs attention": (TOLD._replace(receivers=("attention",)), [Pass(60), Lost(0, 0), DAY]),
     "sums": (TOLD._replace(receivers=("digest",)), [Pass(60), Dies(0, 0), DAY, Dies(0, 0), DAY, DAY]),
+    "who reads amid a write": (ONE, [Pass(60), Dies(0, 0), Read(0, "statement", 40, "status", 0), DAY]),
     "two processes": (PAIR, [Pass(1430), Late(0, 45, stalls=False), DAY]),
     "429 for long": (
         PAIR._replace(accounts=(Account("a", "12h", 6),)),

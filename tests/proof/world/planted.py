@@ -52,6 +52,14 @@ def _commits_amid(real: Any) -> Any:
     return move_base
 
 
+def _commits_before_lives(real: Any) -> Any:
+    def write(connection: Any, changes: Any) -> None:
+        connection.connection.commit()
+        real(connection, changes)
+
+    return write
+
+
 def _takes_lost_for_done(_real: Any) -> Any:
     from syncer.storage import database
 
@@ -171,6 +179,7 @@ PLANTED = {
     "secret in a message": Planted("syncer.send:message_of", _adds_a_secret),
     "what needs attention": Planted("syncer.storage.receivers:note_told", _nothing),
     "sums": Planted("syncer.storage.receivers:count_by_transition", _from_the_beginning),
+    "who reads amid a write": Planted("syncer.storage.timeline:write", _commits_before_lives),
     "two processes": Planted("syncer.storage.lease:acquire", _always(Acquired())),
     "429 for long": Planted("syncer.storage.lease:hold_back", _nothing),
     "tokens that are kept": Planted("syncer.storage.tokens:Safe.keep", _nothing),

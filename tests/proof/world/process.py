@@ -58,6 +58,7 @@ class Doom:
         self.is_dead = False
         self.armed: tuple[str, int] | None = None
         self.struck: list[str] = []  # what came true
+        self.beside: tuple[str, int, Callable[[], None]] | None = None  # who acts at the nth `line` or `statement`
 
     def watch(self, engine: Engine) -> None:
         """Be told of all that the engine does."""
@@ -75,6 +76,20 @@ class Doom:
         self.struck.append(kind)
         return kind
 
+    @property
+    def counts_lines(self) -> bool:
+        """Whether something is to happen at a line."""
+        return "line" in {of[0] for of in (self.armed, self.beside) if of is not None}
+
+    def meet(self, at: str) -> None:
+        """Let somebody else act amid the work, if it is the time."""
+        if self.beside is None or self.beside[0] != at:
+            return
+        _, nth, act = self.beside
+        self.beside = (at, nth - 1, act) if nth > 1 else None
+        if nth <= 1:
+            act()
+
     def die(self) -> None:
         self.is_dead = True
         raise Killed
@@ -82,6 +97,7 @@ class Doom:
     def _statement(self, connection: Connection, *_of: object) -> None:
         if self.is_dead:
             raise Killed
+        self.meet("statement")
         kind = self.is_due("statement", "error")
         if kind == "statement":
             self.die()
@@ -161,14 +177,18 @@ class Work(threading.Thread):
         self._be_traced()
 
     def _be_traced(self) -> None:
-        armed = self.process.doom.armed
-        sys.settrace(self._line if armed is not None and armed[0] == "line" else None)
+        sys.settrace(self._line if self.process.doom.counts_lines else None)
 
     def _line(self, frame: FrameType, what: str, _argument: object) -> Callable[..., Any] | None:
         if not frame.f_code.co_filename.startswith(SOURCE):
             return None
-        if what == "line" and self.process.doom.is_due("line"):
-            self.process.doom.die()
+        if what == "line":
+            if self.process.doom.beside is not None:
+                sys.settrace(None)
+                self.process.doom.meet("line")
+                self._be_traced()
+            if self.process.doom.is_due("line"):
+                self.process.doom.die()
         return self._line
 
 

@@ -22,6 +22,7 @@ from syncer.receivers.standard import parse_secret
 from syncer.rules.schedule import Cron, parse_schedule
 from syncer.settings.receivers import ReceiverSettings
 from syncer.storage import database
+from syncer.storage.lease import LEASE
 from syncer.storage.tables import attention_told, instance_history, receivers
 from syncer.views.catalogue import bi_attention
 from world.process import Process, Telling
@@ -166,8 +167,8 @@ class Receivers:
         way = self.ways[kind].popleft() if self.ways[kind] else "yes"
         self._world.count(f"told {way}")
         status, headers, before = WAYS[way]
-        number = self._arrived(telling, message, is_yes=200 <= status < 300)
-        self._world.tell(f"process {telling.process.number} tells {kind} {number}: {way}")
+        what = self._arrived(telling, message, is_yes=200 <= status < 300)
+        self._world.tell(f"process {telling.process.number} tells {kind} {what}: {way}")
         if status == 429:
             self._quiet_until[kind] = self._world.now + timedelta(seconds=int(headers["retry-after"]))
         if 200 <= status < 300 and telling.process.doom.is_due("told"):
@@ -177,7 +178,7 @@ class Receivers:
         return [*before, *([f"{head}{told}\r\n".encode()] if status else [])]
 
     def _arrived(self, telling: Telling, message: Message, *, is_yes: bool) -> str:
-        """What it is called within its epoch."""
+        """What it is; of rows of one answer PostgreSQL and SQLite number different ones first."""
         kind = telling.receiver.name
         assert find_secrets(message.body) == [], f"{kind} is told a secret"
         quiet_until = self._quiet_until.pop(kind, None)
@@ -192,7 +193,7 @@ class Receivers:
         assert _alike(known) == _alike(message.body), f"{kind} is told {name} again, in other words"
         if telling.restores != self._world.restores:
             self._world.count("told across a restore")
-            return f"{name} of before"
+            return "what was before"
         assert epoch not in self._ended, f"{kind} is told {name} under an epoch that has ended"
         assert self.epoch in {None, epoch}, "there are two epochs"
         self.epoch = epoch
@@ -211,7 +212,7 @@ class Receivers:
         if is_yes:
             process = telling.process
             self._causes[of] = Cause(process, len(process.doom.struck), self._world.restores, process.suspends)
-        return name
+        return name if document["type"] == "digest" else "an event"
 
     def _known(self, kind: str) -> Heard:
         heard = self.heard[kind]
@@ -277,8 +278,8 @@ class Receivers:
         """A sender has looked, and there is nothing to send; when it is worth to look again, if nothing happens."""
         now, kind = self._world.now, telling.receiver.name
         row = self.row(kind)
-        if row is None or (row.holder is not None and row.holder != telling.process.runs.holder):
-            return now + LOOK
+        if row is None or (row.expires_at is not None and now - A_TICK < row.expires_at <= now + LEASE):
+            return now + LOOK  # another process may be at it
         heard = self._known(kind)
         if heard.noticed is None and row.attention_since is not None:
             heard.noticed = self._told_of(kind)

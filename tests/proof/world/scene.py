@@ -28,6 +28,7 @@ from syncer.storage import accounts, database, lease, receivers, runs
 from world import steps, upsets
 from world.databases import Home, opened
 from world.process import Process, Task, Telling, Work, note_result
+from world.reader import GROUPS, Reader
 from world.receivers import IDLE, LOOK, Heard, Receivers, settings_of
 from world.steps import Setting, Step
 from world.upstream import Upstream, rekeyed
@@ -68,6 +69,7 @@ class World:
         self.tokens = [estate.token for estate in self.upstream.estates]
         self.hand = opened(home.url, self)
         self.receivers = Receivers(self, setting.receivers)
+        self.reader = Reader(home.url, self, self.count)
         self.witness = Witness(self)
         self.processes: list[Process | None] = [None] * setting.processes
         self.manual: list[Process] = []
@@ -342,6 +344,12 @@ class World:
                     process = self._start(100 + len(self.manual), places=[place])
                     self.manual.append(process)
                     self._proceed(process.run_manually())
+            case steps.Read(number, at, nth, group, minutes):
+                reading = self.processes[number]
+                if nth and reading is not None:
+                    reading.doom.beside = at, nth, lambda: self._read(group, minutes)
+                else:
+                    self._read(group, minutes)
             case steps.Takes(place, way, times):
                 self.receivers.ways[self.setting.receivers[place]].extend([way] * times)
             case steps.Resume(place):
@@ -402,7 +410,21 @@ class World:
                         account.schedule, process.next_runs[account.name], jump, process.clock()
                     )
 
+    def _read(self, group: str, minutes: int) -> None:
+        """Begin to read, and do it to its end some time later; it may be amid what a process writes."""
+        try:
+            self.reader.begin(group)
+            if not minutes or not self.reader.may_linger:
+                self.reader.finish()
+        except AssertionError as error:
+            self.broken = error
+            raise
+        if minutes:
+            self.at(minutes, self.reader.finish)
+
     def _dispose_all(self) -> None:
+        self.reader.finish()
+        self.reader.leave()
         for engine in [self.hand, *(process.engine for process in self._alive())]:
             engine.dispose()
 
@@ -506,6 +528,9 @@ class World:
         self._stop_all()
         while self.manual:
             self._stop(self.manual[0])
+        self.reader.finish()
+        for group in GROUPS:
+            self._read(group, 0)
         self.witness.at_the_end(self._settings.token_key)
 
     def tell(self, line: str) -> None:
@@ -523,6 +548,7 @@ class World:
                 while not task.is_over:
                     task.proceed()
             process.let_go()
+        self.reader.leave()
         self.hand.dispose()
 
 

@@ -183,6 +183,18 @@ class Clock(NamedTuple):
     seconds: int
 
 
+class Read(NamedTuple):
+    """Somebody reads a group of views, see `reader.GROUPS`, at the nth `line` or `statement` of a process from now, or
+    at once of 0; the first view then, the others in the same transaction so many minutes later.
+    """
+
+    process: int
+    at: str
+    nth: int
+    group: str
+    minutes: int
+
+
 class Backup(NamedTuple):
     pass
 
@@ -219,11 +231,12 @@ class Retire(NamedTuple):
 
 Step = (
     Pass | Meet | Born | Dies | Restored | Renamed | Billed | Extended | Rekeyed | Purged | Lost | Moved | Upset | Answers | Late
-    | Sync | Takes | Resume | Kill | Break | Stop | Clock | Backup | Restore | Approve | Rotate | Rename | Retire
+    | Sync | Read | Takes | Resume | Kill | Break | Stop | Clock | Backup | Restore | Approve | Rotate | Rename | Retire
 )  # fmt: skip
 
 SCHEDULES = ("8h", "12h", "17h", "1d", "0 */12 * * *", "30 5,17 * * *")
 TARIFFS = ("PARTNER_23", "PARTNER_23", "BUSINESS", "BUSINESS_USD")
+READ = ("status", "churn", "money", "attention")
 UPSETS = ("deletes", "restores", "expires", "strips", "shifts", "loses", "renames", "bills", "rekeys", "turns back")
 
 
@@ -269,7 +282,7 @@ class _Drawing:
         ]  # fmt: skip
         deeds: list[Callable[[], Step]] = [
             self.approve, self.approve, self.approve, self.sync, self.sync, Backup, Restore, self.rotate, self.rename,
-            self.retire,
+            self.retire, self.read, self.read, self.read,
         ]  # fmt: skip
         told: list[Callable[[], Step]] = [self.takes, self.takes, self.takes, self.resume, self.dies_telling]
         self.happenings = [*lives, *faults, *deeds, *(told if self.receivers else [])]
@@ -361,6 +374,11 @@ class _Drawing:
 
     def sync(self) -> Step:
         return Sync(self.account())
+
+    def read(self) -> Step:
+        at = self.chance.choice(["line", "statement"])
+        nth = self.chance.choice([0, self.chance.randrange(1, 60 if at == "statement" else 3500)])
+        return Read(self.process(), at, nth, self.chance.choice(READ), self.chance.choice([0, 0, 7, 700]))
 
     def rotate(self) -> Step:
         return Rotate(self.account(), self.chance.choice([0, 30, 900]))
