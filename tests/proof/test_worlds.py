@@ -27,6 +27,7 @@ from world.steps import (
     Meet,
     Moved,
     Pass,
+    Priced,
     Purged,
     Read,
     Rename,
@@ -34,6 +35,7 @@ from world.steps import (
     Retire,
     Rotate,
     Setting,
+    Sold,
     Step,
     Sync,
     Takes,
@@ -127,6 +129,16 @@ SHOWN: dict[str, tuple[Setting, list[Step]]] = {
     "what needs attention": (TOLD._replace(receivers=("attention",)), [Pass(60), Lost(0, 0), DAY]),
     "sums": (TOLD._replace(receivers=("digest",)), [Pass(60), Dies(0, 0), DAY, Dies(0, 0), DAY, DAY]),
     "who reads amid a write": (ONE, [Pass(60), Dies(0, 0), Read(0, "statement", 40, "status", 0), DAY]),
+    "two currencies in a month": (
+        ONE,
+        [Priced("BUSINESS", "12.5", "RUB", 0), Priced("BUSINESS", "1", "USD", 9)],
+    ),
+    "days that are sold twice": (
+        ONE,
+        [Sold(0, 0, "Nord", 0, None, "", "RUB"), Sold(0, 0, "ost", 9, None, "", "RUB")],
+    ),
+    "prices": (ONE, [DAY, Priced("BUSINESS", "12.5", "RUB", 0)]),
+    "customers": (ONE, [DAY, Sold(0, 0, "Nord", 0, None, "19.99", "RUB")]),
     "two processes": (PAIR, [Pass(1430), Late(0, 45, stalls=False), DAY]),
     "429 for long": (
         PAIR._replace(accounts=(Account("a", "12h", 6),)),
@@ -149,7 +161,7 @@ def test_every_kind_of_fault_has_a_world_that_shows_it() -> None:
 def test_a_fault_of_each_kind_is_seen(name: str, play: Play) -> None:
     """And without the fault the same world holds."""
     setting, script = SHOWN[name]
-    with_figures = name == "figures"
+    with_figures = name in {"figures", "prices", "customers"}
     play(setting, script, with_figures=with_figures)
 
     with planted(PLANTED[name]), pytest.raises((AssertionError, SyncerError)):

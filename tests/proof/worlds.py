@@ -54,7 +54,7 @@ class Places:
         """An empty database."""
         self._made += 1
         if is_on_server and self._server is not None:
-            return Server(self._server, self._server_template)
+            return Server(self._server, self._server_template, self._folder)
         return File(self._template, self._folder / f"world{self._made}.db")
 
     def leave(self) -> None:

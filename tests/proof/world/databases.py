@@ -39,6 +39,7 @@ class Home(Protocol):
     """A database of one world."""
 
     url: URL
+    folder: Path  # for files of people
 
     def set_now(self, now: datetime) -> None:
         """Let the database's clock show this."""
@@ -104,7 +105,7 @@ class File:
     """An SQLite file, a copy of one that has the schema."""
 
     def __init__(self, template: Path, path: Path) -> None:
-        self.path = path
+        self.path, self.folder = path, path.parent
         self._backups = 0
         shutil.copy(template, path)
         self.url = database.parse_database_url(f"sqlite:///{path}")
@@ -141,8 +142,8 @@ class File:
 class Server:
     """A database of PostgreSQL, in which its clock is a table of the world's."""
 
-    def __init__(self, server: Postgres, template: str) -> None:
-        self.server = server
+    def __init__(self, server: Postgres, template: str, folder: Path) -> None:
+        self.server, self.folder = server, folder
         self._url = server.create_database(template)
         self._backups: list[str] = []
         self.url = database.parse_database_url(self._url).update_query_dict(

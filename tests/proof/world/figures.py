@@ -1,12 +1,12 @@
 """What the figures of a world must be: every accepted answer goes to the figures' model, as far as it counts."""
 
 import copy
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from contract_items import ReadAnswer, an_id
 from contract_model import ContractModel
-from customers_model import CustomersModel
+from customers_model import Assigned, CustomersModel
 from figures_checks import expectations, unmet
 from figures_model import FiguresModel, Sight, local
 from sqlalchemy import Connection
@@ -19,10 +19,11 @@ class Figures:
 
     def __init__(self) -> None:
         self.model = FiguresModel()
+        self.sold: dict[tuple[int, date], Assigned] = {}  # customers, by instance and day
 
     def copy(self) -> "Figures":
         made = Figures()
-        made.model = copy.deepcopy(self.model)
+        made.model, made.sold = copy.deepcopy(self.model), dict(self.sold)
         return made
 
     def take(self, account: str, items: list[Any], owned_before: Owners, contract: ContractModel) -> None:
@@ -58,5 +59,5 @@ class Figures:
         """Every figure that is not the model's."""
         model = copy.deepcopy(self.model)
         model.close(local(now).date())
-        model.customers = CustomersModel(model, [])
+        model.customers = CustomersModel(model, list(self.sold.values()))
         return [line for one in expectations(model, now) for line in unmet(connection, one)]

@@ -138,6 +138,12 @@ def _adds_a_secret(real: Any) -> Any:
     return message_of
 
 
+def _a_rate_a_day_later(real: Any) -> Any:
+    return lambda connection, tariff, rate, currency, day: real(
+        connection, tariff, rate, currency, day + timedelta(days=1)
+    )
+
+
 def _counts_its_tries(real: Any) -> Any:
     tries = count()
     return lambda news: real(news)[:-1] + f',"try":{next(tries)}}}'.encode()
@@ -180,6 +186,10 @@ PLANTED = {
     "what needs attention": Planted("syncer.storage.receivers:note_told", _nothing),
     "sums": Planted("syncer.storage.receivers:count_by_transition", _from_the_beginning),
     "who reads amid a write": Planted("syncer.storage.timeline:write", _commits_before_lives),
+    "two currencies in a month": Planted("syncer.views.rates:_refuse_two_in_a_month", _nothing),
+    "days that are sold twice": Planted("syncer.rules.customers:first_overlap", _nothing),
+    "prices": Planted("syncer.views.rates:set_rate", _a_rate_a_day_later),
+    "customers": Planted("syncer.storage.customers:apply", _nothing),
     "two processes": Planted("syncer.storage.lease:acquire", _always(Acquired())),
     "429 for long": Planted("syncer.storage.lease:hold_back", _nothing),
     "tokens that are kept": Planted("syncer.storage.tokens:Safe.keep", _nothing),

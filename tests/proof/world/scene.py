@@ -27,6 +27,7 @@ from syncer.settings.config import AccountSettings
 from syncer.storage import accounts, database, lease, receivers, runs
 from world import steps, upsets
 from world.databases import Home, opened
+from world.operator import Operator
 from world.process import Process, Task, Telling, Work, note_result
 from world.reader import GROUPS, Reader
 from world.receivers import IDLE, LOOK, Heard, Receivers, settings_of
@@ -69,6 +70,7 @@ class World:
         self.tokens = [estate.token for estate in self.upstream.estates]
         self.hand = opened(home.url, self)
         self.receivers = Receivers(self, setting.receivers)
+        self.operator = Operator(self, home.folder)
         self.reader = Reader(home.url, self, self.count)
         self.witness = Witness(self)
         self.processes: list[Process | None] = [None] * setting.processes
@@ -350,6 +352,13 @@ class World:
                     reading.doom.beside = at, nth, lambda: self._read(group, minutes)
                 else:
                     self._read(group, minutes)
+            case steps.Priced():
+                self.operator.set_price(step, self.witness.figures)
+            case steps.Sold(place, nth):
+                if (one := estates[place].nth(nth)) is not None:
+                    self.operator.sell(one["idInstance"], step, self.witness.figures)
+            case steps.Cut():
+                self.operator.cut(step, self.witness.figures)
             case steps.Takes(place, way, times):
                 self.receivers.ways[self.setting.receivers[place]].extend([way] * times)
             case steps.Resume(place):

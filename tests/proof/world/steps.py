@@ -183,6 +183,34 @@ class Clock(NamedTuple):
     seconds: int
 
 
+class Priced(NamedTuple):
+    """A tariff costs so much from a day of the world on; without a price, the one that begins on that day is removed."""
+
+    tariff: str
+    price: str
+    currency: str
+    day: int
+
+
+class Sold(NamedTuple):
+    """An instance is a customer's for so many days, or of None for ever, and the list of customers is loaded."""
+
+    account: int
+    nth: int
+    customer: str
+    day: int
+    lasts: int | None
+    price: str
+    currency: str
+
+
+class Cut(NamedTuple):
+    """The list of customers is loaded, but with every nth line alone."""
+
+    every: int
+    is_meant: bool
+
+
 class Read(NamedTuple):
     """Somebody reads a group of views, see `reader.GROUPS`, at the nth `line` or `statement` of a process from now, or
     at once of 0; the first view then, the others in the same transaction so many minutes later.
@@ -231,7 +259,7 @@ class Retire(NamedTuple):
 
 Step = (
     Pass | Meet | Born | Dies | Restored | Renamed | Billed | Extended | Rekeyed | Purged | Lost | Moved | Upset | Answers | Late
-    | Sync | Read | Takes | Resume | Kill | Break | Stop | Clock | Backup | Restore | Approve | Rotate | Rename | Retire
+    | Sync | Priced | Sold | Cut | Read | Takes | Resume | Kill | Break | Stop | Clock | Backup | Restore | Approve | Rotate | Rename | Retire
 )  # fmt: skip
 
 SCHEDULES = ("8h", "12h", "17h", "1d", "0 */12 * * *", "30 5,17 * * *")
@@ -283,6 +311,7 @@ class _Drawing:
         deeds: list[Callable[[], Step]] = [
             self.approve, self.approve, self.approve, self.sync, self.sync, Backup, Restore, self.rotate, self.rename,
             self.retire, self.read, self.read, self.read,
+            self.priced, self.priced, self.sold, self.sold, self.cut,
         ]  # fmt: skip
         told: list[Callable[[], Step]] = [self.takes, self.takes, self.takes, self.resume, self.dies_telling]
         self.happenings = [*lives, *faults, *deeds, *(told if self.receivers else [])]
@@ -374,6 +403,20 @@ class _Drawing:
 
     def sync(self) -> Step:
         return Sync(self.account())
+
+    def priced(self) -> Step:
+        price = self.chance.choice(["12.5", "0.333333", "1000000", "0", ""])
+        day = self.chance.choice([-40, 0, 0, 31, self.chance.randrange(60)])
+        return Priced(self.chance.choice(TARIFFS), price, self.chance.choice(["RUB", "RUB", "USD"]), day)
+
+    def sold(self) -> Step:
+        customer, price = self.chance.choice(["Ёлка", "Nord", "ost"]), self.chance.choice(["", "19.99", "33.333333"])
+        lasts = self.chance.choice([None, None, 0, 1, self.chance.randrange(40)])
+        days = self.chance.randrange(-5, 40)
+        return Sold(self.account(), self.nth(), customer, days, lasts, price, self.chance.choice(["RUB", "USD"]))
+
+    def cut(self) -> Step:
+        return Cut(self.chance.choice([1, 2, 3]), self.chance.choice([True, False]))
 
     def read(self) -> Step:
         at = self.chance.choice(["line", "statement"])
