@@ -30,6 +30,7 @@ from world.wire import CALLING, Reply
 
 SOURCE = str(Path(syncer.__file__).parent)
 BEAT_SECONDS = 10.0
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 class Killed(BaseException):
@@ -331,11 +332,29 @@ class Process:
     next_runs: dict[str, datetime] = field(default_factory=dict)
     tasks: dict[str, Task] = field(default_factory=dict)
     told_of: list[str] = field(default_factory=list)
+    asleep_until: datetime = LONG_AGO
     suspends: int = 0  # how often it stood still
+    ppm: int = 0  # by which its clock is too fast
+    drifts_since: datetime = LONG_AGO
     tellings: list[Telling] = field(default_factory=list)
 
     def clock(self) -> datetime:
-        return self.place.now + self.offset
+        return self.place.now + self.offset + self._drift(self.place.now)
+
+    def _drift(self, moment: datetime) -> timedelta:
+        return (moment - self.drifts_since) * self.ppm / 1_000_000 if self.ppm else timedelta()
+
+    def drift(self, ppm: int) -> None:
+        """Go on from what it shows, at another speed."""
+        self.offset += self._drift(self.place.now)
+        self.ppm, self.drifts_since = ppm, self.place.now
+
+    def stand_still(self, seconds: float) -> None:
+        """Nothing of it happens for so long: what it waits for comes late."""
+        self.asleep_until = max(self.asleep_until, self.place.now + timedelta(seconds=seconds))
+        self.suspends += 1
+        for task in self.tasks.values():
+            task.was_stalled = True
 
     def begin(self) -> None:
         """As the daemon's loop does: one run of each account at once, and whoever is to be told is told beside."""
@@ -353,7 +372,10 @@ class Process:
         if not self.next_runs:
             return None
         name = min(self.next_runs, key=lambda one: (self.next_runs[one], one))
-        return self.next_runs[name] - self.offset, name
+        due = self.next_runs[name] - self.offset
+        if self.ppm:  # a tick later than exactly then, so that its clock is there
+            due = self.drifts_since + (due - self.drifts_since) / (1 + self.ppm / 1_000_000) + timedelta(microseconds=2)
+        return due, name
 
     def fire(self, name: str) -> Task | None:
         """Run what is due, unless it still runs; its next time is its schedule's."""

@@ -32,6 +32,7 @@ LOOK = timedelta(seconds=5)  # how often a sender looks
 IDLE = timedelta(days=1)  # and how often in a world, while nothing happens of which it could know
 A_TICK = timedelta(milliseconds=1)  # of the database's clock
 SLOW_SECONDS = 9.0
+SLEEP_SECONDS = 600.0  # longer than a lease
 
 
 def _digest() -> Cron:
@@ -53,6 +54,7 @@ WAYS: dict[str, tuple[int, Mapping[str, str], tuple[float | Exception, ...]]] = 
     "yes": (200, {}, ()),
     "yes, 204": (204, {}, ()),
     "yes, slowly": (200, {}, (SLOW_SECONDS,)),
+    "yes, and it sleeps": (200, {}, ()),  # who sends
     "500": (500, {}, ()),
     "404": (404, {}, ()),
     "429": (429, {"retry-after": "120"}, ()),
@@ -175,6 +177,9 @@ class Receivers:
             telling.process.doom.die()
         head = f"HTTP/1.1 {status} so\r\n" if status > 1 else "220 smtp.example.org ready\r\n"
         told = "".join(f"{name}: {value}\r\n" for name, value in ({"content-length": "0"} | dict(headers)).items())
+        if way == "yes, and it sleeps":
+            telling.process.stand_still(SLEEP_SECONDS)
+            telling.sleep(SLEEP_SECONDS)
         return [*before, *([f"{head}{told}\r\n".encode()] if status else [])]
 
     def _arrived(self, telling: Telling, message: Message, *, is_yes: bool) -> str:

@@ -46,9 +46,13 @@ REAL_SECONDS = 3600.0  # no exchange takes so long, whatever the machine
 A_MOMENT = timedelta(seconds=1)  # what a person does takes one: no two runs begin at one moment by chance
 
 
+# Of each process; clocks change on the 29th, the 8th and the 36th day, or never.
+ZONES = ("Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe", "UTC")
+
+
 @cache
-def _schedule(text: str) -> Schedule:
-    return parse_schedule(text, ZoneInfo("Europe/Berlin"))  # whose clocks change on the 29th day
+def _schedule(text: str, zone: str) -> Schedule:
+    return parse_schedule(text, ZoneInfo(zone))
 
 
 class World:
@@ -114,11 +118,11 @@ class World:
             yield moment, 0, number, self._keep(moment, number, act)
         for process in self._alive():
             for task in process.tasks.values():
-                yield task.wakes_at, 1, process.number, self._proceeding(task)
+                yield max(task.wakes_at, process.asleep_until), 1, process.number, self._proceeding(task)
             for telling in process.tellings:
-                yield telling.wakes_at, 3, process.number, self._telling(telling)
+                yield max(telling.wakes_at, process.asleep_until), 3, process.number, self._telling(telling)
             if not process.is_manual and (due := process.due()) is not None:
-                yield due[0], 2, process.number, self._firing(process, due[1])
+                yield max(due[0], process.asleep_until), 2, process.number, self._firing(process, due[1])
 
     def _keep(self, moment: datetime, number: int, act: Callable[[], None]) -> Callable[[], None]:
         def keep() -> None:
@@ -153,11 +157,12 @@ class World:
     def _alive(self) -> list[Process]:
         return [process for process in [*self.processes, *self.manual] if process is not None]
 
-    def _account_settings(self, place: int) -> AccountSettings:
+    def _account_settings(self, place: int, number: int = 0) -> AccountSettings:
+        """What the configuration of a process says of an account."""
         return AccountSettings(
             name=self.names[place],
             api_url=API_URL,
-            schedule=_schedule(self.setting.accounts[place].schedule),
+            schedule=_schedule(self.setting.accounts[place].schedule, ZONES[number % len(ZONES)]),
             token_setting="token_file",
             read_token=lambda: self.tokens[place],
         )
@@ -166,7 +171,7 @@ class World:
         settings = replace(
             self._settings,
             database_url=self.home.url,
-            accounts=tuple(self._account_settings(place) for place in (places or sorted(self.polled))),
+            accounts=tuple(self._account_settings(place, number) for place in (places or sorted(self.polled))),
         )
         engine = opened(self.home.url, self)
         process = Process(number, self, engine, None, timedelta(), is_manual=places is not None)  # type: ignore[arg-type]
@@ -284,7 +289,8 @@ class World:
         def reply() -> Reply:
             parts = iter(sent.reply)
             if late is not None and late.stalls:
-                task.is_stalled = task.was_stalled = True
+                task.process.stand_still(late.seconds)
+                task.is_stalled = True
                 task.sleep(late.seconds)
                 task.is_stalled = False
             task.arrived_at = task.process.clock()
@@ -377,6 +383,14 @@ class World:
             case steps.Clock(number, seconds):
                 if (process := self.processes[number]) is not None:
                     self._set_clock(process, process.offset + timedelta(seconds=seconds))
+            case steps.Drift(number, ppm):
+                if (process := self.processes[number]) is not None:
+                    process.drift(ppm)
+            case steps.Suspend(number, minutes, is_machine):
+                if (process := self.processes[number]) is not None:
+                    process.stand_still(minutes * 60)
+                    if is_machine:
+                        self.at(minutes, lambda: self._wake(process, timedelta(minutes=minutes)))
             case steps.Backup():
                 self._dispose_all()
                 self._backup = self.home.back_up(), self.witness.copy(), self.receivers.copy()
@@ -411,13 +425,26 @@ class World:
             self.tokens[place] = token
 
     def _set_clock(self, process: Process, offset: timedelta) -> None:
-        jump, process.offset = offset - process.offset, offset
+        before = process.clock()
+        process.drift(0)
+        process.offset = offset
+        jump = process.clock() - before
         if abs(jump.total_seconds()) > JUMP_SECONDS:
-            for account in process.runs.settings.accounts:
-                if account.name in process.next_runs:
-                    process.next_runs[account.name] = planned_after_jump(
-                        account.schedule, process.next_runs[account.name], jump, process.clock()
-                    )
+            self._follow(process, jump)
+
+    def _wake(self, process: Process, slept: timedelta) -> None:
+        """A machine that slept: its clock went on, and what counts its seconds did not."""
+        if process in self._alive():
+            self._follow(process, slept)
+
+    @staticmethod
+    def _follow(process: Process, jump: timedelta) -> None:
+        """As the daemon's loop does when the clock moved."""
+        for account in process.runs.settings.accounts:
+            if account.name in process.next_runs:
+                process.next_runs[account.name] = planned_after_jump(
+                    account.schedule, process.next_runs[account.name], jump, process.clock()
+                )
 
     def _read(self, group: str, minutes: int) -> None:
         """Begin to read, and do it to its end some time later; it may be amid what a process writes."""
@@ -513,6 +540,7 @@ class World:
             estate.late.clear()
         for process in self._alive():
             process.doom.armed = None
+            process.asleep_until = self.now
             self._set_clock(process, timedelta())
         for place, estate in enumerate(self.upstream.estates):
             self.tokens[place] = estate.token

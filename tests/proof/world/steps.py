@@ -223,6 +223,21 @@ class Read(NamedTuple):
     minutes: int
 
 
+class Drift(NamedTuple):
+    """The clock of a process runs too fast from now on, by so many millionths."""
+
+    process: int
+    ppm: int
+
+
+class Suspend(NamedTuple):
+    """A process stands still; if its machine does, the clock that counts seconds does, too."""
+
+    process: int
+    minutes: int
+    is_machine: bool
+
+
 class Backup(NamedTuple):
     pass
 
@@ -259,7 +274,7 @@ class Retire(NamedTuple):
 
 Step = (
     Pass | Meet | Born | Dies | Restored | Renamed | Billed | Extended | Rekeyed | Purged | Lost | Moved | Upset | Answers | Late
-    | Sync | Priced | Sold | Cut | Read | Takes | Resume | Kill | Break | Stop | Clock | Backup | Restore | Approve | Rotate | Rename | Retire
+    | Sync | Drift | Suspend | Priced | Sold | Cut | Read | Takes | Resume | Kill | Break | Stop | Clock | Backup | Restore | Approve | Rotate | Rename | Retire
 )  # fmt: skip
 
 SCHEDULES = ("8h", "12h", "17h", "1d", "0 */12 * * *", "30 5,17 * * *")
@@ -306,7 +321,7 @@ class _Drawing:
         ]  # fmt: skip
         faults: list[Callable[[], Step]] = [
             self.answers, self.answers, self.answers, self.answers, self.late, self.late, self.kill, self.kill,
-            self.broken, self.broken, self.stop, self.clock, self.upset,
+            self.broken, self.broken, self.stop, self.clock, self.drift, self.suspend, self.upset,
         ]  # fmt: skip
         deeds: list[Callable[[], Step]] = [
             self.approve, self.approve, self.approve, self.sync, self.sync, Backup, Restore, self.rotate, self.rename,
@@ -397,6 +412,12 @@ class _Drawing:
 
     def clock(self) -> Step:
         return Clock(self.process(), self.chance.choice([2, -2, 100, -100, 240, -240, 4000, -4000, 90000]))
+
+    def drift(self) -> Step:
+        return Drift(self.process(), self.chance.choice([-300, -40, 0, 40, 300]))
+
+    def suspend(self) -> Step:
+        return Suspend(self.process(), self.chance.choice([1, 10, 300, 3000]), self.chance.choice([True, False]))
 
     def approve(self) -> Step:
         return Approve(self.account(), self.chance.choice([0, 0, 0, 0, 1, 2]))
