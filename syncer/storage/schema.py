@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 UPGRADE_COMMAND = "syncer db upgrade"
+OLDER_THAN_THIS = "its schema is older than this syncer"
 NO_VIEWS = {"estate_as_of", "irregular_instances", "irregular_lives", "daily_moves"}
 """Files of `migrations/views` that are no view: a function, and what only earlier revisions had."""
 VERSION_TABLE = "syncer_version"
@@ -132,10 +133,22 @@ def require_current(engine: Engine) -> None:
                 refuse_what_is_there(connection)
         raise DatabaseFailed(f"opening the database{where}: {problem}; run: {UPGRADE_COMMAND}")
     if state is SchemaState.OLDER:
-        raise DatabaseFailed(f"opening the database: its schema is older than this syncer; run: {UPGRADE_COMMAND}")
+        raise DatabaseFailed(f"opening the database: {OLDER_THAN_THIS}; run: {UPGRADE_COMMAND}")
     _refuse_newer(state)
     if state is SchemaState.UNFINISHED:
         raise DatabaseFailed(f"opening the database: its upgrade was broken off; run: {UPGRADE_COMMAND}")
+
+
+def require_own(connection: Connection) -> None:
+    """Raise `DatabaseFailed` unless the schema is this code's at this moment: another syncer may have changed it since.
+
+    For transactions that write what was decided before they began.
+    """
+    found = connection.execute(select(column("version_num")).select_from(sa_table(VERSION_TABLE))).scalar()
+    state = state_of(found)
+    _refuse_newer(state)
+    if state is not SchemaState.CURRENT:
+        raise DatabaseFailed(f"opening the database: {OLDER_THAN_THIS}; run: {UPGRADE_COMMAND}")
 
 
 def ensure_current(engine: Engine, *, may_migrate: bool, may_create: bool = True) -> None:
