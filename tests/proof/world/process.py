@@ -37,11 +37,20 @@ class Killed(BaseException):
     """The process is dead: nothing of it happens any more. No handler of production's catches it."""
 
 
+class Schema(Protocol):
+    """What a process knows of changes of the schema."""
+
+    changes: int  # so far
+
+    def is_other(self) -> bool: ...
+
+
 class Place(Protocol):
     """What a process knows of its world."""
 
     now: datetime
     restores: int  # of backups, so far
+    versions: "Schema"
 
     def ask(self, task: "Task", request: bytes) -> Reply: ...
 
@@ -136,12 +145,15 @@ class Work(threading.Thread):
         self.restores = process.place.restores
         self.is_over = False
         self.struck_before = len(process.doom.struck)
+        self.changes_before = process.place.versions.changes
         self._go, self._back = threading.Semaphore(0), threading.Semaphore(0)
 
     @property
     def was_struck(self) -> bool:
-        """Whether its process met a fault of the database since it began."""
-        return len(self.process.doom.struck) > self.struck_before
+        """Whether its process met a fault of the database since it began, or another schema."""
+        versions = self.process.place.versions
+        is_other = versions.changes > self.changes_before or versions.is_other()
+        return is_other or len(self.process.doom.struck) > self.struck_before
 
     def proceed(self) -> None:
         """Let it go on until it waits for the world again, or ends."""
@@ -256,6 +268,7 @@ class Telling(Work):
     def send_due(self) -> float:
         """As the sender does; what it may not raise is the world's to tell."""
         self.restores, self.struck_before = self.process.place.restores, len(self.process.doom.struck)
+        self.changes_before = self.process.place.versions.changes
         self.has_failed = True
         try:
             seconds = self._sender.send_due()

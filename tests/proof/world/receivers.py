@@ -25,7 +25,7 @@ from syncer.storage import database
 from syncer.storage.lease import LEASE
 from syncer.storage.tables import attention_told, instance_history, receivers
 from syncer.views.catalogue import bi_attention
-from world.process import Process, Telling
+from world.process import Process, Schema, Telling
 from world.wire import Reply
 
 LOOK = timedelta(seconds=5)  # how often a sender looks
@@ -103,6 +103,7 @@ class Seen(Protocol):
     now: datetime
     hand: Engine
     restores: int
+    versions: Schema
 
     def tell(self, line: str) -> None: ...
 
@@ -131,6 +132,7 @@ class Cause:
     struck: int
     restores: int
     suspends: int
+    changes: int  # of the schema
 
 
 class Receivers:
@@ -157,6 +159,10 @@ class Receivers:
         if self.epoch is not None:
             self._ended.add(self.epoch)
         self.epoch = None
+
+    def forget(self) -> None:
+        """The database knows of no receiver any more, and has another epoch."""
+        self.restored({kind: Heard() for kind in self.heard})
 
     def resumed(self, kind: str) -> None:
         """Somebody lets it be tried again at once."""
@@ -216,7 +222,8 @@ class Receivers:
                 heard.yes.add(int(name))
         if is_yes:
             process = telling.process
-            self._causes[of] = Cause(process, len(process.doom.struck), self._world.restores, process.suspends)
+            stood = len(process.doom.struck), self._world.restores, process.suspends, self._world.versions.changes
+            self._causes[of] = Cause(process, *stood)
         return name if document["type"] == "digest" else "an event"
 
     def _known(self, kind: str) -> Heard:
@@ -251,6 +258,7 @@ class Receivers:
         process = cause.process
         is_unheard = process.doom.is_dead or process.runs.stop.is_set() or len(process.doom.struck) > cause.struck
         was_away = cause.suspends != process.suspends or cause.restores != self._world.restores
+        was_away = was_away or cause.changes != self._world.versions.changes
         assert is_unheard or was_away, f"{of[0]} is told twice what it said yes to"
         self._world.count("told again")
 

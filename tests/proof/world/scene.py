@@ -33,6 +33,7 @@ from world.reader import GROUPS, Reader
 from world.receivers import IDLE, LOOK, Heard, Receivers, settings_of
 from world.steps import Setting, Step
 from world.upstream import Upstream, rekeyed
+from world.versions import Versions
 from world.wire import CALLING, Reply, connected
 from world.witness import Witness
 
@@ -74,6 +75,7 @@ class World:
         self.tokens = [estate.token for estate in self.upstream.estates]
         self.hand = opened(home.url, self)
         self.receivers = Receivers(self, setting.receivers)
+        self.versions = Versions(self)
         self.operator = Operator(self, home.folder)
         self.reader = Reader(home.url, self, self.count)
         self.witness = Witness(self)
@@ -179,7 +181,8 @@ class World:
         process.begin()
         return process
 
-    def _bring_back(self, number: int) -> None:
+    def bring_back(self, number: int) -> None:
+        """Start a process, unless it runs."""
         if self.processes[number] is None and self.polled:
             self.processes[number] = self._start(number)
 
@@ -213,7 +216,7 @@ class World:
         self._rouse()
         self.count("killed")
         if not process.is_manual:
-            self.at(self._comes_back.get(process.number, 1), lambda: self._bring_back(process.number))
+            self.at(self._comes_back.get(process.number, 1), lambda: self.bring_back(process.number))
 
     def _forget(self, process: Process) -> None:
         process.let_go()
@@ -241,7 +244,8 @@ class World:
         self._forget(process)
         self._rouse()
 
-    def _stop_all(self) -> list[int]:
+    def stop_all(self) -> list[int]:
+        """SIGTERM for every daemon; which of them ran."""
         stopped = [process for process in self.processes if process is not None]
         for process in stopped:
             self._stop(process)
@@ -379,7 +383,7 @@ class World:
             case steps.Stop(number, minutes):
                 if (process := self.processes[number]) is not None:
                     self._stop(process)
-                    self.at(minutes, lambda: self._bring_back(number))
+                    self.at(minutes, lambda: self.bring_back(number))
             case steps.Clock(number, seconds):
                 if (process := self.processes[number]) is not None:
                     self._set_clock(process, process.offset + timedelta(seconds=seconds))
@@ -391,6 +395,10 @@ class World:
                     process.stand_still(minutes * 60)
                     if is_machine:
                         self.at(minutes, lambda: self._wake(process, timedelta(minutes=minutes)))
+            case steps.Older(revision, minutes, stops):
+                self.versions.older(revision, minutes, stops=stops)
+            case steps.Newer(minutes):
+                self.versions.newer(minutes)
             case steps.Backup():
                 self._dispose_all()
                 self._backup = self.home.back_up(), self.witness.copy(), self.receivers.copy()
@@ -498,7 +506,7 @@ class World:
         old = self.names[place]
         if name in [self.names[other] for other in self.polled] or place not in self.polled:
             return
-        stopped = self._stop_all()
+        stopped = self.stop_all()
         try:
             with database.writing(self.hand, "renaming the account") as connection:
                 accounts.rename(connection, old, name, self.now)
@@ -510,7 +518,7 @@ class World:
             self.names[place] = name
             self.witness.renamed(old, name)
         for number in stopped:
-            self._bring_back(number)
+            self.bring_back(number)
         self.witness.compare()
 
     def _retire(self, place: int, *, hands_on: bool) -> None:
@@ -518,7 +526,7 @@ class World:
         name = self.names[place]
         if place not in self.polled or not heirs or not self.witness.knows(name):
             return
-        stopped = self._stop_all()
+        stopped = self.stop_all()
         with database.writing(self.hand, "retiring the account") as connection:
             accounts.retire(connection, name, self.now)
         self.witness.retired(name)
@@ -527,7 +535,7 @@ class World:
             estates = self.upstream.estates
             estates[heirs[0]].items |= estates[place].items
         for number in stopped:
-            self._bring_back(number)
+            self.bring_back(number)
         self.count("retired")
         self.witness.compare()
 
@@ -547,8 +555,10 @@ class World:
         for kind in self.setting.receivers:
             self.receivers.ways[kind].clear()
             self._resume(kind)
+        if self.versions.is_other():
+            self.versions.upgrade()
         for number in range(len(self.processes)):
-            self._bring_back(number)
+            self.bring_back(number)
         for place in sorted(self.polled):
             self._approve(self.witness.held(self.names[place], 0))
         began = self.now
@@ -562,7 +572,7 @@ class World:
             self.witness.is_fresh(self.names[place], interval)
         self._rouse()
         self.pass_time(self.now + LAST_LOOKS)
-        self._stop_all()
+        self.stop_all()
         while self.manual:
             self._stop(self.manual[0])
         self.reader.finish()

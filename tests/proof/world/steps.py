@@ -238,6 +238,22 @@ class Suspend(NamedTuple):
     is_machine: bool
 
 
+class Older(NamedTuple):
+    """Somebody brings the schema back to a revision, with all daemons stopped and started anew, or under them; so many
+    minutes later it is upgraded if no daemon did that.
+    """
+
+    revision: str
+    minutes: int
+    stops: bool
+
+
+class Newer(NamedTuple):
+    """For so many minutes the schema is that of a newer syncer."""
+
+    minutes: int
+
+
 class Backup(NamedTuple):
     pass
 
@@ -274,7 +290,7 @@ class Retire(NamedTuple):
 
 Step = (
     Pass | Meet | Born | Dies | Restored | Renamed | Billed | Extended | Rekeyed | Purged | Lost | Moved | Upset | Answers | Late
-    | Sync | Drift | Suspend | Priced | Sold | Cut | Read | Takes | Resume | Kill | Break | Stop | Clock | Backup | Restore | Approve | Rotate | Rename | Retire
+    | Sync | Older | Newer | Drift | Suspend | Priced | Sold | Cut | Read | Takes | Resume | Kill | Break | Stop | Clock | Backup | Restore | Approve | Rotate | Rename | Retire
 )  # fmt: skip
 
 SCHEDULES = ("8h", "12h", "17h", "1d", "0 */12 * * *", "30 5,17 * * *")
@@ -326,7 +342,7 @@ class _Drawing:
         deeds: list[Callable[[], Step]] = [
             self.approve, self.approve, self.approve, self.sync, self.sync, Backup, Restore, self.rotate, self.rename,
             self.retire, self.read, self.read, self.read,
-            self.priced, self.priced, self.sold, self.sold, self.cut,
+            self.priced, self.priced, self.sold, self.sold, self.cut, self.older, self.newer,
         ]  # fmt: skip
         told: list[Callable[[], Step]] = [self.takes, self.takes, self.takes, self.resume, self.dies_telling]
         self.happenings = [*lives, *faults, *deeds, *(told if self.receivers else [])]
@@ -424,6 +440,16 @@ class _Drawing:
 
     def sync(self) -> Step:
         return Sync(self.account())
+
+    def older(self) -> Step:
+        revision, minutes = (
+            self.chance.choice(["0010", "0011", "0012", "0013", "0013"]),
+            self.chance.choice([1, 700, 2000]),
+        )
+        return Older(revision, minutes, self.chance.choice([True, True, False]))
+
+    def newer(self) -> Step:
+        return Newer(self.chance.choice([5, 700, 2000]))
 
     def priced(self) -> Step:
         price = self.chance.choice(["12.5", "0.333333", "1000000", "0", ""])

@@ -17,7 +17,7 @@ from syncer.storage.tables import accounts, claims, instance_history, instances,
 from syncer.views import estate, verify
 from world.databases import Home
 from world.figures import Figures
-from world.process import Process, Task
+from world.process import Process, Schema, Task
 from world.receivers import Receivers
 from world.upstream import Told
 
@@ -31,6 +31,7 @@ class Seen(Protocol):
     hand: Engine
     home: Home
     restores: int
+    versions: Schema
     with_figures: bool
     receivers: Receivers
 
@@ -71,6 +72,7 @@ class Witness:
         is_of_before = task.run_row is not None and task.restores != self.world.restores  # its lease is in no table now
         assert not beside or is_of_before, f"{task.account.name} is run beside a run whose lease lives"
         if task.run_row is None:
+            assert not self.world.versions.is_other(), "a run begins in a schema that is not its own"
             name = task.account.name
             query = select(sync_runs.c.id, sync_runs.c.started_at).where(sync_runs.c.account == name)
             with database.reading(self.world.hand, "reading the run") as connection:
