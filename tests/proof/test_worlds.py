@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 from canary import find_secrets
+from postgres import Postgres
 from world.planted import PLANTED, planted, real_of
 from world.receivers import WAYS
 from world.scene import World, laws
 from world.shrinking import as_test, shrunk
 from world.steps import (
+    UNLINKED,
     Account,
     Answers,
     Approve,
@@ -26,9 +28,9 @@ from world.steps import (
     Late,
     Lost,
     Meet,
+    Moved,
     Newer,
     Older,
-    Moved,
     Pass,
     Priced,
     Purged,
@@ -42,6 +44,7 @@ from world.steps import (
     Step,
     Sync,
     Takes,
+    Unlink,
     Upset,
     drawn,
 )
@@ -173,6 +176,25 @@ def test_a_fault_of_each_kind_is_seen(name: str, play: Play) -> None:
 
     with planted(PLANTED[name]), pytest.raises((AssertionError, SyncerError)):
         play(setting, script, with_figures=with_figures)
+
+
+@pytest.mark.parametrize("way", UNLINKED)
+@pytest.mark.parametrize("nth", [1, 3])
+def test_a_connection_that_breaks_at_a_commit_costs_nothing_that_was_accepted(
+    way: str, nth: int, postgres: Postgres, tmp_path: Path, sqlite_template: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first is that of the lease, the third that of the answer; and who takes a lost one for done is seen."""
+    monkeypatch.setenv("SYNCER_TEST_PG_URL", postgres.admin_url)
+    script = [Pass(60), Dies(0, 0), Unlink(0, way, "COMMIT", nth), DAY]
+    with laws():
+        places = Places(tmp_path, with_server=True, template=sqlite_template)
+
+        world = play(places.home(is_on_server=True), TOLD, script)
+
+        assert world.counted[f"struck link {way}"] == 1
+        if nth == 3 and way in {"cut", "half sent"}:
+            with planted(PLANTED["COMMIT that is lost"]):
+                assert failure_of(places.home(is_on_server=True), TOLD, script)
 
 
 def test_a_world_that_fails_becomes_a_script_of_a_few_steps(places: Places) -> None:

@@ -30,7 +30,7 @@ from world.databases import File, Home, Server
 from world.receivers import WAYS
 from world.scene import World, laws
 from world.shrinking import as_test, shrunk
-from world.steps import Break, Kill, Setting, Step, drawn
+from world.steps import Break, Kill, Setting, Step, Unlink, drawn
 from world.upstream import KINDS
 
 DAYS_OF_A_YEAR = 365
@@ -95,7 +95,7 @@ def failure_of(home: Home, setting: Setting, script: list[Step], *, with_figures
 
 def differing(places: Places, setting: Setting, script: list[Step]) -> str | None:
     """Where SQLite and PostgreSQL part, if they do; deaths and faults are left out, their statements are not the same."""
-    alike = [step for step in script if not isinstance(step, Kill | Break)]
+    alike = [step for step in script if not isinstance(step, Kill | Break | Unlink)]
     one, other = (play(places.home(is_on_server=place), setting, alike).trace for place in (False, True))
     pairs = zip_longest(one, other)
     return next(

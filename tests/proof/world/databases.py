@@ -18,6 +18,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.pool import QueuePool
 
 from syncer.storage import database
+from world.link import Link
 
 CLOCK = """
 CREATE TABLE public.world_clock (now timestamptz NOT NULL);
@@ -40,6 +41,9 @@ class Home(Protocol):
 
     url: URL
     folder: Path  # for files of people
+
+    def link(self) -> Link | None:
+        """A way of its own to a server; None where the database is a file."""
 
     def set_now(self, now: datetime) -> None:
         """Let the database's clock show this."""
@@ -110,6 +114,9 @@ class File:
         shutil.copy(template, path)
         self.url = database.parse_database_url(f"sqlite:///{path}")
 
+    def link(self) -> None:
+        """There is no way to break."""
+
     def set_now(self, now: datetime) -> None:
         """Its connections ask the world."""
 
@@ -161,6 +168,9 @@ class Server:
             connection.execute(f"ALTER DATABASE {name} SET search_path = public, pg_catalog")
         Mirror(url).engine.dispose()
         return name
+
+    def link(self) -> Link:
+        return Link((self.url.host or "", self.url.port or 5432))
 
     def set_now(self, now: datetime) -> None:
         self._clock.execute("UPDATE public.world_clock SET now = %s", [_to_the_millisecond(now)])

@@ -25,11 +25,13 @@ from syncer.send import Sender, Sending
 from syncer.settings.config import AccountSettings
 from syncer.settings.receivers import ReceiverSettings
 from syncer.storage import database, lease
+from world.link import Link
 from world.upstream import Told
 from world.wire import CALLING, Reply
 
 SOURCE = str(Path(syncer.__file__).parent)
 BEAT_SECONDS = 10.0
+SLOW_SECONDS = 45.0
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
@@ -74,6 +76,7 @@ class Doom:
         """Be told of all that the engine does."""
         event.listen(engine, "before_cursor_execute", self._statement)
         event.listen(engine, "commit", self._commit)
+        event.listen(engine, "begin", self._begin)
 
     def is_due(self, *kinds: str) -> str | None:
         """Count one of these down; the kind whose time has come."""
@@ -113,6 +116,12 @@ class Doom:
             self.die()
         if kind == "error":
             raise _refused(connection, "a statement")
+
+    def _begin(self, connection: Connection) -> None:
+        """On SQLite nobody waits for a network, and who waits in a transaction keeps its own process waiting."""
+        work = CALLING.caller
+        if connection.dialect.name == "postgresql" and isinstance(work, Work) and self.is_due("slow"):
+            work.be_late()
 
     def _commit(self, connection: Connection) -> None:
         if self.is_dead:
@@ -176,6 +185,13 @@ class Work(threading.Thread):
             sys.settrace(None)
             self.is_over = True
             self._back.release()
+
+    def be_late(self) -> None:
+        """The network takes its time, longer than a lease lasts."""
+        self.process.suspends += 1
+        for task in self.process.tasks.values():
+            task.was_stalled = True
+        self.process.place.wait(self, SLOW_SECONDS)
 
     def work(self) -> None:
         """What it is."""
@@ -340,6 +356,7 @@ class Process:
     runs: Runs
     offset: timedelta
     is_manual: bool = False
+    link: Link | None = None
     doom: Doom = field(default_factory=Doom)
     senders: Senders = field(init=False)
     next_runs: dict[str, datetime] = field(default_factory=dict)
@@ -372,6 +389,8 @@ class Process:
     def begin(self) -> None:
         """As the daemon's loop does: one run of each account at once, and whoever is to be told is told beside."""
         self.doom.watch(self.engine)
+        if self.link is not None:
+            self.link.struck = self.doom.struck.append
         self.runs.stop = StopSign()
         self.senders = Senders(self.runs)
         self.senders._stop = StopSign()
@@ -416,6 +435,8 @@ class Process:
             with suppress(Killed):  # it ends the thread that beats, and nothing is written any more
                 self.runs._keeper.release(account.name)
         self.engine.dispose()
+        if self.link is not None:
+            self.link.close()
         if was_killed:
             for thread in threading.enumerate():
                 if thread.name == "fetch-watch":

@@ -175,8 +175,9 @@ class World:
             database_url=self.home.url,
             accounts=tuple(self._account_settings(place, number) for place in (places or sorted(self.polled))),
         )
-        engine = opened(self.home.url, self)
-        process = Process(number, self, engine, None, timedelta(), is_manual=places is not None)  # type: ignore[arg-type]
+        link = self.home.link()
+        engine = opened(self.home.url if link is None else self.home.url.set(host="127.0.0.1", port=link.port), self)
+        process = Process(number, self, engine, None, timedelta(), places is not None, link)  # type: ignore[arg-type]
         process.runs = Runs(settings, engine, settings.scrubber(), process.clock, note_result)
         process.begin()
         return process
@@ -380,6 +381,9 @@ class World:
             case steps.Break(number, what, nth):
                 if (process := self.processes[number]) is not None:
                     process.doom.armed = what, nth
+            case steps.Unlink(number, way, at, nth):
+                if (process := self.processes[number]) is not None and process.link is not None:
+                    process.link.armed = way, at, nth
             case steps.Stop(number, minutes):
                 if (process := self.processes[number]) is not None:
                     self._stop(process)
@@ -548,6 +552,8 @@ class World:
             estate.late.clear()
         for process in self._alive():
             process.doom.armed = None
+            if process.link is not None:
+                process.link.armed = None
             process.asleep_until = self.now
             self._set_clock(process, timedelta())
         for place, estate in enumerate(self.upstream.estates):

@@ -162,10 +162,21 @@ class Kill(NamedTuple):
 
 
 class Break(NamedTuple):
-    """The nth statement of a process is an `error`, or its nth COMMIT is `lost` on its way, or its acknowledgement `unheard`."""
+    """The nth statement of a process is an `error`, or its nth COMMIT is `lost` on its way, or its acknowledgement `unheard`,
+    or, on PostgreSQL, its nth transaction is `slow` to begin.
+    """
 
     process: int
     what: str
+    nth: int
+
+
+class Unlink(NamedTuple):
+    """The connection of a process to PostgreSQL breaks at the nth `message` or `COMMIT`, in one of `link.WAYS`."""
+
+    process: int
+    way: str
+    at: str
     nth: int
 
 
@@ -290,11 +301,12 @@ class Retire(NamedTuple):
 
 Step = (
     Pass | Meet | Born | Dies | Restored | Renamed | Billed | Extended | Rekeyed | Purged | Lost | Moved | Upset | Answers | Late
-    | Sync | Older | Newer | Drift | Suspend | Priced | Sold | Cut | Read | Takes | Resume | Kill | Break | Stop | Clock | Backup | Restore | Approve | Rotate | Rename | Retire
+    | Sync | Unlink | Older | Newer | Drift | Suspend | Priced | Sold | Cut | Read | Takes | Resume | Kill | Break | Stop | Clock | Backup | Restore | Approve | Rotate | Rename | Retire
 )  # fmt: skip
 
 SCHEDULES = ("8h", "12h", "17h", "1d", "0 */12 * * *", "30 5,17 * * *")
 TARIFFS = ("PARTNER_23", "PARTNER_23", "BUSINESS", "BUSINESS_USD")
+UNLINKED = ("cut", "unheard", "half sent", "half heard")
 READ = ("status", "churn", "money", "attention")
 UPSETS = ("deletes", "restores", "expires", "strips", "shifts", "loses", "renames", "bills", "rekeys", "turns back")
 
@@ -337,7 +349,7 @@ class _Drawing:
         ]  # fmt: skip
         faults: list[Callable[[], Step]] = [
             self.answers, self.answers, self.answers, self.answers, self.late, self.late, self.kill, self.kill,
-            self.broken, self.broken, self.stop, self.clock, self.drift, self.suspend, self.upset,
+            self.broken, self.broken, self.unlinked, self.stop, self.clock, self.drift, self.suspend, self.upset,
         ]  # fmt: skip
         deeds: list[Callable[[], Step]] = [
             self.approve, self.approve, self.approve, self.sync, self.sync, Backup, Restore, self.rotate, self.rename,
@@ -420,8 +432,13 @@ class _Drawing:
         return Kill(self.process(), "told", self.chance.choice([1, 1, 2, 5]), self.chance.choice([1, 10, 600]))
 
     def broken(self) -> Step:
-        what = self.chance.choice(["error", "lost", "unheard"])
+        what = self.chance.choice(["error", "lost", "unheard", "slow"])
         return Break(self.process(), what, self.chance.randrange(1, 50 if what == "error" else 6))
+
+    def unlinked(self) -> Step:
+        at = self.chance.choice(["message", "COMMIT"])
+        nth = self.chance.randrange(1, 60 if at == "message" else 6)
+        return Unlink(self.process(), self.chance.choice(UNLINKED), at, nth)
 
     def stop(self) -> Step:
         return Stop(self.process(), self.chance.choice([1, 10, 600]))
