@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from canary import find_secrets
 from postgres import Postgres
+from world.flat import slope
 from world.planted import PLANTED, planted, real_of
 from world.receivers import WAYS
 from world.scene import World, laws
@@ -149,6 +150,7 @@ SHOWN: dict[str, tuple[Setting, list[Step]]] = {
     "newer schema under a run": (ONE, [Pass(60), Dies(0, 0), LATE, Meet(0, 2000), Newer(30)]),
     "older schema": (ONE, [Pass(60), Dies(0, 0), DAY, Older("0007", 60, stops=True), DAY]),
     "clock that drifts": (ONE, [Drift(0, 300), Pass(1440 * 14)]),
+    "descriptors": (ONE, [DAY]),
     "two processes": (PAIR, [Pass(1430), Late(0, 45, stalls=False), DAY]),
     "429 for long": (
         PAIR._replace(accounts=(Account("a", "12h", 6),)),
@@ -195,6 +197,14 @@ def test_a_connection_that_breaks_at_a_commit_costs_nothing_that_was_accepted(
         if nth == 3 and way in {"cut", "half sent"}:
             with planted(PLANTED["COMMIT that is lost"]):
                 assert failure_of(places.home(is_on_server=True), TOLD, script)
+
+
+def test_memory_that_grows_with_each_world_is_seen_and_noise_is_not() -> None:
+    noise = [random.Random(place).randrange(3000) for place in range(40)]
+    leaking = [kb + 2000 * place for place, kb in enumerate(noise)]
+
+    assert slope(noise[:12]) is None
+    assert [grown.is_flat for grown in (slope(noise), slope(leaking)) if grown] == [True, False]
 
 
 def test_a_world_that_fails_becomes_a_script_of_a_few_steps(places: Places) -> None:

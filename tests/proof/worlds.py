@@ -27,6 +27,7 @@ from mirror import Mirror
 from postgres import Postgres
 from postgres import start as start_postgres
 from world.databases import File, Home, Server
+from world.flat import kept, let_go, resident_kb, slope
 from world.receivers import WAYS
 from world.scene import World, laws
 from world.shrinking import as_test, shrunk
@@ -75,11 +76,15 @@ class Heard(logging.Handler):
 
 def play(home: Home, setting: Setting, script: list[Step], *, with_figures: bool = False) -> World:
     """One world to its end; an `AssertionError` says what did not hold."""
-    world = World(setting, home, with_figures=with_figures)
+    before = kept()
     try:
-        world.play(script)
+        world = World(setting, home, with_figures=with_figures)
+        try:
+            world.play(script)
+        finally:
+            world.close()
+        let_go(before)
     finally:
-        world.close()
         home.leave()
     return world
 
@@ -109,6 +114,7 @@ def main() -> int:
     counted: Counter[str] = Counter()
     requests = 0
     traces = sha256()
+    resident: list[int] = []
     heard = Heard()
     for name in ("syncer", "httpx", "httpcore"):
         logging.getLogger(name).addHandler(heard)
@@ -156,11 +162,22 @@ def main() -> int:
                 counted.update(world.counted)
                 traces.update("\n".join(world.trace).encode())
                 requests += world.upstream.asked
+                del world
+                resident.append(resident_kb())
         finally:
             places.leave()
     print("what happened in them:", ", ".join(f"{what} {n}" for what, n in sorted(counted.items())))
     years = budget.done * chosen.days / DAYS_OF_A_YEAR
-    budget.report(years=f"{years:.1f}", requests=requests, killed=counted["killed"], traces=traces.hexdigest()[:12])
+    grown = slope(resident)
+    budget.report(
+        years=f"{years:.1f}",
+        requests=requests,
+        messages=sum(n for what, n in counted.items() if what.startswith("told ")),
+        killed=counted["killed"],
+        **({} if grown is None else {"memory a month": grown, "descriptors left open": 0}),
+        traces=traces.hexdigest()[:12],
+    )
+    assert grown is None or grown.is_flat, f"memory grows with each world: {grown}"
     return 0
 
 

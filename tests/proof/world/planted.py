@@ -1,6 +1,7 @@
 """Faults of production, one at a named function each: for every kind of fault that a world knows, what it must see."""
 
 import importlib
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -153,6 +154,14 @@ def _from_the_beginning(real: Any) -> Any:
     return lambda connection, receiver, _after, until: real(connection, receiver, 0, until)
 
 
+def _opens_another(real: Any) -> Any:
+    def transport(upstream: Any) -> Any:
+        os.open("/dev/null", os.O_RDONLY)
+        return real(upstream)
+
+    return transport
+
+
 def _newest_first(real: Any) -> Any:
     return lambda *of: real(*of)[::-1]
 
@@ -194,6 +203,7 @@ PLANTED = {
     "newer schema under a run": Planted("syncer.storage.schema:require_own", _nothing),
     "older schema": Planted("syncer.storage.timeline:build", _nothing),
     "clock that drifts": Planted("syncer.sync:time_problem", _only("stale")),
+    "descriptors": Planted("syncer.upstream.client:_transport", _opens_another),
     "two processes": Planted("syncer.storage.lease:acquire", _always(Acquired())),
     "429 for long": Planted("syncer.storage.lease:hold_back", _nothing),
     "tokens that are kept": Planted("syncer.storage.tokens:Safe.keep", _nothing),

@@ -4,7 +4,6 @@ import sqlite3
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -425,15 +424,23 @@ class Process:
         self.tasks[account.name] = Task(self, account, is_manual=True)
         return self.tasks[account.name]
 
+    def be_dead(self) -> None:
+        """What it held in its own memory holds up nobody: it may have died between taking its turn and giving it back."""
+        self.doom.is_dead = True
+        turn = self.engine.get_execution_options().get("syncer_turn")
+        if turn is not None and turn.locked():
+            turn.release()
+
     def let_go(self) -> None:
         """Leave nothing of it behind: connections, and the threads that a process would have taken along."""
         was_killed, self.doom.is_dead = self.doom.is_dead, True
         for telling in self.tellings:
             while not telling.is_over:
                 telling.proceed()
-        for account in self.runs.settings.accounts:
-            with suppress(Killed):  # it ends the thread that beats, and nothing is written any more
-                self.runs._keeper.release(account.name)
+        keeper = self.runs._keeper
+        with keeper._changed:  # it ends the thread that beats
+            keeper._kept.clear()
+            keeper._changed.notify()
         self.engine.dispose()
         if self.link is not None:
             self.link.close()
