@@ -263,7 +263,7 @@ class World:
         """A sender that waits for news looks every few seconds; what can only find nothing is left out."""
         looks_again = self.now + timedelta(seconds=seconds)
         telling.is_idle = not telling.has_failed and seconds >= LOOK.total_seconds()
-        if not telling.process.runs.prepared.is_set():
+        if not telling.process.runs.prepared.is_set() or (telling.has_failed and self.versions.is_other()):
             looks_again, telling.is_idle = self.now + IDLE, True
         elif telling.is_idle:
             looks_again = self.receivers.rests(telling)
@@ -402,8 +402,10 @@ class World:
                         self.at(minutes, lambda: self._wake(process, timedelta(minutes=minutes)))
             case steps.Older(revision, minutes, stops):
                 self.versions.older(revision, minutes, stops=stops)
+                self._rouse()
             case steps.Newer(minutes):
                 self.versions.newer(minutes)
+                self._rouse()
             case steps.Backup():
                 self._dispose_all()
                 self._backup = self.home.back_up(), self.witness.copy(), self.receivers.copy()
@@ -564,6 +566,7 @@ class World:
             self._resume(kind)
         if self.versions.is_other():
             self.versions.upgrade()
+            self._rouse()
         for number in range(len(self.processes)):
             self.bring_back(number)
         for place in sorted(self.polled):
