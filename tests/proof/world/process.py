@@ -220,6 +220,21 @@ class Work(threading.Thread):
         return self._line
 
 
+class Turn:
+    """The lock by which writers of one process take turns: of a dead one nobody waits, whoever had it when it died."""
+
+    def __init__(self, doom: Doom) -> None:
+        self._doom, self._lock = doom, threading.Lock()
+
+    def acquire(self, timeout: float) -> bool:
+        if self._doom.is_dead:
+            raise Killed
+        return self._lock.acquire(timeout=timeout)
+
+    def release(self) -> None:
+        self._lock.release()
+
+
 class Task(Work):
     """One run of a process."""
 
@@ -388,6 +403,8 @@ class Process:
     def begin(self) -> None:
         """As the daemon's loop does: one run of each account at once, and whoever is to be told is told beside."""
         self.doom.watch(self.engine)
+        if self.engine.dialect.name == "sqlite":
+            self.engine.update_execution_options(syncer_turn=Turn(self.doom))
         if self.link is not None:
             self.link.struck = self.doom.struck.append
         self.runs.stop = StopSign()
@@ -423,13 +440,6 @@ class Process:
         account = self.runs.settings.accounts[0]
         self.tasks[account.name] = Task(self, account, is_manual=True)
         return self.tasks[account.name]
-
-    def be_dead(self) -> None:
-        """What it held in its own memory holds up nobody: it may have died between taking its turn and giving it back."""
-        self.doom.is_dead = True
-        turn = self.engine.get_execution_options().get("syncer_turn")
-        if turn is not None and turn.locked():
-            turn.release()
 
     def let_go(self) -> None:
         """Leave nothing of it behind: connections, and the threads that a process would have taken along."""

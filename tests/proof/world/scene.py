@@ -209,7 +209,6 @@ class World:
 
     def _bury(self, process: Process) -> None:
         """It is dead, with everything that it was at."""
-        process.be_dead()
         for task in list(process.tasks.values()):
             task.proceed()
             process.settle(task)

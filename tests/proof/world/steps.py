@@ -304,7 +304,7 @@ Step = (
     | Sync | Unlink | Older | Newer | Drift | Suspend | Priced | Sold | Cut | Read | Takes | Resume | Kill | Break | Stop | Clock | Backup | Restore | Approve | Rotate | Rename | Retire
 )  # fmt: skip
 
-SCHEDULES = ("8h", "12h", "17h", "1d", "0 */12 * * *", "30 5,17 * * *")
+SCHEDULES = ("8h", "17h", "1d", "1d", "2d", "2d", "0 */12 * * *", "30 5 * * *")  # a poll costs more than what it meets
 TARIFFS = ("PARTNER_23", "PARTNER_23", "BUSINESS", "BUSINESS_USD")
 UNLINKED = ("cut", "unheard", "half sent", "half heard")
 READ = ("status", "churn", "money", "attention")
