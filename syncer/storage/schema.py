@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,9 +64,13 @@ def migrations_folder() -> Path:
     return installed if installed.is_dir() else package.parent / "migrations"
 
 
-def revisions() -> list[str]:
-    """Every revision that this code knows, oldest first; a revision's file is named after it."""
-    return sorted(path.name.split("_")[0] for path in (migrations_folder() / "versions").glob("[0-9]*.py"))
+@cache
+def revisions() -> tuple[str, ...]:
+    """Every revision that this code knows, oldest first; a revision's file is named after it.
+
+    Those that were there when it was first asked: an installation that is renewed on the disk is not yet this process.
+    """
+    return tuple(sorted(path.name.split("_")[0] for path in (migrations_folder() / "versions").glob("[0-9]*.py")))
 
 
 def head() -> str:
