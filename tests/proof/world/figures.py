@@ -17,17 +17,20 @@ Owners = dict[int, str]
 class Figures:
     """Takes accepted answers beside the contract's model, which says whose each instance is."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, are_asked: bool) -> None:
+        self._are_asked = are_asked  # else only what the operator entered is kept
         self.model = FiguresModel()
         self.sold: dict[tuple[int, date], Assigned] = {}  # customers, by instance and day
 
     def copy(self) -> "Figures":
-        made = Figures()
+        made = Figures(are_asked=self._are_asked)
         made.model, made.sold = copy.deepcopy(self.model), dict(self.sold)
         return made
 
     def take(self, account: str, items: list[Any], owned_before: Owners, contract: ContractModel) -> None:
         """An answer that was accepted: what it shows of what is the account's, and what it says by leaving out."""
+        if not self._are_asked:
+            return
         moment = local(contract.accepted[account])
         before = self.model.last_answers.get(account, moment)
         self.model.last_answers[account] = moment
@@ -50,6 +53,8 @@ class Figures:
 
     def rename(self, old: str, new: str, contract: ContractModel) -> None:
         """Everything of an account bears another name."""
+        if not self._are_asked:
+            return
         for life in self.model.lives.values():
             life.sights = [sight._replace(account=new) if sight.account == old else sight for sight in life.sights]
         if self.model.last_answers.pop(old, None) is not None:

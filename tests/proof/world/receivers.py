@@ -298,8 +298,8 @@ class Receivers:
             heard.noticed = self._told_of(kind)
         if row.stopped_at is not None:
             return now + IDLE
-        due = [moment for moment in (row.next_try_at, row.digest_at) if moment is not None]
-        return max(min([*due, now + IDLE]), now + LOOK / 5)
+        due = row.next_try_at or row.digest_at  # a sum that is due waits for the next try, too
+        return max(min(due or now + IDLE, now + IDLE), now + LOOK / 5)
 
     def _told_of(self, kind: str) -> set[tuple[int, str, str]]:
         query = select(attention_told).where(attention_told.c.receiver == kind)

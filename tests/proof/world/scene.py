@@ -198,7 +198,7 @@ class World:
         process = task.process
         process.settle(task)
         self.witness.judge(task)
-        if task.result is not None and task.result.status is RunStatus.OK:
+        if task.result is not None and task.result.transitions:
             self._rouse()
         if process.doom.is_dead:
             self._bury(process)

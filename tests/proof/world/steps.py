@@ -306,6 +306,7 @@ Step = (
 
 SCHEDULES = ("8h", "17h", "1d", "1d", "2d", "2d", "0 */12 * * *", "30 5 * * *")  # a poll costs more than what it meets
 TARIFFS = ("PARTNER_23", "PARTNER_23", "BUSINESS", "BUSINESS_USD")
+OLDER_IN = 0.4  # of worlds the schema goes back once; an upgrade costs as much as some days
 UNLINKED = ("cut", "unheard", "half sent", "half heard")
 READ = ("status", "churn", "money", "attention")
 UPSETS = ("deletes", "restores", "expires", "strips", "shifts", "loses", "renames", "bills", "rekeys", "turns back")
@@ -334,6 +335,8 @@ def drawn(chance: random.Random, kinds: Sequence[str], ways: Sequence[str], days
         passing = min(minutes, chance.choice([1, 7, 45, 200, 480, 700, 1440, 2000]))
         steps.append(Pass(passing))
         minutes -= passing
+    if chance.random() < OLDER_IN:
+        steps.insert(chance.randrange(len(steps)), draw.older())
     return setting, steps
 
 
@@ -354,7 +357,7 @@ class _Drawing:
         deeds: list[Callable[[], Step]] = [
             self.approve, self.approve, self.approve, self.sync, self.sync, Backup, Restore, self.rotate, self.rename,
             self.retire, self.read, self.read, self.read,
-            self.priced, self.priced, self.sold, self.sold, self.cut, self.older, self.newer,
+            self.priced, self.priced, self.sold, self.sold, self.cut, self.newer,
         ]  # fmt: skip
         told: list[Callable[[], Step]] = [self.takes, self.takes, self.takes, self.resume, self.dies_telling]
         self.happenings = [*lives, *faults, *deeds, *(told if self.receivers else [])]

@@ -46,7 +46,7 @@ class Witness:
     def __init__(self, world: Seen) -> None:
         self.world = world
         self.model = ContractModel()
-        self.figures = Figures()
+        self.figures = Figures(are_asked=world.with_figures)
         self.epoch = 0  # how often something else than a run changed what runs are based on
         self._accepted: dict[str, int] = {}  # runs by account
         self._quiet_until: dict[str, datetime] = {}  # by account; no schedule asks the upstream before
