@@ -35,6 +35,7 @@ def main() -> int:
     logging.disable()
     began = time.monotonic()
     lived = []
+    sound: set[int] = set()  # worlds that hold without any fault
     faults = {name: fault for name, fault in PLANTED.items() if chosen.only in name}
     with scratch() as folder, laws():
         places = Places(folder, with_server=False)
@@ -49,9 +50,10 @@ def main() -> int:
                     failure = fails(setting, script)
                     if failure is None:
                         continue
-                if fails(setting, script) is not None:
+                if number not in sound and fails(setting, script) is not None:
                     print(f"world {number} fails without any fault: see worlds.py", flush=True)
                     return 1
+                sound.add(number)
                 with planted(fault):
                     print(f"seen  {name}: in world {number}, as: {kind_of(failure)}", flush=True)
                     if chosen.scripts:
