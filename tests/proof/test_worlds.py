@@ -235,3 +235,10 @@ def test_what_is_missing_goes_to_who_lists_it_doubled_and_differing(play: Play) 
             Billed(account=0, nth=0, tariff="BUSINESS"),
         ],
     )
+
+
+def test_a_run_under_way_is_not_overtaken_by_the_end_of_an_account_that_it_has_nothing_to_do_with(play: Play) -> None:
+    play(
+        Setting((Account("a", "2d", 0), Account("b", "0 */12 * * *", 4)), processes=2),
+        [Pass(700), Late(0, 170, stalls=False), Sync(0), Retire(1, hands_on=True)],
+    )

@@ -47,7 +47,7 @@ class Witness:
         self.world = world
         self.model = ContractModel()
         self.figures = Figures(are_asked=world.with_figures)
-        self.epoch = 0  # how often something else than a run changed what runs are based on
+        self._voided: dict[str, int] = {}  # how often something else than a run changed an account's base
         self._accepted: dict[str, int] = {}  # runs by account
         self._quiet_until: dict[str, datetime] = {}  # by account; no schedule asks the upstream before
         self._compared = 0  # of the history's ids
@@ -57,7 +57,7 @@ class Witness:
         made = Witness(self.world)
         made.model = copy.deepcopy(self.model)
         made.figures = self.figures.copy()
-        made.epoch, made._accepted = self.epoch, dict(self._accepted)
+        made._voided, made._accepted = dict(self._voided), dict(self._accepted)
         made._quiet_until = dict(self._quiet_until)
         made._compared, made._events = self._compared, self._events
         return made
@@ -82,7 +82,7 @@ class Witness:
 
     def _basis(self, name: str) -> tuple[int, int, int]:
         """What changes when the account's base does, and what does not change unless something was written."""
-        return self.epoch, self._accepted.get(name, 0), sum(self._accepted.values())
+        return self._voided.get(name, 0), self._accepted.get(name, 0), sum(self._accepted.values())
 
     def judge(self, task: Task) -> None:
         """A run has ended, by itself or not."""
@@ -190,9 +190,19 @@ class Witness:
         with database.reading(self.world.hand, "reading the held runs") as connection:
             return connection.execute(query.order_by(sync_runs.c.id.desc()).limit(1).offset(back)).scalar()
 
+    def _neighbours(self, name: str) -> set[str]:
+        """Accounts that claim instances of this one, or whose instances it claims."""
+        owned = [(self.model.rows[key]["account"], claimant) for key, claimant in self.model.claims]
+        return {one for pair in owned if name in pair for one in pair} - {name}
+
+    def _void(self, names: set[str]) -> None:
+        """A run of these that is under way is overtaken; one of another account is not concerned."""
+        for name in names:
+            self._voided[name] = self._voided.get(name, 0) + 1
+
     def renamed(self, old: str, new: str) -> None:
         """The operator renamed an account; what was told of it bears the new name."""
-        self.epoch += 1
+        self._void({new, *self._neighbours(old)} - {old})
         assert self.model.rename(old, new), f"{old} may not be called {new}"
         self.figures.rename(old, new, self.model)
         self._accepted[new] = self._accepted.pop(old, 0)
@@ -201,7 +211,7 @@ class Witness:
             self._quiet_until[new] = self._quiet_until.pop(old)
 
     def retired(self, name: str) -> None:
-        self.epoch += 1
+        self._void({name, *self._neighbours(name)})
         self.model.retire(name)
 
     def is_after_restore(self) -> None:
