@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 
 from budget import keep, scratch
-from world.planted import PLANTED, planted
+from world.planted import IN_FIGURES, PLANTED, planted
 from world.receivers import WAYS
 from world.scene import laws
 from world.shrinking import as_test, kind_of, shrunk
@@ -40,10 +40,12 @@ def main() -> int:
     with scratch() as folder, laws():
         places = Places(folder, with_server=False)
 
-        def fails(setting: Setting, script: Sequence[Step]) -> str | None:
-            return failure_of(places.home(is_on_server=False), setting, list(script), with_figures=True)
-
         for name, fault in faults.items():
+
+            def fails(setting: Setting, script: Sequence[Step], name: str = name) -> str | None:
+                home = places.home(is_on_server=False)
+                return failure_of(home, setting, list(script), with_figures=name in IN_FIGURES)
+
             for number in range(chosen.worlds):
                 setting, script = drawn(random.Random(f"{chosen.seed} {number}"), list(KINDS), list(WAYS), DAYS)
                 with planted(fault):

@@ -201,7 +201,7 @@ PLANTED = {
     "customers": Planted("syncer.storage.customers:apply", _nothing),
     "newer schema": Planted("syncer.storage.schema:require_current", _nothing),
     "newer schema under a run": Planted("syncer.storage.schema:require_own", _nothing),
-    "older schema": Planted("syncer.storage.timeline:build", _nothing),
+    "older schema": Planted("syncer.storage.schema:ensure_current", _nothing),
     "clock that drifts": Planted("syncer.sync:time_problem", _only("stale")),
     "descriptors": Planted("syncer.upstream.client:_transport", _opens_another),
     "two processes": Planted("syncer.storage.lease:acquire", _always(Acquired())),
@@ -215,6 +215,8 @@ PLANTED = {
         before._replace(instance=before.instance._replace(deleted=False)), *rest)),
 }  # fmt: skip
 """By the kind of fault that shows it."""
+IN_FIGURES = {"figures", "prices", "customers"}
+"""What only the figures' model sees."""
 
 
 def real_of(target: str) -> tuple[Any, str, Any]:
