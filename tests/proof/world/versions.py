@@ -68,6 +68,8 @@ class Versions:
         before = self._contents()
         world.pass_time(world.now + timedelta(minutes=minutes))
         if self.is_other():
+            started = [number for number in stopped if world.processes[number] is not None]
+            assert not started, "no daemon that starts upgrades an older schema"
             assert self._contents() == before, "something was written into an older schema"
             world.count("older to its end")
             self.upgrade()
