@@ -121,6 +121,8 @@ class Doom:
         work = CALLING.caller
         if connection.dialect.name == "postgresql" and isinstance(work, Work) and self.is_due("slow"):
             work.be_late()
+            if isinstance(work, Task) and not connection.get_execution_options().get("syncer_writes"):
+                work.read_at = work.process.clock()  # an answer is compared before it is observed
 
     def _commit(self, connection: Connection) -> None:
         if self.is_dead:
@@ -247,6 +249,7 @@ class Task(Work):
         self.based_on: tuple[int, int, int] = (0, 0, 0)
         self.told: Told | None = None
         self.arrived_at: datetime | None = None
+        self.read_at: datetime | None = None  # by its clock, the last of the answer
         self.is_stalled = self.was_stalled = False
 
     def work(self) -> None:

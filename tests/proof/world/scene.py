@@ -302,6 +302,7 @@ class World:
             for number, part in enumerate(parts):
                 if number == 1 and late is not None and not late.stalls:
                     yield float(late.seconds)
+                task.read_at = task.process.clock()
                 yield part
 
         return reply()

@@ -140,7 +140,8 @@ class Witness:
         assert told.items is not None, f"{row.status}, though it was no usable list"
         model.runs = row.id - 1
         owned = {key: one["account"] for key, one in model.rows.items()}
-        came_to = model.observe(told.items, process.clock(), task.account.name, Said(told.headers, task.arrived_at))
+        read_at = task.read_at or process.clock()  # what it then waited for is no matter of the answer's
+        came_to = model.observe(told.items, read_at, task.account.name, Said(told.headers, task.arrived_at))
         assert came_to == OUTCOMES[row.status], (
             f"{came_to} expected, {row.status}: {row.error} {sorted(model.kinds)} {model.reasons}"
         )
