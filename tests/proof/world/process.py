@@ -222,19 +222,30 @@ class Work(threading.Thread):
         return self._line
 
 
-class Turn:
-    """The lock by which writers of one process take turns: of a dead one nobody waits, whoever had it when it died."""
+class Lock:
+    """A lock in a process's own memory: of a dead one it holds up nobody, whoever had it when it died.
+
+    Who is killed at the line at which a block ends, or before it has begun, gives nothing back.
+    """
 
     def __init__(self, doom: Doom) -> None:
         self._doom, self._lock = doom, threading.Lock()
 
-    def acquire(self, timeout: float) -> bool:
-        if self._doom.is_dead:
-            raise Killed
-        return self._lock.acquire(timeout=timeout)
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:  # noqa: FBT001, FBT002 - as threading has it
+        return self._doom.is_dead or self._lock.acquire(blocking, timeout)
 
     def release(self) -> None:
-        self._lock.release()
+        if self._lock.locked():
+            self._lock.release()
+
+    def _is_owned(self) -> bool:
+        return True
+
+    def __enter__(self) -> bool:
+        return self.acquire()
+
+    def __exit__(self, *_of: object) -> None:
+        self.release()
 
 
 class Task(Work):
@@ -407,7 +418,8 @@ class Process:
         """As the daemon's loop does: one run of each account at once, and whoever is to be told is told beside."""
         self.doom.watch(self.engine)
         if self.engine.dialect.name == "sqlite":
-            self.engine.update_execution_options(syncer_turn=Turn(self.doom))
+            self.engine.update_execution_options(syncer_turn=Lock(self.doom))
+        self.runs._keeper._changed = threading.Condition(Lock(self.doom))  # type: ignore[arg-type]
         if self.link is not None:
             self.link.struck = self.doom.struck.append
         self.runs.stop = StopSign()
