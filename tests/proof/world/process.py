@@ -231,7 +231,7 @@ class Lock:
     def __init__(self, doom: Doom) -> None:
         self._doom, self._lock = doom, threading.Lock()
 
-    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:  # noqa: FBT001, FBT002 - as threading has it
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         return self._doom.is_dead or self._lock.acquire(blocking, timeout)
 
     def release(self) -> None:
