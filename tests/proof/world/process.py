@@ -1,6 +1,8 @@
-"""A daemon of a world: production's runs, leases and schedule, with the world's clock, database faults and deaths."""
+"""A daemon of a world: production's runs, leases, senders and schedule, with the world's clock.
 
-import sqlite3
+Over 300 lines: each kind of work that it does, and the process that has it, know one another.
+"""
+
 import sys
 import threading
 from collections.abc import Callable
@@ -10,9 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
-import psycopg
-from sqlalchemy import Connection, Engine, event
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import Engine
 
 import syncer
 from syncer.daemon.leased_runs import Runs
@@ -24,6 +24,7 @@ from syncer.send import Sender, Sending
 from syncer.settings.config import AccountSettings
 from syncer.settings.receivers import ReceiverSettings
 from syncer.storage import database, lease
+from world.doom import Doom, Killed, Lock
 from world.link import Link
 from world.upstream import Told
 from world.wire import CALLING, Reply
@@ -32,10 +33,6 @@ SOURCE = str(Path(syncer.__file__).parent)
 BEAT_SECONDS = 10.0
 SLOW_SECONDS = 45.0
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
-
-
-class Killed(BaseException):
-    """The process is dead: nothing of it happens any more. No handler of production's catches it."""
 
 
 class Schema(Protocol):
@@ -60,88 +57,6 @@ class Place(Protocol):
     def wait(self, work: "Work", seconds: float) -> None: ...
 
     def rest(self, telling: "Telling", seconds: float) -> None: ...
-
-
-class Doom:
-    """What is to befall a process's work, and what has befallen it; counts statements and commits of its engine."""
-
-    def __init__(self) -> None:
-        self.is_dead = False
-        self.armed: tuple[str, int] | None = None
-        self.struck: list[str] = []  # what came true
-        self.beside: tuple[str, int, Callable[[], None]] | None = None  # who acts at the nth `line` or `statement`
-
-    def watch(self, engine: Engine) -> None:
-        """Be told of all that the engine does."""
-        event.listen(engine, "before_cursor_execute", self._statement)
-        event.listen(engine, "commit", self._commit)
-        event.listen(engine, "begin", self._begin)
-
-    def is_due(self, *kinds: str) -> str | None:
-        """Count one of these down; the kind whose time has come."""
-        if self.armed is None or self.armed[0] not in kinds:
-            return None
-        kind, nth = self.armed
-        self.armed = (kind, nth - 1) if nth > 1 else None
-        if nth > 1:
-            return None
-        self.struck.append(kind)
-        return kind
-
-    @property
-    def counts_lines(self) -> bool:
-        """Whether something is to happen at a line."""
-        return "line" in {of[0] for of in (self.armed, self.beside) if of is not None}
-
-    def meet(self, at: str) -> None:
-        """Let somebody else act amid the work, if it is the time."""
-        if self.beside is None or self.beside[0] != at:
-            return
-        _, nth, act = self.beside
-        self.beside = (at, nth - 1, act) if nth > 1 else None
-        if nth <= 1:
-            act()
-
-    def die(self) -> None:
-        self.is_dead = True
-        raise Killed
-
-    def _statement(self, connection: Connection, *_of: object) -> None:
-        if self.is_dead:
-            raise Killed
-        self.meet("statement")
-        kind = self.is_due("statement", "error")
-        if kind == "statement":
-            self.die()
-        if kind == "error":
-            raise _refused(connection, "a statement")
-
-    def _begin(self, connection: Connection) -> None:
-        """On SQLite nobody waits for a network, and who waits in a transaction keeps its own process waiting."""
-        work = CALLING.caller
-        if connection.dialect.name == "postgresql" and isinstance(work, Work) and self.is_due("slow"):
-            work.be_late()
-            if isinstance(work, Task) and not connection.get_execution_options().get("syncer_writes"):
-                work.read_at = work.process.clock()  # an answer is compared before it is observed
-
-    def _commit(self, connection: Connection) -> None:
-        if self.is_dead:
-            raise Killed
-        kind = self.is_due("commit", "after commit", "lost", "unheard")
-        if kind in {"after commit", "unheard"}:
-            connection.connection.commit()
-        if kind in {"commit", "after commit"}:
-            self.die()
-        if kind in {"lost", "unheard"}:
-            raise _refused(connection, "COMMIT")
-
-
-def _refused(connection: Connection, what: str) -> OperationalError:
-    """As a database says that it failed."""
-    if connection.dialect.name == "sqlite":
-        return OperationalError(what, {}, sqlite3.OperationalError("disk I/O error"))
-    closing = psycopg.errors.AdminShutdown("terminating connection due to administrator command")
-    return OperationalError(what, {}, closing)
 
 
 class Work(threading.Thread):
@@ -187,13 +102,6 @@ class Work(threading.Thread):
             self.is_over = True
             self._back.release()
 
-    def be_late(self) -> None:
-        """The network takes its time, longer than a lease lasts."""
-        self.process.suspends += 1
-        for task in self.process.tasks.values():
-            task.was_stalled = True
-        self.process.place.wait(self, SLOW_SECONDS)
-
     def work(self) -> None:
         """What it is."""
         raise NotImplementedError
@@ -220,32 +128,6 @@ class Work(threading.Thread):
             if self.process.doom.is_due("line"):
                 self.process.doom.die()
         return self._line
-
-
-class Lock:
-    """A lock in a process's own memory: of a dead one it holds up nobody, whoever had it when it died.
-
-    Who is killed at the line at which a block ends, or before it has begun, gives nothing back.
-    """
-
-    def __init__(self, doom: Doom) -> None:
-        self._doom, self._lock = doom, threading.Lock()
-
-    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        return self._doom.is_dead or self._lock.acquire(blocking, timeout)
-
-    def release(self) -> None:
-        if self._lock.locked():
-            self._lock.release()
-
-    def _is_owned(self) -> bool:
-        return True
-
-    def __enter__(self) -> bool:
-        return self.acquire()
-
-    def __exit__(self, *_of: object) -> None:
-        self.release()
 
 
 class Task(Work):
@@ -417,6 +299,7 @@ class Process:
     def begin(self) -> None:
         """As the daemon's loop does: one run of each account at once, and whoever is to be told is told beside."""
         self.doom.watch(self.engine)
+        self.doom.late = be_late
         if self.engine.dialect.name == "sqlite":
             self.engine.update_execution_options(syncer_turn=Lock(self.doom))
         self.runs._keeper._changed = threading.Condition(Lock(self.doom))  # type: ignore[arg-type]
@@ -480,6 +363,19 @@ class Process:
             del self.tasks[task.account.name]
         if task.seconds is not None and task.account.name in self.next_runs:
             self.next_runs[task.account.name] = self.clock() + timedelta(seconds=task.seconds)
+
+
+def be_late(writes: bool) -> None:
+    """The network takes its time, longer than a lease lasts."""
+    work = CALLING.caller
+    if not isinstance(work, Work):
+        return
+    work.process.suspends += 1
+    for task in work.process.tasks.values():
+        task.was_stalled = True
+    work.process.place.wait(work, SLOW_SECONDS)
+    if isinstance(work, Task) and not writes:
+        work.read_at = work.process.clock()  # an answer is compared before it is observed
 
 
 def note_result(result: RunResult, _seconds: float) -> None:

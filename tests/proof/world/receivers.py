@@ -1,4 +1,7 @@
-"""Who is told what happened: services of a world that take messages in every way, and what they may be told."""
+"""Who is told what happened: services of a world that take messages in every way, and what they may be told.
+
+Over 300 lines: what takes a message and what judges it share what was told.
+"""
 
 import copy
 import json
