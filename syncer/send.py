@@ -9,7 +9,8 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -22,7 +23,7 @@ from syncer.receivers.formats import message_of
 from syncer.receivers.news import Digest, Happened, News, Noticed
 from syncer.receivers.outcome import Reply, Verdict, pause_after, verdict_of
 from syncer.receivers.receiver import Address, Receiver
-from syncer.storage import epoch, receivers
+from syncer.storage import epoch, receivers, schema
 from syncer.storage.database import reading, writing
 from syncer.storage.lease import database_now
 from syncer.storage.receivers import Cursor, Held
@@ -82,7 +83,7 @@ class Sender:
         with reading(engine, "looking what a receiver is to be told") as connection:
             look = self._look(connection)
         if look is None:
-            with writing(engine, "starting a receiver") as connection:
+            with _writing(engine, "starting a receiver") as connection:
                 receivers.begin(connection, receiver.name)
             return 0.0
         went_back = look.newest < self._newest
@@ -97,7 +98,7 @@ class Sender:
             return 0.0 if self._settle(look) else LOOK_SECONDS
         if not look.due:
             if receiver.digest is None and look.row.last_history_id < look.newest:
-                with writing(engine, "moving a receiver's cursor") as connection:
+                with _writing(engine, "moving a receiver's cursor") as connection:
                     receivers.pass_by(connection, look.row, look.newest)
             return LOOK_SECONDS
         return self._send(look)
@@ -105,6 +106,7 @@ class Sender:
     def _look(self, connection: Connection) -> Look | None:
         """None where the receiver is not known yet."""
         receiver = self._sending.receiver
+        schema.require_own(connection)
         row = receivers.read(connection, receiver.name)
         if row is None:
             return None
@@ -152,7 +154,7 @@ class Sender:
     def _settle(self, look: Look) -> bool:
         """Note what later messages depend on: up to where a digest goes, and what needs attention already."""
         sending, receiver = self._sending, self._sending.receiver
-        with writing(sending.engine, "settling what a receiver is told") as connection:
+        with _writing(sending.engine, "settling what a receiver is told") as connection:
             held = receivers.acquire(connection, look.row, sending.holder)
             if held is None:
                 return False
@@ -171,7 +173,7 @@ class Sender:
 
     def _begin_epoch(self, ended: str | None) -> None:
         """The history went back: a backup was restored, and ids will be given a second time."""
-        with writing(self._sending.engine, "beginning a new epoch") as connection:
+        with _writing(self._sending.engine, "beginning a new epoch") as connection:
             receivers.pull_back(connection)
             begun = epoch.begin(connection, ended)
         fields = {"action": "epoch_begun", "epoch": begun}
@@ -179,7 +181,7 @@ class Sender:
 
     def _send(self, look: Look) -> float:
         sending = self._sending
-        with writing(sending.engine, "acquiring a receiver") as connection:
+        with _writing(sending.engine, "acquiring a receiver") as connection:
             held = receivers.acquire(connection, look.row, sending.holder)
             if held is None:
                 return LOOK_SECONDS
@@ -215,7 +217,7 @@ class Sender:
 
     def _note_delivery(self, held: Held, due: Due, epoch_now: str, is_last: bool) -> Held | None:
         also = due.also | ({"holder": None, "expires_at": None} if is_last else {})
-        with writing(self._sending.engine, "noting that a receiver was told") as connection:
+        with _writing(self._sending.engine, "noting that a receiver was told") as connection:
             if epoch.current(connection) != epoch_now:  # the row may mean another event now
                 return None
             noted = receivers.delivered(connection, held, due.cursor, **also)
@@ -231,7 +233,7 @@ class Sender:
         is_over = verdict_of(reply) is Verdict.STOPPED
         chance = random.random()  # noqa: S311 - jitter
         pause = None if is_over else pause_after(tries, reply.retry_after_seconds, chance)
-        with writing(self._sending.engine, "noting that a receiver was not told") as connection:
+        with _writing(self._sending.engine, "noting that a receiver was not told") as connection:
             receivers.failed(connection, held, reply.problem, pause)
         fields = {"receiver": held.name, "problem": reply.problem}
         if pause is None:
@@ -244,8 +246,16 @@ class Sender:
         return LOOK_SECONDS if pause is None else min(pause.total_seconds(), LOOK_SECONDS)
 
     def _release(self, held: Held) -> None:
-        with writing(self._sending.engine, "releasing a receiver") as connection:
+        with _writing(self._sending.engine, "releasing a receiver") as connection:
             receivers.release(connection, held)
+
+
+@contextmanager
+def _writing(engine: Engine, doing: str) -> Iterator[Connection]:
+    """A write transaction in a schema that is still this code's: while a message was sent it may have been upgraded."""
+    with writing(engine, doing) as connection:
+        schema.require_own(connection)
+        yield connection
 
 
 def _follows(receiver: Receiver) -> bool:

@@ -33,7 +33,7 @@ from syncer.rules import guard
 from syncer.rules.decisions import NO_ROWS, Rows, decisions_of, dropped_claims, told_one_by_one, unread_strangers
 from syncer.rules.transitions import Observation
 from syncer.rules.zone import window_between
-from syncer.storage import claims, database, lease, mirror, rows, runs
+from syncer.storage import claims, database, lease, mirror, rows, runs, schema
 from syncer.storage.evidence import Births
 from syncer.storage.observing import observe
 from syncer.storage.runs import StartedRun
@@ -175,6 +175,7 @@ def _apply(engine: Engine, answered: _Answered, clock: Clock) -> RunResult:
     def apply(connection: Connection) -> RunResult:
         if answered.listing.differs:
             database.become_sole_writer(connection)
+        schema.require_own(connection)  # it may have been upgraded while the answer was fetched
         if _is_overtaken(connection, answered):
             return _supersede(connection, answered, clock())
         if (hold := _look_first(connection, answered)) is not None:
@@ -187,6 +188,7 @@ def _apply(engine: Engine, answered: _Answered, clock: Clock) -> RunResult:
         hold = found.hold
 
     def note(connection: Connection) -> RunResult:
+        schema.require_own(connection)
         if _is_overtaken(connection, answered):
             return _supersede(connection, answered, clock())
         return _hold(connection, answered, hold, clock())

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 UPGRADE_COMMAND = "syncer db upgrade"
+OLDER_THAN_THIS = "its schema is older than this syncer"
 NO_VIEWS = {"estate_as_of", "irregular_instances", "irregular_lives", "daily_moves"}
 """Files of `migrations/views` that are no view: a function, and what only earlier revisions had."""
 VERSION_TABLE = "syncer_version"
@@ -62,9 +64,13 @@ def migrations_folder() -> Path:
     return installed if installed.is_dir() else package.parent / "migrations"
 
 
-def revisions() -> list[str]:
-    """Every revision that this code knows, oldest first; a revision's file is named after it."""
-    return sorted(path.name.split("_")[0] for path in (migrations_folder() / "versions").glob("[0-9]*.py"))
+@cache
+def revisions() -> tuple[str, ...]:
+    """Every revision that this code knows, oldest first; a revision's file is named after it.
+
+    Those that were there when it was first asked: an installation that is renewed on the disk is not yet this process.
+    """
+    return tuple(sorted(path.name.split("_")[0] for path in (migrations_folder() / "versions").glob("[0-9]*.py")))
 
 
 def head() -> str:
@@ -132,10 +138,22 @@ def require_current(engine: Engine) -> None:
                 refuse_what_is_there(connection)
         raise DatabaseFailed(f"opening the database{where}: {problem}; run: {UPGRADE_COMMAND}")
     if state is SchemaState.OLDER:
-        raise DatabaseFailed(f"opening the database: its schema is older than this syncer; run: {UPGRADE_COMMAND}")
+        raise DatabaseFailed(f"opening the database: {OLDER_THAN_THIS}; run: {UPGRADE_COMMAND}")
     _refuse_newer(state)
     if state is SchemaState.UNFINISHED:
         raise DatabaseFailed(f"opening the database: its upgrade was broken off; run: {UPGRADE_COMMAND}")
+
+
+def require_own(connection: Connection) -> None:
+    """Raise `DatabaseFailed` unless the schema is this code's at this moment: another syncer may have changed it since.
+
+    For transactions that write what was decided before they began.
+    """
+    found = connection.execute(select(column("version_num")).select_from(sa_table(VERSION_TABLE))).scalar()
+    state = state_of(found)
+    _refuse_newer(state)
+    if state is not SchemaState.CURRENT:
+        raise DatabaseFailed(f"opening the database: {OLDER_THAN_THIS}; run: {UPGRADE_COMMAND}")
 
 
 def ensure_current(engine: Engine, *, may_migrate: bool, may_create: bool = True) -> None:

@@ -190,7 +190,7 @@ def test_an_unchanged_poll_takes_as_many_statements_for_a_thousand_instances_as_
             mirror.observe(rows)
         counts.append(len(seen))
 
-    assert counts[0] == counts[1] <= 17
+    assert counts[0] == counts[1] <= 18
 
 
 class Reads:
@@ -289,6 +289,23 @@ def test_rejects_are_recorded_for_each_answer_though_nothing_changed(mirror: Mir
         report = mirror.observe([item(1), item(2, name=5)])
 
     assert (1, 3) == (report.rejected, len(mirror.rows(metadata.tables["rejected_items"])))
+
+
+def test_an_answer_is_not_applied_to_a_schema_that_changed_while_it_was_fetched(mirror: Mirror) -> None:
+    """A newer syncer upgraded it: this one knows nothing of its tables."""
+    mirror.observe([item(1)])
+    fetch = serving(body([item(1, deleted=True)]))
+
+    def fetch_amid_an_upgrade(read: Callable[[Iterable[bytes]], Read]) -> Answer[Read]:
+        with mirror.engine.begin() as connection:
+            connection.execute(text("UPDATE syncer_version SET version_num = '9999'"))
+        return fetch(read)
+
+    report = mirror.observe([], fetch=fetch_amid_an_upgrade)
+
+    assert report.error is not None
+    assert "its schema is newer than this syncer" in str(report.error)
+    assert ("failed", ["created"]) == (report.status, mirror.words())
 
 
 def test_an_instance_that_another_account_took_meanwhile_ends_the_run_superseded(mirror: Mirror) -> None:

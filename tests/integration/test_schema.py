@@ -207,3 +207,15 @@ def test_the_database_refuses_wrong_rows(mirror: Mirror, constraint: str, statem
 
     with pytest.raises(IntegrityError, match=constraint), mirror.engine.begin() as connection:
         connection.execute(text(statement))
+
+
+def test_a_process_goes_on_with_the_revisions_that_it_began_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A newer syncer that is installed over it on the disk makes it no newer one."""
+    known = schema.head()
+    (tmp_path / "versions").mkdir()
+    (tmp_path / "versions" / "9999_of_a_newer_syncer.py").touch()
+    monkeypatch.setattr(schema, "migrations_folder", lambda: tmp_path)
+
+    assert (known, schema.SchemaState.NEWER) == (schema.head(), schema.state_of("9999"))

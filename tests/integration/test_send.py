@@ -9,16 +9,17 @@ import pytest
 from builders import item, paid
 from mirror import Mirror, account
 from receiving import OTHER_SECRET, SECRET, Behaviour, ReceivingServer, answers, receiving
-from sqlalchemy import delete, update
+from sqlalchemy import delete, text, update
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from syncer import send
+from syncer.errors import DatabaseFailed
 from syncer.model import Transition
 from syncer.post import client
 from syncer.receivers.receiver import Address, Format, Receiver
 from syncer.receivers.standard import parse_secret
 from syncer.send import Sender, Sending
-from syncer.storage import database, lease, receivers
+from syncer.storage import database, lease, receivers, schema
 from syncer.storage.tables import attention_told, instance_history, syncer_epoch
 from syncer.storage.tables import receivers as receivers_table
 
@@ -100,6 +101,39 @@ def telling(mirror: Mirror, server: ReceivingServer) -> Telling:
 def test_a_new_receiver_starts_at_the_present(telling: Telling) -> None:
     assert [] == telling.server.got
     assert max(row["id"] for row in telling.mirror.history()) == telling.row()["last_history_id"]
+
+
+def test_in_a_schema_that_is_not_this_codes_nothing_is_sent_nor_noted(telling: Telling) -> None:
+    """A newer syncer may have upgraded it beneath this one; what is due is sent when it is this one's again."""
+    telling.mirror.observe([item(1, deleted=True), paid(2), item(3)])
+    row = telling.row()
+    give_version(telling.mirror, "9999")
+
+    with pytest.raises(DatabaseFailed, match="its schema is newer than this syncer"):
+        telling.sender.send_due()
+
+    assert ([], row) == (telling.server.got, telling.row())
+    give_version(telling.mirror, schema.head())
+    telling.tell_all()
+    assert 1 == len(telling.server.got)
+
+
+def test_a_schema_that_changes_while_a_receiver_answers_is_not_written_to(
+    telling: Telling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    telling.mirror.observe([item(1, deleted=True), paid(2), item(3)])
+    begun = telling.row()["last_history_id"]
+    monkeypatch.setattr(telling.server, "decide", lambda _got: give_version(telling.mirror, "9999") or Behaviour())
+
+    with pytest.raises(DatabaseFailed, match="its schema is newer than this syncer"):
+        telling.sender.send_due()
+
+    assert begun == telling.row()["last_history_id"]
+
+
+def give_version(mirror: Mirror, version: str) -> None:
+    with mirror.engine.begin() as connection:
+        connection.execute(text("UPDATE syncer_version SET version_num = :version"), {"version": version})
 
 
 def test_each_event_is_sent_in_the_order_of_the_history(telling: Telling) -> None:

@@ -15,8 +15,8 @@ from waiting import HANG_SECONDS
 PROOFS = Path(__file__).parent
 # In pieces, so that the workers share them.
 SHORT = {
-    "worlds, first part": ("worlds", 5, 1, ["--postgres-every", "0"]),
-    "worlds, second part": ("worlds", 5, 2, ["--postgres-every", "0"]),
+    "worlds, first part": ("worlds", 10, 1, ["--postgres-every", "0"]),
+    "worlds, second part": ("worlds", 10, 2, ["--postgres-every", "0"]),
     "worlds on PostgreSQL": ("worlds", 1, 3, ["--postgres-every", "1"]),
     "models, first half": ("models", 180, 1, ["--databases-every", "8", "--shared-every", "25", "--lives", "200"]),
     "models, second half": ("models", 180, 2, ["--databases-every", "8", "--shared-every", "25", "--lives", "200"]),

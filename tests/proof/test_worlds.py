@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 from canary import find_secrets
-from world.planted import PLANTED, planted, real_of
+from postgres import Postgres
+from world.flat import slope
+from world.planted import IN_FIGURES, PLANTED, planted, real_of
+from world.receivers import WAYS
 from world.scene import World, laws
 from world.shrinking import as_test, shrunk
 from world.steps import (
+    UNLINKED,
     Account,
     Answers,
     Approve,
@@ -20,20 +24,28 @@ from world.steps import (
     Break,
     Clock,
     Dies,
+    Drift,
     Kill,
     Late,
     Lost,
     Meet,
     Moved,
+    Newer,
+    Older,
     Pass,
+    Priced,
     Purged,
+    Read,
     Rename,
     Restore,
     Retire,
     Rotate,
     Setting,
+    Sold,
     Step,
     Sync,
+    Takes,
+    Unlink,
     Upset,
     drawn,
 )
@@ -47,6 +59,7 @@ Play = Callable[..., World]
 ONE = Setting((Account("a", "1d", 6),), processes=1)
 TWO = Setting((Account("a", "1d", 6), Account("b", "1d", 4)), processes=1)
 PAIR = Setting((Account("a", "1d", 6),), processes=2)
+TOLD = ONE._replace(receivers=("events",))
 DAY = Pass(1440)
 LATE = Late(0, 170, stalls=False)
 
@@ -69,7 +82,7 @@ def played(places: Places) -> Play:
 
 
 def test_one_seed_says_all_that_happens(play: Play) -> None:
-    setting, script = drawn(random.Random("one world"), list(KINDS), 8)
+    setting, script = drawn(random.Random("one world"), list(KINDS), list(WAYS), 8)
 
     assert play(setting, script).trace == play(setting, script).trace
 
@@ -109,6 +122,35 @@ SHOWN: dict[str, tuple[Setting, list[Step]]] = {
         [DAY, Retire(1, hands_on=False), Rename(0, "b"), DAY],
     ),
     "rotated token": (ONE, [Pass(60), Rotate(0, 30), DAY, DAY]),
+    "message that is no yes": (TOLD, [Pass(60), Takes(0, "500", 1), Dies(0, 0), Dies(0, 0), DAY]),
+    "message that fails": (TOLD._replace(receivers=("all",)), [Pass(60), Takes(0, "closed", 1), Dies(0, 0), DAY]),
+    "many messages": (TOLD, [Pass(60), Dies(0, 0), Dies(0, 0), DAY]),
+    "receiver that asks to wait": (TOLD, [Pass(60), Takes(0, "429", 1), Dies(0, 0), DAY]),
+    "receiver of two processes": (
+        TOLD._replace(processes=2),
+        [Pass(60), Takes(0, "yes, slowly", 1), Dies(0, 0), DAY],
+    ),
+    "messages after a restore": (TOLD, [Pass(60), Backup(), Dies(0, 0), DAY, Restore(), DAY]),
+    "death after a yes": (TOLD, [Pass(60), Kill(0, "told", 1, 10), Dies(0, 0), DAY]),
+    "secret in a message": (TOLD, [Pass(60), Dies(0, 0), DAY]),
+    "what needs attention": (TOLD._replace(receivers=("attention",)), [Pass(60), Lost(0, 0), DAY]),
+    "sums": (TOLD._replace(receivers=("digest",)), [Pass(60), Dies(0, 0), DAY, Dies(0, 0), DAY, DAY]),
+    "who reads amid a write": (ONE, [Pass(60), Dies(0, 0), Read(0, "statement", 40, "status", 0), DAY]),
+    "two currencies in a month": (
+        ONE,
+        [Priced("BUSINESS", "12.5", "RUB", 0), Priced("BUSINESS", "1", "USD", 9)],
+    ),
+    "days that are sold twice": (
+        ONE,
+        [Sold(0, 0, "Nord", 0, None, "", "RUB"), Sold(0, 0, "ost", 9, None, "", "RUB")],
+    ),
+    "prices": (ONE, [DAY, Priced("BUSINESS", "12.5", "RUB", 0)]),
+    "customers": (ONE, [DAY, Sold(0, 0, "Nord", 0, None, "19.99", "RUB")]),
+    "newer schema": (ONE, [Pass(60), Newer(2000)]),
+    "newer schema under a run": (ONE, [Pass(60), Dies(0, 0), LATE, Meet(0, 2000), Newer(30)]),
+    "older schema": (ONE, [Pass(60), Dies(0, 0), DAY, Older("0010", 60, stops=True), DAY]),
+    "clock that drifts": (ONE, [Drift(0, 300), Pass(1440 * 14)]),
+    "descriptors": (ONE, [DAY]),
     "two processes": (PAIR, [Pass(1430), Late(0, 45, stalls=False), DAY]),
     "429 for long": (
         PAIR._replace(accounts=(Account("a", "12h", 6),)),
@@ -131,15 +173,42 @@ def test_every_kind_of_fault_has_a_world_that_shows_it() -> None:
 def test_a_fault_of_each_kind_is_seen(name: str, play: Play) -> None:
     """And without the fault the same world holds."""
     setting, script = SHOWN[name]
-    with_figures = name == "figures"
+    with_figures = name in IN_FIGURES
     play(setting, script, with_figures=with_figures)
 
     with planted(PLANTED[name]), pytest.raises((AssertionError, SyncerError)):
         play(setting, script, with_figures=with_figures)
 
 
+@pytest.mark.parametrize("way", UNLINKED)
+@pytest.mark.parametrize("nth", [1, 3])
+def test_a_connection_that_breaks_at_a_commit_costs_nothing_that_was_accepted(
+    way: str, nth: int, postgres: Postgres, tmp_path: Path, sqlite_template: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first is that of the lease, the third that of the answer; and who takes a lost one for done is seen."""
+    monkeypatch.setenv("SYNCER_TEST_PG_URL", postgres.admin_url)
+    script = [Pass(60), Dies(0, 0), Unlink(0, way, "COMMIT", nth), DAY]
+    with laws():
+        places = Places(tmp_path, with_server=True, template=sqlite_template)
+
+        world = play(places.home(is_on_server=True), TOLD, script)
+
+        assert world.counted[f"struck link {way}"] == 1
+        if nth == 3 and way in {"cut", "half sent"}:
+            with planted(PLANTED["COMMIT that is lost"]):
+                assert failure_of(places.home(is_on_server=True), TOLD, script)
+
+
+def test_memory_that_grows_with_each_world_is_seen_and_noise_is_not() -> None:
+    noise = [random.Random(place).randrange(3000) for place in range(40)]
+    leaking = [kb + 2000 * place for place, kb in enumerate(noise)]
+
+    assert slope(noise[:12]) is None
+    assert [grown.is_flat for grown in (slope(noise), slope(leaking)) if grown] == [True, False]
+
+
 def test_a_world_that_fails_becomes_a_script_of_a_few_steps(places: Places) -> None:
-    setting, script = drawn(random.Random("small"), ["whole"], 3)
+    setting, script = drawn(random.Random("small"), ["whole"], ["yes"], 3)
     script[len(script) // 2 : 0] = [Answers(0, "a part", 1), Pass(1440)]
 
     def fails(other: Setting, steps: Sequence[Step]) -> str | None:
@@ -165,4 +234,11 @@ def test_what_is_missing_goes_to_who_lists_it_doubled_and_differing(play: Play) 
             Pass(minutes=5000),
             Billed(account=0, nth=0, tariff="BUSINESS"),
         ],
+    )
+
+
+def test_a_run_under_way_is_not_overtaken_by_the_end_of_an_account_that_it_has_nothing_to_do_with(play: Play) -> None:
+    play(
+        Setting((Account("a", "2d", 0), Account("b", "0 */12 * * *", 4)), processes=2),
+        [Pass(700), Late(0, 170, stalls=False), Sync(0), Retire(1, hands_on=True)],
     )

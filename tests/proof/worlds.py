@@ -27,9 +27,11 @@ from mirror import Mirror
 from postgres import Postgres
 from postgres import start as start_postgres
 from world.databases import File, Home, Server
+from world.flat import kept, let_go, resident_kb, slope
+from world.receivers import WAYS
 from world.scene import World, laws
 from world.shrinking import as_test, shrunk
-from world.steps import Break, Kill, Setting, Step, drawn
+from world.steps import Break, Kill, Setting, Step, Unlink, drawn
 from world.upstream import KINDS
 
 DAYS_OF_A_YEAR = 365
@@ -53,7 +55,7 @@ class Places:
         """An empty database."""
         self._made += 1
         if is_on_server and self._server is not None:
-            return Server(self._server, self._server_template)
+            return Server(self._server, self._server_template, self._folder)
         return File(self._template, self._folder / f"world{self._made}.db")
 
     def leave(self) -> None:
@@ -74,11 +76,15 @@ class Heard(logging.Handler):
 
 def play(home: Home, setting: Setting, script: list[Step], *, with_figures: bool = False) -> World:
     """One world to its end; an `AssertionError` says what did not hold."""
-    world = World(setting, home, with_figures=with_figures)
+    before = kept()
     try:
-        world.play(script)
+        world = World(setting, home, with_figures=with_figures)
+        try:
+            world.play(script)
+        finally:
+            world.close()
+        let_go(before)
     finally:
-        world.close()
         home.leave()
     return world
 
@@ -94,7 +100,7 @@ def failure_of(home: Home, setting: Setting, script: list[Step], *, with_figures
 
 def differing(places: Places, setting: Setting, script: list[Step]) -> str | None:
     """Where SQLite and PostgreSQL part, if they do; deaths and faults are left out, their statements are not the same."""
-    alike = [step for step in script if not isinstance(step, Kill | Break)]
+    alike = [step for step in script if not isinstance(step, Kill | Break | Unlink)]
     one, other = (play(places.home(is_on_server=place), setting, alike).trace for place in (False, True))
     pairs = zip_longest(one, other)
     return next(
@@ -108,6 +114,7 @@ def main() -> int:
     counted: Counter[str] = Counter()
     requests = 0
     traces = sha256()
+    resident: list[int] = []
     heard = Heard()
     for name in ("syncer", "httpx", "httpcore"):
         logging.getLogger(name).addHandler(heard)
@@ -119,7 +126,7 @@ def main() -> int:
             for number in budget:
                 number_of_it = chosen.first + number
                 chance = random.Random(f"{chosen.seed} {number_of_it}")
-                setting, script = drawn(chance, list(KINDS), chosen.days)
+                setting, script = drawn(chance, list(KINDS), list(WAYS), chosen.days)
                 is_on_server = (
                     chosen.postgres_every > 0 and number_of_it % chosen.postgres_every == chosen.postgres_every - 1
                 )
@@ -155,11 +162,22 @@ def main() -> int:
                 counted.update(world.counted)
                 traces.update("\n".join(world.trace).encode())
                 requests += world.upstream.asked
+                del world
+                resident.append(resident_kb())
         finally:
             places.leave()
     print("what happened in them:", ", ".join(f"{what} {n}" for what, n in sorted(counted.items())))
     years = budget.done * chosen.days / DAYS_OF_A_YEAR
-    budget.report(years=f"{years:.1f}", requests=requests, killed=counted["killed"], traces=traces.hexdigest()[:12])
+    grown = slope(resident)
+    budget.report(
+        years=f"{years:.1f}",
+        requests=requests,
+        messages=sum(n for what, n in counted.items() if what.startswith("told ")),
+        killed=counted["killed"],
+        **({} if grown is None else {"memory a month": grown, "descriptors left open": 0}),
+        traces=traces.hexdigest()[:12],
+    )
+    assert grown is None or grown.is_flat, f"memory grows with each world: {grown}"
     return 0
 
 

@@ -18,6 +18,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.pool import QueuePool
 
 from syncer.storage import database
+from world.link import Link
 
 CLOCK = """
 CREATE TABLE public.world_clock (now timestamptz NOT NULL);
@@ -39,6 +40,10 @@ class Home(Protocol):
     """A database of one world."""
 
     url: URL
+    folder: Path  # for files of people
+
+    def link(self) -> Link | None:
+        """A way of its own to a server; None where the database is a file."""
 
     def set_now(self, now: datetime) -> None:
         """Let the database's clock show this."""
@@ -104,10 +109,13 @@ class File:
     """An SQLite file, a copy of one that has the schema."""
 
     def __init__(self, template: Path, path: Path) -> None:
-        self.path = path
+        self.path, self.folder = path, path.parent
         self._backups = 0
         shutil.copy(template, path)
         self.url = database.parse_database_url(f"sqlite:///{path}")
+
+    def link(self) -> None:
+        """There is no way to break."""
 
     def set_now(self, now: datetime) -> None:
         """Its connections ask the world."""
@@ -124,6 +132,9 @@ class File:
             Path(f"{self.path}{ending}").unlink(missing_ok=True)
         copied = backup.with_suffix(".copy")
         shutil.copy(backup, copied)
+        with closing(sqlite3.connect(copied)) as connection:
+            connection.execute("DELETE FROM syncer_epoch")  # as docs/operating.md restores
+            connection.commit()
         os.replace(copied, self.path)  # noqa: PTH105 - as mv does it
 
     def contents(self) -> bytes:
@@ -138,8 +149,8 @@ class File:
 class Server:
     """A database of PostgreSQL, in which its clock is a table of the world's."""
 
-    def __init__(self, server: Postgres, template: str) -> None:
-        self.server = server
+    def __init__(self, server: Postgres, template: str, folder: Path) -> None:
+        self.server, self.folder = server, folder
         self._url = server.create_database(template)
         self._backups: list[str] = []
         self.url = database.parse_database_url(self._url).update_query_dict(
@@ -157,6 +168,9 @@ class Server:
             connection.execute(f"ALTER DATABASE {name} SET search_path = public, pg_catalog")
         Mirror(url).engine.dispose()
         return name
+
+    def link(self) -> Link:
+        return Link((self.url.host or "", self.url.port or 5432))
 
     def set_now(self, now: datetime) -> None:
         self._clock.execute("UPDATE public.world_clock SET now = %s", [_to_the_millisecond(now)])

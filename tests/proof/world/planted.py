@@ -1,17 +1,20 @@
 """Faults of production, one at a named function each: for every kind of fault that a world knows, what it must see."""
 
 import importlib
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from itertools import count
 from typing import Any, NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from syncer.errors import DatabaseFailed
+from syncer.receivers.outcome import Verdict
 from syncer.storage.lease import Acquired
-from syncer.storage.tables import sync_runs
+from syncer.storage.tables import receivers, sync_runs
 
 
 class Planted(NamedTuple):
@@ -48,6 +51,14 @@ def _commits_amid(real: Any) -> Any:
         real(connection, *rest)
 
     return move_base
+
+
+def _commits_before_lives(real: Any) -> Any:
+    def write(connection: Any, changes: Any) -> None:
+        connection.connection.commit()
+        real(connection, changes)
+
+    return write
 
 
 def _takes_lost_for_done(_real: Any) -> Any:
@@ -106,6 +117,55 @@ def _approves_all(real: Any) -> Any:
     return lambda ground, approved: bool(approved) or real(ground, approved)
 
 
+def _moves_before_it_posts(real: Any) -> Any:
+    """The cursor passes the first message when the receiver is acquired, and comes to it with the delivery alone."""
+
+    def acquire(connection: Any, cursor: Any, holder: str) -> Any:
+        held = real(connection, cursor, holder)
+        if held is None:
+            return None
+        further = held.cursor + 1
+        connection.execute(update(receivers).where(receivers.c.name == held.name).values(last_history_id=further))
+        return held._replace(cursor=further)
+
+    return acquire
+
+
+def _adds_a_secret(real: Any) -> Any:
+    def message_of(receiver: Any, address: Any, *rest: Any) -> Any:
+        message = real(receiver, address, *rest)
+        return message._replace(body=message.body + address.url.encode())
+
+    return message_of
+
+
+def _a_rate_a_day_later(real: Any) -> Any:
+    return lambda connection, tariff, rate, currency, day: real(
+        connection, tariff, rate, currency, day + timedelta(days=1)
+    )
+
+
+def _counts_its_tries(real: Any) -> Any:
+    tries = count()
+    return lambda news: real(news)[:-1] + f',"try":{next(tries)}}}'.encode()
+
+
+def _from_the_beginning(real: Any) -> Any:
+    return lambda connection, receiver, _after, until: real(connection, receiver, 0, until)
+
+
+def _opens_another(real: Any) -> Any:
+    def transport(upstream: Any) -> Any:
+        os.open("/dev/null", os.O_RDONLY)
+        return real(upstream)
+
+    return transport
+
+
+def _newest_first(real: Any) -> Any:
+    return lambda *of: real(*of)[::-1]
+
+
 PLANTED = {
     "late and stalled": Planted("syncer.sync:_is_overtaken", _always(value=False)),
     "COMMIT whose acknowledgement is lost": Planted("syncer.storage.runs:read_status_after_failure", _nothing),
@@ -124,6 +184,26 @@ PLANTED = {
     "retired": Planted("syncer.sync:observe", _observes(retired=[])),
     "renamed": Planted("syncer.storage.accounts:_give_way", _nothing),
     "rotated token": Planted("syncer.daemon.leased_runs:Upstream", _keeps_the_first_token),
+    "message that is no yes": Planted("syncer.send:verdict_of", _always(Verdict.DELIVERED)),
+    "message that fails": Planted("syncer.storage.receivers:acquire", _moves_before_it_posts),
+    "many messages": Planted("syncer.storage.receivers:read_events", _newest_first),
+    "receiver that asks to wait": Planted("syncer.send:pause_after", _always(timedelta(seconds=1))),
+    "receiver of two processes": Planted("syncer.storage.receivers:is_held", _always(value=False)),
+    "messages after a restore": Planted("syncer.storage.epoch:begin", _always("0ddba11")),
+    "death after a yes": Planted("syncer.receivers.standard:body", _counts_its_tries),
+    "secret in a message": Planted("syncer.send:message_of", _adds_a_secret),
+    "what needs attention": Planted("syncer.storage.receivers:note_told", _nothing),
+    "sums": Planted("syncer.storage.receivers:count_by_transition", _from_the_beginning),
+    "who reads amid a write": Planted("syncer.storage.timeline:write", _commits_before_lives),
+    "two currencies in a month": Planted("syncer.views.rates:_refuse_two_in_a_month", _nothing),
+    "days that are sold twice": Planted("syncer.rules.customers:first_overlap", _nothing),
+    "prices": Planted("syncer.views.rates:set_rate", _a_rate_a_day_later),
+    "customers": Planted("syncer.storage.customers:apply", _nothing),
+    "newer schema": Planted("syncer.storage.schema:require_current", _nothing),
+    "newer schema under a run": Planted("syncer.storage.schema:require_own", _nothing),
+    "older schema": Planted("syncer.storage.schema:ensure_current", _nothing),
+    "clock that drifts": Planted("syncer.sync:time_problem", _only("stale")),
+    "descriptors": Planted("syncer.upstream.client:_transport", _opens_another),
     "two processes": Planted("syncer.storage.lease:acquire", _always(Acquired())),
     "429 for long": Planted("syncer.storage.lease:hold_back", _nothing),
     "tokens that are kept": Planted("syncer.storage.tokens:Safe.keep", _nothing),
@@ -135,6 +215,8 @@ PLANTED = {
         before._replace(instance=before.instance._replace(deleted=False)), *rest)),
 }  # fmt: skip
 """By the kind of fault that shows it."""
+IN_FIGURES = {"figures", "prices", "customers"}
+"""What only the figures' model sees."""
 
 
 def real_of(target: str) -> tuple[Any, str, Any]:

@@ -5,7 +5,7 @@ Over 300 lines: everything that acts on the one clock is told in one file, in th
 
 import gc
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -16,32 +16,44 @@ from zoneinfo import ZoneInfo
 from canary import PARTNER_TOKEN
 from loading import load
 
+from syncer import send
 from syncer.answer.values import canonical_json
 from syncer.daemon.leased_runs import Runs
 from syncer.errors import ConfigurationError
 from syncer.model import RunStatus
+from syncer.post import client
 from syncer.rules.schedule import Schedule, parse_schedule, planned_after_jump
 from syncer.settings.config import AccountSettings
-from syncer.storage import accounts, database, lease, runs
+from syncer.storage import accounts, database, lease, receivers, runs
 from world import steps, upsets
 from world.databases import Home, opened
-from world.process import Process, Task, note_result
+from world.operator import Operator
+from world.process import Process, Task, Telling, Work, note_result
+from world.reader import GROUPS, Reader
+from world.receivers import IDLE, LOOK, Heard, Receivers, settings_of
 from world.steps import Setting, Step
 from world.upstream import Upstream, rekeyed
-from world.wire import Reply, connected
+from world.versions import Versions
+from world.wire import CALLING, Reply, connected
 from world.witness import Witness
 
 START = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 JUMP_SECONDS = 2.0  # a smaller one is no jump to the daemon's loop
 API_URL = "http://127.0.0.1:1"
 CALM_INTERVALS = 3
+LAST_LOOKS = timedelta(minutes=10)
 TOKEN_KEY = bytes(range(32))
+REAL_SECONDS = 3600.0  # no exchange takes so long, whatever the machine
 A_MOMENT = timedelta(seconds=1)  # what a person does takes one: no two runs begin at one moment by chance
 
 
+# Of each process; clocks change on the 29th, the 8th and the 36th day, or never.
+ZONES = ("Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe", "UTC")
+
+
 @cache
-def _schedule(text: str) -> Schedule:
-    return parse_schedule(text, ZoneInfo("Europe/Berlin"))  # whose clocks change on the 29th day
+def _schedule(text: str, zone: str) -> Schedule:
+    return parse_schedule(text, ZoneInfo(zone))
 
 
 class World:
@@ -62,17 +74,25 @@ class World:
                 self.upstream.born(place, tariff, START - timedelta(days=nth + 1, hours=nth))
         self.tokens = [estate.token for estate in self.upstream.estates]
         self.hand = opened(home.url, self)
+        self.receivers = Receivers(self, setting.receivers)
+        self.versions = Versions(self)
+        self.operator = Operator(self, home.folder)
+        self.reader = Reader(home.url, self, self.count)
         self.witness = Witness(self)
         self.processes: list[Process | None] = [None] * setting.processes
         self.manual: list[Process] = []
         self._appointments: list[tuple[datetime, int, Callable[[], None]]] = []
         self._appointed = 0
         self._comes_back: dict[int, int] = {}  # minutes after which a process that is killed is started again
-        self._backup: tuple[Path | str, Witness] | None = None
+        self._backup: tuple[Path | str, Witness, dict[str, Heard]] | None = None
         self._is_calm = False
         self.broken: AssertionError | None = None  # what did not hold amid a run, which would take it for a defect
         settings = load({}, {"SYNCER_PARTNER_TOKEN": PARTNER_TOKEN}, None, Path("/nonexistent"))
-        self._settings = replace(settings, token_key=TOKEN_KEY if setting.keeps_tokens else None)
+        self._settings = replace(
+            settings,
+            token_key=TOKEN_KEY if setting.keeps_tokens else None,
+            receivers=tuple(settings_of(kind) for kind in setting.receivers),
+        )
         self._set_now(START)
 
     # Time
@@ -100,9 +120,11 @@ class World:
             yield moment, 0, number, self._keep(moment, number, act)
         for process in self._alive():
             for task in process.tasks.values():
-                yield task.wakes_at, 1, process.number, self._proceeding(task)
+                yield max(task.wakes_at, process.asleep_until), 1, process.number, self._proceeding(task)
+            for telling in process.tellings:
+                yield max(telling.wakes_at, process.asleep_until), 3, process.number, self._telling(telling)
             if not process.is_manual and (due := process.due()) is not None:
-                yield due[0], 2, process.number, self._firing(process, due[1])
+                yield max(due[0], process.asleep_until), 2, process.number, self._firing(process, due[1])
 
     def _keep(self, moment: datetime, number: int, act: Callable[[], None]) -> Callable[[], None]:
         def keep() -> None:
@@ -113,6 +135,17 @@ class World:
 
     def _proceeding(self, task: Task) -> Callable[[], None]:
         return lambda: self._proceed(task)
+
+    def _telling(self, telling: Telling) -> Callable[[], None]:
+        def proceed() -> None:
+            telling.proceed()
+            if self.broken is not None:
+                raise self.broken
+            assert telling.failure is None, f"{telling.failure!r} escaped from a sender"
+            if telling.process.doom.is_dead:
+                self._bury(telling.process)
+
+        return proceed
 
     def _firing(self, process: Process, name: str) -> Callable[[], None]:
         def fire() -> None:
@@ -126,11 +159,12 @@ class World:
     def _alive(self) -> list[Process]:
         return [process for process in [*self.processes, *self.manual] if process is not None]
 
-    def _account_settings(self, place: int) -> AccountSettings:
+    def _account_settings(self, place: int, number: int = 0) -> AccountSettings:
+        """What the configuration of a process says of an account."""
         return AccountSettings(
             name=self.names[place],
             api_url=API_URL,
-            schedule=_schedule(self.setting.accounts[place].schedule),
+            schedule=_schedule(self.setting.accounts[place].schedule, ZONES[number % len(ZONES)]),
             token_setting="token_file",
             read_token=lambda: self.tokens[place],
         )
@@ -139,15 +173,17 @@ class World:
         settings = replace(
             self._settings,
             database_url=self.home.url,
-            accounts=tuple(self._account_settings(place) for place in (places or sorted(self.polled))),
+            accounts=tuple(self._account_settings(place, number) for place in (places or sorted(self.polled))),
         )
-        engine = opened(self.home.url, self)
-        process = Process(number, self, engine, None, timedelta(), is_manual=places is not None)  # type: ignore[arg-type]
+        link = self.home.link()
+        engine = opened(self.home.url if link is None else self.home.url.set(host="127.0.0.1", port=link.port), self)
+        process = Process(number, self, engine, None, timedelta(), places is not None, link)  # type: ignore[arg-type]
         process.runs = Runs(settings, engine, settings.scrubber(), process.clock, note_result)
         process.begin()
         return process
 
-    def _bring_back(self, number: int) -> None:
+    def bring_back(self, number: int) -> None:
+        """Start a process, unless it runs."""
         if self.processes[number] is None and self.polled:
             self.processes[number] = self._start(number)
 
@@ -162,6 +198,8 @@ class World:
         process = task.process
         process.settle(task)
         self.witness.judge(task)
+        if task.result is not None and task.result.transitions:
+            self._rouse()
         if process.doom.is_dead:
             self._bury(process)
         elif process.is_manual:
@@ -176,9 +214,10 @@ class World:
             process.settle(task)
             self.witness.judge(task)
         self._forget(process)
+        self._rouse()
         self.count("killed")
         if not process.is_manual:
-            self.at(self._comes_back.get(process.number, 1), lambda: self._bring_back(process.number))
+            self.at(self._comes_back.get(process.number, 1), lambda: self.bring_back(process.number))
 
     def _forget(self, process: Process) -> None:
         process.let_go()
@@ -196,9 +235,18 @@ class World:
                 task.proceed()
             process.settle(task)
             self.witness.judge(task)
+        process.senders._stop.set()
+        process.senders.wake()
+        for telling in process.tellings:
+            while not telling.is_over:
+                self._telling(telling)()
+                if process.doom.is_dead:
+                    return
         self._forget(process)
+        self._rouse()
 
-    def _stop_all(self) -> list[int]:
+    def stop_all(self) -> list[int]:
+        """SIGTERM for every daemon; which of them ran."""
         stopped = [process for process in self.processes if process is not None]
         for process in stopped:
             self._stop(process)
@@ -206,9 +254,33 @@ class World:
 
     # What a task asks of its world
 
-    def wait(self, task: Task, seconds: float) -> None:
-        task.wakes_at = self.now + timedelta(seconds=seconds)
-        task.wait()
+    def wait(self, work: Work, seconds: float) -> None:
+        work.wakes_at = self.now + timedelta(seconds=seconds)
+        work.wait()
+
+    def rest(self, telling: Telling, seconds: float) -> None:
+        """A sender that waits for news looks every few seconds; what can only find nothing is left out."""
+        looks_again = self.now + timedelta(seconds=seconds)
+        telling.is_idle = not telling.has_failed and seconds >= LOOK.total_seconds()
+        if not telling.process.runs.prepared.is_set() or (telling.has_failed and self.versions.is_other()):
+            looks_again, telling.is_idle = self.now + IDLE, True
+        elif telling.is_idle:
+            looks_again = self.receivers.rests(telling)
+        telling.wakes_at = looks_again
+
+    def _rouse(self) -> None:
+        """Something happened that every sender sees at its next look."""
+        for process in self._alive():
+            for telling in process.tellings:
+                if telling.is_idle:
+                    telling.wakes_at = min(telling.wakes_at, self.now + LOOK)
+
+    def receive(self, telling: Telling, request: bytes) -> Reply:
+        try:
+            return self.receivers.reply(telling, request)
+        except AssertionError as error:
+            self.broken = error
+            raise
 
     def ask(self, task: Task, request: bytes) -> Reply:
         others = [one for process in self._alive() for one in process.tasks.values() if one is not task]
@@ -222,13 +294,15 @@ class World:
         def reply() -> Reply:
             parts = iter(sent.reply)
             if late is not None and late.stalls:
-                task.is_stalled = task.was_stalled = True
+                task.process.stand_still(late.seconds)
+                task.is_stalled = True
                 task.sleep(late.seconds)
                 task.is_stalled = False
             task.arrived_at = task.process.clock()
             for number, part in enumerate(parts):
                 if number == 1 and late is not None and not late.stalls:
                     yield float(late.seconds)
+                task.read_at = task.process.clock()
                 yield part
 
         return reply()
@@ -284,6 +358,23 @@ class World:
                     process = self._start(100 + len(self.manual), places=[place])
                     self.manual.append(process)
                     self._proceed(process.run_manually())
+            case steps.Read(number, at, nth, group, minutes):
+                reading = self.processes[number]
+                if nth and reading is not None:
+                    reading.doom.beside = at, nth, lambda: self._read(group, minutes)
+                else:
+                    self._read(group, minutes)
+            case steps.Priced():
+                self.operator.set_price(step, self.witness.figures)
+            case steps.Sold(place, nth):
+                if (one := estates[place].nth(nth)) is not None:
+                    self.operator.sell(one["idInstance"], step, self.witness.figures)
+            case steps.Cut():
+                self.operator.cut(step, self.witness.figures)
+            case steps.Takes(place, way, times):
+                self.receivers.ways[self.setting.receivers[place]].extend([way] * times)
+            case steps.Resume(place):
+                self._resume(self.setting.receivers[place])
             case steps.Kill(number, at, nth, minutes):
                 if (process := self.processes[number]) is not None:
                     process.doom.armed = at, nth
@@ -291,16 +382,33 @@ class World:
             case steps.Break(number, what, nth):
                 if (process := self.processes[number]) is not None:
                     process.doom.armed = what, nth
+            case steps.Unlink(number, way, at, nth):
+                if (process := self.processes[number]) is not None and process.link is not None:
+                    process.link.armed = way, at, nth
             case steps.Stop(number, minutes):
                 if (process := self.processes[number]) is not None:
                     self._stop(process)
-                    self.at(minutes, lambda: self._bring_back(number))
+                    self.at(minutes, lambda: self.bring_back(number))
             case steps.Clock(number, seconds):
                 if (process := self.processes[number]) is not None:
                     self._set_clock(process, process.offset + timedelta(seconds=seconds))
+            case steps.Drift(number, ppm):
+                if (process := self.processes[number]) is not None:
+                    process.drift(ppm)
+            case steps.Suspend(number, minutes, is_machine):
+                if (process := self.processes[number]) is not None:
+                    process.stand_still(minutes * 60)
+                    if is_machine:
+                        self.at(minutes, lambda: self._wake(process, timedelta(minutes=minutes)))
+            case steps.Older(revision, minutes, stops):
+                self.versions.older(revision, minutes, stops=stops)
+                self._rouse()
+            case steps.Newer(minutes):
+                self.versions.newer(minutes)
+                self._rouse()
             case steps.Backup():
                 self._dispose_all()
-                self._backup = self.home.back_up(), self.witness.copy()
+                self._backup = self.home.back_up(), self.witness.copy(), self.receivers.copy()
             case steps.Restore():
                 self.pass_time(self.now + A_MOMENT)
                 if self._backup is not None:
@@ -332,25 +440,61 @@ class World:
             self.tokens[place] = token
 
     def _set_clock(self, process: Process, offset: timedelta) -> None:
-        jump, process.offset = offset - process.offset, offset
+        before = process.clock()
+        process.drift(0)
+        process.offset = offset
+        jump = process.clock() - before
         if abs(jump.total_seconds()) > JUMP_SECONDS:
-            for account in process.runs.settings.accounts:
-                if account.name in process.next_runs:
-                    process.next_runs[account.name] = planned_after_jump(
-                        account.schedule, process.next_runs[account.name], jump, process.clock()
-                    )
+            self._follow(process, jump)
+
+    def _wake(self, process: Process, slept: timedelta) -> None:
+        """A machine that slept: its clock went on, and what counts its seconds did not."""
+        if process in self._alive():
+            self._follow(process, slept)
+
+    @staticmethod
+    def _follow(process: Process, jump: timedelta) -> None:
+        """As the daemon's loop does when the clock moved."""
+        for account in process.runs.settings.accounts:
+            if account.name in process.next_runs:
+                process.next_runs[account.name] = planned_after_jump(
+                    account.schedule, process.next_runs[account.name], jump, process.clock()
+                )
+
+    def _read(self, group: str, minutes: int) -> None:
+        """Begin to read, and do it to its end some time later; it may be amid what a process writes."""
+        try:
+            self.reader.begin(group)
+            if not minutes or not self.reader.may_linger:
+                self.reader.finish()
+        except AssertionError as error:
+            self.broken = error
+            raise
+        if minutes:
+            self.at(minutes, self.reader.finish)
 
     def _dispose_all(self) -> None:
+        self.reader.finish()
+        self.reader.leave()
         for engine in [self.hand, *(process.engine for process in self._alive())]:
             engine.dispose()
 
-    def _restore(self, backup: Path | str, witness: Witness) -> None:
+    def _restore(self, backup: Path | str, witness: Witness, heard: dict[str, Heard]) -> None:
         self._dispose_all()
         self.home.restore(backup)
         self.restores += 1
         self.home.set_now(self.now)
+        self.receivers.restored(heard)
         self.witness = witness.copy()
         self.witness.is_after_restore()
+        self._rouse()
+
+    def _resume(self, kind: str) -> None:
+        with suppress(ConfigurationError), database.writing(self.hand, "resuming the receiver") as connection:
+            if receivers.resume(connection, kind):
+                self.count("resumed")
+        self.receivers.resumed(kind)
+        self._rouse()
 
     def _approve(self, run: int | None) -> None:
         if run is None:
@@ -369,7 +513,7 @@ class World:
         old = self.names[place]
         if name in [self.names[other] for other in self.polled] or place not in self.polled:
             return
-        stopped = self._stop_all()
+        stopped = self.stop_all()
         try:
             with database.writing(self.hand, "renaming the account") as connection:
                 accounts.rename(connection, old, name, self.now)
@@ -381,7 +525,7 @@ class World:
             self.names[place] = name
             self.witness.renamed(old, name)
         for number in stopped:
-            self._bring_back(number)
+            self.bring_back(number)
         self.witness.compare()
 
     def _retire(self, place: int, *, hands_on: bool) -> None:
@@ -389,7 +533,7 @@ class World:
         name = self.names[place]
         if place not in self.polled or not heirs or not self.witness.knows(name):
             return
-        stopped = self._stop_all()
+        stopped = self.stop_all()
         with database.writing(self.hand, "retiring the account") as connection:
             accounts.retire(connection, name, self.now)
         self.witness.retired(name)
@@ -398,7 +542,7 @@ class World:
             estates = self.upstream.estates
             estates[heirs[0]].items |= estates[place].items
         for number in stopped:
-            self._bring_back(number)
+            self.bring_back(number)
         self.count("retired")
         self.witness.compare()
 
@@ -411,11 +555,20 @@ class World:
             estate.late.clear()
         for process in self._alive():
             process.doom.armed = None
+            if process.link is not None:
+                process.link.armed = None
+            process.asleep_until = self.now
             self._set_clock(process, timedelta())
         for place, estate in enumerate(self.upstream.estates):
             self.tokens[place] = estate.token
+        for kind in self.setting.receivers:
+            self.receivers.ways[kind].clear()
+            self._resume(kind)
+        if self.versions.is_other():
+            self.versions.upgrade()
+            self._rouse()
         for number in range(len(self.processes)):
-            self._bring_back(number)
+            self.bring_back(number)
         for place in sorted(self.polled):
             self._approve(self.witness.held(self.names[place], 0))
         began = self.now
@@ -427,9 +580,14 @@ class World:
         for place in sorted(self.polled):
             interval = timedelta(seconds=self._account_settings(place).schedule.interval_seconds)
             self.witness.is_fresh(self.names[place], interval)
-        self._stop_all()
+        self._rouse()
+        self.pass_time(self.now + LAST_LOOKS)
+        self.stop_all()
         while self.manual:
             self._stop(self.manual[0])
+        self.reader.finish()
+        for group in GROUPS:
+            self._read(group, 0)
         self.witness.at_the_end(self._settings.token_key)
 
     def tell(self, line: str) -> None:
@@ -447,17 +605,31 @@ class World:
                 while not task.is_over:
                     task.proceed()
             process.let_go()
+        self.reader.leave()
         self.hand.dispose()
+
+
+class Time:
+    """What `time` is to a sender."""
+
+    @staticmethod
+    def monotonic() -> float:
+        """The world's time, which no clock of a process changes."""
+        assert isinstance(CALLING.caller, Work)
+        return CALLING.caller.process.place.now.timestamp()
 
 
 @contextmanager
 def laws() -> Iterator[None]:
     """While worlds are played: the network is theirs, and production waits for no real second."""
-    beat, pause = lease.BEAT, runs.COMMIT_LOOKUP_PAUSE_SECONDS
+    beat, pause, clock, watch = lease.BEAT, runs.COMMIT_LOOKUP_PAUSE_SECONDS, send.time, client.Watch
     lease.BEAT, runs.COMMIT_LOOKUP_PAUSE_SECONDS = timedelta(days=1), 0.0
+    send.time = Time  # type: ignore[assignment]
+    client.Watch = lambda _seconds, *rest: watch(REAL_SECONDS, *rest)  # type: ignore[assignment,misc]
     try:
         with connected():
             yield
     finally:
         gc.unfreeze()
-        lease.BEAT, runs.COMMIT_LOOKUP_PAUSE_SECONDS = beat, pause
+        lease.BEAT, runs.COMMIT_LOOKUP_PAUSE_SECONDS, send.time = beat, pause, clock
+        client.Watch = watch  # type: ignore[misc]

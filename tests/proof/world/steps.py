@@ -24,6 +24,7 @@ class Setting(NamedTuple):
     accounts: tuple[Account, ...]
     processes: int
     keeps_tokens: bool = False
+    receivers: tuple[str, ...] = ()  # of `receivers.RECEIVERS`
 
 
 class Pass(NamedTuple):
@@ -135,8 +136,24 @@ class Sync(NamedTuple):
     account: int
 
 
+class Takes(NamedTuple):
+    """The next so many messages are taken in this way, see `receivers.WAYS`."""
+
+    receiver: int
+    way: str
+    times: int
+
+
+class Resume(NamedTuple):
+    """Somebody lets a receiver be tried again at once."""
+
+    receiver: int
+
+
 class Kill(NamedTuple):
-    """A process dies in its next work, at the nth `line`, `statement`, or `commit` or right after one; it is started again."""
+    """A process dies in its next work, at the nth `line`, `statement`, or `commit` or right after one, or when a receiver
+    has said yes for the nth time (`told`) and before it is heard; it is started again.
+    """
 
     process: int
     at: str
@@ -145,10 +162,21 @@ class Kill(NamedTuple):
 
 
 class Break(NamedTuple):
-    """The nth statement of a process is an `error`, or its nth COMMIT is `lost` on its way, or its acknowledgement `unheard`."""
+    """The nth statement of a process is an `error`, or its nth COMMIT is `lost` on its way, or its acknowledgement `unheard`,
+    or, on PostgreSQL, its nth transaction is `slow` to begin.
+    """
 
     process: int
     what: str
+    nth: int
+
+
+class Unlink(NamedTuple):
+    """The connection of a process to PostgreSQL breaks at the nth `message` or `COMMIT`, in one of `link.WAYS`."""
+
+    process: int
+    way: str
+    at: str
     nth: int
 
 
@@ -164,6 +192,77 @@ class Clock(NamedTuple):
 
     process: int
     seconds: int
+
+
+class Priced(NamedTuple):
+    """A tariff costs so much from a day of the world on; without a price, the one that begins on that day is removed."""
+
+    tariff: str
+    price: str
+    currency: str
+    day: int
+
+
+class Sold(NamedTuple):
+    """An instance is a customer's for so many days, or of None for ever, and the list of customers is loaded."""
+
+    account: int
+    nth: int
+    customer: str
+    day: int
+    lasts: int | None
+    price: str
+    currency: str
+
+
+class Cut(NamedTuple):
+    """The list of customers is loaded, but with every nth line alone."""
+
+    every: int
+    is_meant: bool
+
+
+class Read(NamedTuple):
+    """Somebody reads a group of views, see `reader.GROUPS`, at the nth `line` or `statement` of a process from now, or
+    at once of 0; the first view then, the others in the same transaction so many minutes later.
+    """
+
+    process: int
+    at: str
+    nth: int
+    group: str
+    minutes: int
+
+
+class Drift(NamedTuple):
+    """The clock of a process runs too fast from now on, by so many millionths."""
+
+    process: int
+    ppm: int
+
+
+class Suspend(NamedTuple):
+    """A process stands still; if its machine does, the clock that counts seconds does, too."""
+
+    process: int
+    minutes: int
+    is_machine: bool
+
+
+class Older(NamedTuple):
+    """Somebody brings the schema back to a revision, with all daemons stopped and started anew, or under them; so many
+    minutes later it is upgraded if no daemon did that.
+    """
+
+    revision: str
+    minutes: int
+    stops: bool
+
+
+class Newer(NamedTuple):
+    """For so many minutes the schema is that of a newer syncer."""
+
+    minutes: int
 
 
 class Backup(NamedTuple):
@@ -202,22 +301,31 @@ class Retire(NamedTuple):
 
 Step = (
     Pass | Meet | Born | Dies | Restored | Renamed | Billed | Extended | Rekeyed | Purged | Lost | Moved | Upset | Answers | Late
-    | Sync | Kill | Break | Stop | Clock | Backup | Restore | Approve | Rotate | Rename | Retire
+    | Sync | Unlink | Older | Newer | Drift | Suspend | Priced | Sold | Cut | Read | Takes | Resume | Kill | Break | Stop | Clock | Backup | Restore | Approve | Rotate | Rename | Retire
 )  # fmt: skip
 
-SCHEDULES = ("8h", "12h", "17h", "1d", "0 */12 * * *", "30 5,17 * * *")
+SCHEDULES = ("8h", "17h", "1d", "1d", "2d", "2d", "0 */12 * * *", "30 5 * * *")  # a poll costs more than what it meets
 TARIFFS = ("PARTNER_23", "PARTNER_23", "BUSINESS", "BUSINESS_USD")
+OLDER_IN = 0.4  # of worlds the schema goes back once; an upgrade costs as much as some days
+UNLINKED = ("cut", "unheard", "half sent", "half heard")
+READ = ("status", "churn", "money", "attention")
 UPSETS = ("deletes", "restores", "expires", "strips", "shifts", "loses", "renames", "bills", "rekeys", "turns back")
 
 
-def drawn(chance: random.Random, kinds: Sequence[str], days: int) -> tuple[Setting, list[Step]]:
-    """A setting, and what happens in so many days; `kinds` are those of answers."""
+RECEIVERS: tuple[tuple[str, ...], ...] = (
+    (), (), ("events",), ("all",), ("attention",), ("digest",), ("all", "chat"), ("events", "attention"),
+)  # fmt: skip
+
+
+def drawn(chance: random.Random, kinds: Sequence[str], ways: Sequence[str], days: int) -> tuple[Setting, list[Step]]:
+    """A setting, and what happens in so many days; `kinds` are those of answers, `ways` of receivers."""
     accounts = tuple(
         Account(name, chance.choice(SCHEDULES), chance.choice([0, 2, 5, 9, 14, 24]))
         for name in "abc"[: chance.choice([1, 1, 2, 2, 3])]
     )
-    setting = Setting(accounts, chance.choice([1, 1, 1, 2, 2, 2, 2, 3, 3, 5]), chance.random() < 0.3)
-    draw = _Drawing(chance, kinds, setting)
+    processes = chance.choice([1, 1, 1, 2, 2, 2, 2, 3, 3, 5])
+    setting = Setting(accounts, processes, chance.random() < 0.3, chance.choice(RECEIVERS))
+    draw = _Drawing(chance, kinds, ways, setting)
     steps: list[Step] = []
     minutes = days * MINUTES_OF_A_DAY
     while minutes > 0:
@@ -227,34 +335,41 @@ def drawn(chance: random.Random, kinds: Sequence[str], days: int) -> tuple[Setti
         passing = min(minutes, chance.choice([1, 7, 45, 200, 480, 700, 1440, 2000]))
         steps.append(Pass(passing))
         minutes -= passing
+    if chance.random() < OLDER_IN:
+        steps.insert(chance.randrange(len(steps)), draw.older())
     return setting, steps
 
 
 class _Drawing:
     """Single steps; what is listed more often happens more often."""
 
-    def __init__(self, chance: random.Random, kinds: Sequence[str], setting: Setting) -> None:
-        self.chance, self.kinds = chance, kinds
-        self.accounts, self.processes = len(setting.accounts), setting.processes
+    def __init__(self, chance: random.Random, kinds: Sequence[str], ways: Sequence[str], setting: Setting) -> None:
+        self.chance, self.kinds, self.ways = chance, kinds, ways
+        self.accounts, self.processes, self.receivers = len(setting.accounts), setting.processes, len(setting.receivers)
         lives: list[Callable[[], Step]] = [
             self.born, self.born, self.dies, self.dies, self.renamed, self.billed, self.extended, self.rekeyed,
             self.lost, self.moved, self.restored, self.purged,
         ]  # fmt: skip
         faults: list[Callable[[], Step]] = [
             self.answers, self.answers, self.answers, self.answers, self.late, self.late, self.kill, self.kill,
-            self.broken, self.broken, self.stop, self.clock, self.upset,
+            self.broken, self.broken, self.unlinked, self.stop, self.clock, self.drift, self.suspend, self.upset,
         ]  # fmt: skip
         deeds: list[Callable[[], Step]] = [
             self.approve, self.approve, self.approve, self.sync, self.sync, Backup, Restore, self.rotate, self.rename,
-            self.retire,
+            self.retire, self.read, self.read, self.read,
+            self.priced, self.priced, self.sold, self.sold, self.cut, self.newer,
         ]  # fmt: skip
-        self.happenings = [*lives, *faults, *deeds]
+        told: list[Callable[[], Step]] = [self.takes, self.takes, self.takes, self.resume, self.dies_telling]
+        self.happenings = [*lives, *faults, *deeds, *(told if self.receivers else [])]
 
     def account(self) -> int:
         return self.chance.randrange(self.accounts)
 
     def process(self) -> int:
         return self.chance.randrange(self.processes)
+
+    def receiver(self) -> int:
+        return self.chance.randrange(self.receivers)
 
     def nth(self) -> int:
         return self.chance.randrange(30)
@@ -310,9 +425,23 @@ class _Drawing:
         nth = self.chance.randrange(1, {"line": 3000, "statement": 50}.get(at, 6))
         return Kill(self.process(), at, nth, self.chance.choice([1, 10, 600]))
 
+    def takes(self) -> Step:
+        return Takes(self.receiver(), self.chance.choice(self.ways), self.chance.choice([1, 1, 2, 5, 12]))
+
+    def resume(self) -> Step:
+        return Resume(self.receiver())
+
+    def dies_telling(self) -> Step:
+        return Kill(self.process(), "told", self.chance.choice([1, 1, 2, 5]), self.chance.choice([1, 10, 600]))
+
     def broken(self) -> Step:
-        what = self.chance.choice(["error", "lost", "unheard"])
+        what = self.chance.choice(["error", "lost", "unheard", "slow"])
         return Break(self.process(), what, self.chance.randrange(1, 50 if what == "error" else 6))
+
+    def unlinked(self) -> Step:
+        at = self.chance.choice(["message", "COMMIT"])
+        nth = self.chance.randrange(1, 60 if at == "message" else 6)
+        return Unlink(self.process(), self.chance.choice(UNLINKED), at, nth)
 
     def stop(self) -> Step:
         return Stop(self.process(), self.chance.choice([1, 10, 600]))
@@ -320,11 +449,46 @@ class _Drawing:
     def clock(self) -> Step:
         return Clock(self.process(), self.chance.choice([2, -2, 100, -100, 240, -240, 4000, -4000, 90000]))
 
+    def drift(self) -> Step:
+        return Drift(self.process(), self.chance.choice([-300, -40, 0, 40, 300]))
+
+    def suspend(self) -> Step:
+        return Suspend(self.process(), self.chance.choice([1, 10, 300, 3000]), self.chance.choice([True, False]))
+
     def approve(self) -> Step:
         return Approve(self.account(), self.chance.choice([0, 0, 0, 0, 1, 2]))
 
     def sync(self) -> Step:
         return Sync(self.account())
+
+    def older(self) -> Step:
+        revision, minutes = (
+            self.chance.choice(["0010", "0011", "0012", "0013", "0013"]),
+            self.chance.choice([1, 700, 2000]),
+        )
+        return Older(revision, minutes, self.chance.choice([True, True, False]))
+
+    def newer(self) -> Step:
+        return Newer(self.chance.choice([5, 700, 2000]))
+
+    def priced(self) -> Step:
+        price = self.chance.choice(["12.5", "0.333333", "1000000", "0", ""])
+        day = self.chance.choice([-40, 0, 0, 31, self.chance.randrange(60)])
+        return Priced(self.chance.choice(TARIFFS), price, self.chance.choice(["RUB", "RUB", "USD"]), day)
+
+    def sold(self) -> Step:
+        customer, price = self.chance.choice(["Ёлка", "Nord", "ost"]), self.chance.choice(["", "19.99", "33.333333"])
+        lasts = self.chance.choice([None, None, 0, 1, self.chance.randrange(40)])
+        days = self.chance.randrange(-5, 40)
+        return Sold(self.account(), self.nth(), customer, days, lasts, price, self.chance.choice(["RUB", "USD"]))
+
+    def cut(self) -> Step:
+        return Cut(self.chance.choice([1, 2, 3]), self.chance.choice([True, False]))
+
+    def read(self) -> Step:
+        at = self.chance.choice(["line", "statement"])
+        nth = self.chance.choice([0, self.chance.randrange(1, 60 if at == "statement" else 3500)])
+        return Read(self.process(), at, nth, self.chance.choice(READ), self.chance.choice([0, 0, 7, 700]))
 
     def rotate(self) -> Step:
         return Rotate(self.account(), self.chance.choice([0, 30, 900]))

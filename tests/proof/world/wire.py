@@ -11,15 +11,16 @@ from typing import Any, Protocol
 import httpcore
 from httpcore._sync import connection_pool
 
+WATCHED_SECONDS = 10.0  # it takes a tenth of one
 Reply = Iterable[bytes | float | Exception]
 """Bytes that arrive, seconds that pass, and what breaks off the exchange; then the connection is closed."""
 
 
 class Caller(Protocol):
-    """Who calls the upstream."""
+    """Who calls somebody outside."""
 
     def ask(self, request: bytes) -> Reply:
-        """Hand a request to the upstream; what comes back."""
+        """Hand a request over; what comes back."""
 
     def sleep(self, seconds: float) -> None:
         """Let time pass."""
@@ -45,6 +46,7 @@ class Stream(httpcore.NetworkStream):
         self._request = b""
         self._reply: Iterator[bytes | float | Exception] | None = None
         self._rest = b""
+        self._shut = threading.Event()
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002 - as httpcore has it
         self._request += buffer
@@ -53,8 +55,7 @@ class Stream(httpcore.NetworkStream):
         if self._reply is None:
             self._reply = iter(self._caller.ask(self._request))
         while not self._rest:
-            if self._caller.is_told_to_stop():
-                raise httpcore.ReadError("the socket was shut down")
+            self._end_if_told()
             part = next(self._reply, None)
             match part:
                 case None:
@@ -66,10 +67,17 @@ class Stream(httpcore.NetworkStream):
                 case seconds:
                     if timeout is not None and seconds > timeout:
                         self._caller.sleep(timeout)
+                        self._end_if_told()
                         raise httpcore.ReadTimeout("timed out")
                     self._caller.sleep(seconds)
         given, self._rest = self._rest[:max_bytes], self._rest[max_bytes:]
         return given
+
+    def _end_if_told(self) -> None:
+        """Break off where its process is to stop, once the client's watch has seen that, too."""
+        if self._caller.is_told_to_stop():
+            self._shut.wait(WATCHED_SECONDS)
+            raise httpcore.ReadError("the socket was shut down")
 
     def close(self) -> None:
         self._reply = None
@@ -78,7 +86,8 @@ class Stream(httpcore.NetworkStream):
         return self if info == "socket" else None
 
     def shutdown(self, _how: int) -> None:
-        """The client gives it up from beside; the next read knows why, and when."""
+        """The client gives it up from beside."""
+        self._shut.set()
 
 
 class Network(httpcore.NetworkBackend):

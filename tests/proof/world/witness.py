@@ -17,7 +17,8 @@ from syncer.storage.tables import accounts, claims, instance_history, instances,
 from syncer.views import estate, verify
 from world.databases import Home
 from world.figures import Figures
-from world.process import Process, Task
+from world.process import Process, Schema, Task
+from world.receivers import A_TICK, Receivers
 from world.upstream import Told
 
 LONGEST_HOLD_BACK_SECONDS = 3600
@@ -30,7 +31,9 @@ class Seen(Protocol):
     hand: Engine
     home: Home
     restores: int
+    versions: Schema
     with_figures: bool
+    receivers: Receivers
 
     def tell(self, line: str) -> None: ...
 
@@ -43,8 +46,8 @@ class Witness:
     def __init__(self, world: Seen) -> None:
         self.world = world
         self.model = ContractModel()
-        self.figures = Figures()
-        self.epoch = 0  # how often something else than a run changed what runs are based on
+        self.figures = Figures(are_asked=world.with_figures)
+        self._voided: dict[str, int] = {}  # how often something else than a run changed an account's base
         self._accepted: dict[str, int] = {}  # runs by account
         self._quiet_until: dict[str, datetime] = {}  # by account; no schedule asks the upstream before
         self._compared = 0  # of the history's ids
@@ -54,7 +57,7 @@ class Witness:
         made = Witness(self.world)
         made.model = copy.deepcopy(self.model)
         made.figures = self.figures.copy()
-        made.epoch, made._accepted = self.epoch, dict(self._accepted)
+        made._voided, made._accepted = dict(self._voided), dict(self._accepted)
         made._quiet_until = dict(self._quiet_until)
         made._compared, made._events = self._compared, self._events
         return made
@@ -65,9 +68,11 @@ class Witness:
         beside = [one for one in others if one.run_row and not one.was_stalled and one.restores == self.world.restores]
         if not task.is_manual and task.run_row is None:
             quiet_until = self._quiet_until.get(task.account.name, self.world.now)
-            assert self.world.now >= quiet_until, f"{task.account.name} is asked before it wants to be"
-        assert not beside, f"{task.account.name} is run beside a run whose lease lives"
+            assert self.world.now >= quiet_until - A_TICK, f"{task.account.name} is asked before it wants to be"
+        is_of_before = task.run_row is not None and task.restores != self.world.restores  # its lease is in no table now
+        assert not beside or is_of_before, f"{task.account.name} is run beside a run whose lease lives"
         if task.run_row is None:
+            assert not self.world.versions.is_other(), "a run begins in a schema that is not its own"
             name = task.account.name
             query = select(sync_runs.c.id, sync_runs.c.started_at).where(sync_runs.c.account == name)
             with database.reading(self.world.hand, "reading the run") as connection:
@@ -77,7 +82,7 @@ class Witness:
 
     def _basis(self, name: str) -> tuple[int, int, int]:
         """What changes when the account's base does, and what does not change unless something was written."""
-        return self.epoch, self._accepted.get(name, 0), sum(self._accepted.values())
+        return self._voided.get(name, 0), self._accepted.get(name, 0), sum(self._accepted.values())
 
     def judge(self, task: Task) -> None:
         """A run has ended, by itself or not."""
@@ -135,7 +140,8 @@ class Witness:
         assert told.items is not None, f"{row.status}, though it was no usable list"
         model.runs = row.id - 1
         owned = {key: one["account"] for key, one in model.rows.items()}
-        came_to = model.observe(told.items, process.clock(), task.account.name, Said(told.headers, task.arrived_at))
+        read_at = task.read_at or process.clock()  # what it then waited for is no matter of the answer's
+        came_to = model.observe(told.items, read_at, task.account.name, Said(told.headers, task.arrived_at))
         assert came_to == OUTCOMES[row.status], (
             f"{came_to} expected, {row.status}: {row.error} {sorted(model.kinds)} {model.reasons}"
         )
@@ -185,9 +191,19 @@ class Witness:
         with database.reading(self.world.hand, "reading the held runs") as connection:
             return connection.execute(query.order_by(sync_runs.c.id.desc()).limit(1).offset(back)).scalar()
 
+    def _neighbours(self, name: str) -> set[str]:
+        """Accounts that claim instances of this one, or whose instances it claims."""
+        owned = [(self.model.rows[key]["account"], claimant) for key, claimant in self.model.claims]
+        return {one for pair in owned if name in pair for one in pair} - {name}
+
+    def _void(self, names: set[str]) -> None:
+        """A run of these that is under way is overtaken; one of another account is not concerned."""
+        for name in names:
+            self._voided[name] = self._voided.get(name, 0) + 1
+
     def renamed(self, old: str, new: str) -> None:
         """The operator renamed an account; what was told of it bears the new name."""
-        self.epoch += 1
+        self._void({new, *self._neighbours(old)} - {old})
         assert self.model.rename(old, new), f"{old} may not be called {new}"
         self.figures.rename(old, new, self.model)
         self._accepted[new] = self._accepted.pop(old, 0)
@@ -196,7 +212,7 @@ class Witness:
             self._quiet_until[new] = self._quiet_until.pop(old)
 
     def retired(self, name: str) -> None:
-        self.epoch += 1
+        self._void({name, *self._neighbours(name)})
         self.model.retire(name)
 
     def is_after_restore(self) -> None:
@@ -218,6 +234,7 @@ class Witness:
         self._events = self._compared = 0
         self.compare()
         self.verify()
+        self.world.receivers.at_the_end()
         if self.world.with_figures:
             with database.reading(self.world.hand, "reading the figures") as connection:
                 differences = self.figures.differences(connection, self.world.now)
