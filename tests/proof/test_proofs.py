@@ -20,7 +20,7 @@ SHORT = {
     "worlds on PostgreSQL": ("worlds", 1, 3, ["--postgres-every", "1"]),
     "models, first half": ("models", 180, 1, ["--databases-every", "8", "--shared-every", "25", "--lives", "200"]),
     "models, second half": ("models", 180, 2, ["--databases-every", "8", "--shared-every", "25", "--lives", "200"]),
-    "kills": ("kills", 60, 1, ["--stages", "3"]),
+    "kills": ("kills", 60, 1, ["--stages", "2"]),
     "upgrades": ("upgrades", 4, 1, []),
     "lost commits": ("lost_commits", 25, 1, []),
     "bodies": ("bodies", 30_000, 1, ["--pieces-every", "5"]),
