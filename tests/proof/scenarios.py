@@ -9,13 +9,14 @@ import os
 import re
 import signal
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from email.utils import format_datetime
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from builders import item
@@ -63,7 +64,7 @@ def without(ids: Iterable[int]) -> Items:
 
 
 class Scenario(NamedTuple):
-    """What was answered before, each by an account; whether the last one was approved; and the answer to come.
+    """What was answered before, each by an account; whether the last one was approved; the answer to come, and what to.
 
     `revision` is that of an older syncer's schema, to which the database is taken back.
     """
@@ -71,6 +72,8 @@ class Scenario(NamedTuple):
     name: str
     before: list[tuple[str, Items]]
     items: Items
+    status: str
+    transitions: Mapping[str, int] = MappingProxyType({})
     account: str = "default"
     is_approved: bool = False
     revision: str = ""
@@ -86,16 +89,18 @@ def few_changes() -> Items:
 
 
 SCENARIOS = [
-    Scenario("unchanged", [("default", estate())], estate()),
-    Scenario("first", [], estate()),
-    Scenario("1 %", [("default", estate())], few_changes()),
-    Scenario("roll", [("default", estate())], estate(expirationDate="2026-12-04T18:39:44")),
-    Scenario("hold", [("default", estate())], without(GONE)),
-    Scenario("approval", [("default", estate()), ("default", without(GONE))], without(GONE), is_approved=True),
-    Scenario("move", [("north", estate()), ("south", estate(TAKEN))], without(TAKEN), account="north"),
-    Scenario("purge", [("default", estate())], without(DEAD)),
-    Scenario("upgrade", [("default", estate(range(1, 8))), ("default", estate(range(1, 7)))], estate(range(1, 8)),
-             revision=BEFORE_TIMELINE),
+    Scenario("unchanged", [("default", estate())], estate(), "unchanged"),
+    Scenario("first", [], estate(), "ok", {"created": 103, "deleted": 3}),
+    Scenario("1 %", [("default", estate())], few_changes(), "ok", {"changed": 1, "deleted": 1}),
+    Scenario("roll", [("default", estate())], estate(expirationDate="2026-12-04T18:39:44"), "ok"),
+    Scenario("hold", [("default", estate())], without(GONE), "held"),
+    Scenario("approval", [("default", estate()), ("default", without(GONE))], without(GONE), "ok", {"vanished": 20},
+             is_approved=True),
+    Scenario("move", [("north", estate()), ("south", estate(TAKEN))], without(TAKEN), "ok", {"changed": 3},
+             account="north"),
+    Scenario("purge", [("default", estate())], without(DEAD), "ok", {"purged": 3}),
+    Scenario("upgrade", [("default", estate(range(1, 8))), ("default", estate(range(1, 7)))], estate(range(1, 8)), "ok",
+             {"reappeared": 1}, revision=BEFORE_TIMELINE),
 ]  # fmt: skip
 
 
@@ -174,8 +179,9 @@ class Stage:
         self.milestones = [steady(self.before)]
         with self._after_each_commit(lambda: self.milestones.append(steady(place.read()))):
             self.result = self.sync()
+        assert (self.result.status, dict(self.result.transitions)) == (scenario.status, dict(scenario.transitions))
         self.expected = self._end()
-        self._seen: dict[str, int] = {}
+        self._seen: set[str] = set()
         self.put()
 
     def put(self) -> None:
@@ -236,7 +242,7 @@ class Stage:
         state = repr(told)
         if state in self._seen:
             return False
-        self._seen[state] = len(self._seen)
+        self._seen.add(state)
         if schema.read_state(self.engine) is schema.SchemaState.CURRENT:
             self.verify()
         if not self.has_applied(tables):

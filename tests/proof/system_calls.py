@@ -57,6 +57,7 @@ ERRORS = {
 LOOKS = ("EIO", "EACCES")
 """Of calls that only look whether a file is there, and what it is."""
 PTRACER = 0x59616D61  # prctl's: who may trace this process
+NOTHING_TOLD = (1, "its process ended without a result")
 Call = tuple[str, int]
 """Its name, and which one of that name."""
 
@@ -115,7 +116,7 @@ def run(log: Path, stage: Stage, fault: Fault | None) -> Outcome:
     seen = log.read_text()
     calls = re.findall(r"^\d+ +(\w+)\(", seen, re.MULTILINE)
     is_struck = "(INJECTED)" in seen or os.WIFSIGNALED(status)
-    return Outcome(status, *(json.loads(told) if told else (0, "")), calls, is_struck)
+    return Outcome(status, *(json.loads(told) if told else NOTHING_TOLD), calls, is_struck)
 
 
 def faults_of(log: Path, stage: Stage) -> list[Fault]:
