@@ -178,7 +178,10 @@ def rare_lives(now: datetime) -> Iterator[Answer]:
         return last + timedelta(hours=hours), "a", [anchor, *listed]
 
     yield answer(-48)
-    back = {"name": "deleted and restored on the last day of a month", "timeCreated": local(last - timedelta(days=70))}
+    back = {
+        "name": "deleted and restored twice on the last day of a month",
+        "timeCreated": local(last - timedelta(days=70)),
+    }
     after = back | {"name": "deleted and restored on the day after"}
     other = [paid(902, **told), item(12, **told), item(13, **told | back), item(16, **told | after)]
     gone = {"deleted": True, "timeDeleted": NONE}
@@ -191,6 +194,8 @@ def rare_lives(now: datetime) -> Iterator[Answer]:
     yield answer(3, deleted=[1])
     yield last + timedelta(hours=3), "b", other
     yield answer(4, restored=[2])
+    yield last + timedelta(hours=4), "b", [*other[:2], other[2] | gone, other[3]]
+    yield last + timedelta(hours=5), "b", other
     yield answer(13, restored=(4, 6, 15))  # 22:00 at the upstream
     yield answer(15, restored=(5, 7), renamed=(8, 9), deleted=[14])  # 00:00
     yield answer(37, deleted=(4, 15), renamed=[8])
