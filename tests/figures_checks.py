@@ -25,8 +25,13 @@ def real_now() -> datetime:
     return datetime.now(UTC)  # noqa: TID251
 
 
-def play(mirror: Mirror, chance: random.Random, estates: int, *, answers: int = 12) -> FiguresModel:
-    """Show the mirror what estates of two accounts each tell, and set prices; gives what the figures must be."""
+def play(
+    mirror: Mirror, chance: random.Random, estates: int, *, answers: int = 12, always_sold: bool = False
+) -> FiguresModel:
+    """Show the mirror what estates of two accounts each tell, and set prices; gives what the figures must be.
+
+    Now and then there are no customers at all, unless something is `always_sold`.
+    """
     model = FiguresModel()
     now = real_now().replace(microsecond=0)
 
@@ -47,16 +52,17 @@ def play(mirror: Mirror, chance: random.Random, estates: int, *, answers: int = 
             show(number, answer)
     for answer in rare_lives(now):
         show(estates, answer)
-    _set_rates(mirror, model, chance, now.date())
-    model.close((real_now() + timedelta(hours=3)).date())
-    _assign(mirror, model, chance)
+    today = (real_now() + timedelta(hours=3)).date()
+    _set_rates(mirror, model, chance, today)
+    model.close(today)
+    _assign(mirror, model, chance, is_sold=chance.random() >= 0.1 or always_sold)
     return model
 
 
-def _assign(mirror: Mirror, model: FiguresModel, chance: random.Random) -> None:
+def _assign(mirror: Mirror, model: FiguresModel, chance: random.Random, *, is_sold: bool) -> None:
     """Give instances to customers at random, for days that may overlap or lie ahead; some of them are not listed."""
     rows: dict[tuple[int, date], Assigned] = {}
-    customers = [] if chance.random() < 0.1 else [*model.lives, 777_001, 777_002]
+    customers = [*model.lives, 777_001, 777_002] if is_sold else []
     for key in customers:
         born = model.lives[key].born.date() if key in model.lives else model.today - timedelta(days=40)
         for _ in range(chance.choice([0, 1, 1, 2, 3, 4])):
@@ -75,6 +81,11 @@ def _assign(mirror: Mirror, model: FiguresModel, chance: random.Random) -> None:
     if customers:  # one that is sold and that nobody ever listed
         first = model.today - timedelta(days=9)
         rows[777_003, first] = Assigned(777_003, "ost", first, None, Decimal("19.99"), "RUB")
+        # One whose customer left as the tariff's currency changed: nothing of what leaks is in the former one.
+        left = next(key for key, life in model.lives.items() if life.versions[-1][1]["tariff"] == RARE_TARIFF)
+        rows = {(key, day): row for (key, day), row in rows.items() if key != left}
+        last = next_month(_month_after_rare_day()) - timedelta(days=1)
+        rows[left, last] = Assigned(left, "Nord", last, last, None, None)
     with mirror.engine.begin() as connection:
         for row in rows.values():
             days = {"valid_from": _day(connection, row.valid_from)}
@@ -90,12 +101,17 @@ def _assign(mirror: Mirror, model: FiguresModel, chance: random.Random) -> None:
     model.customers = CustomersModel(model, list(rows.values()))
 
 
+def _month_after_rare_day() -> date:
+    return rare_day(real_now()).date() + timedelta(days=1)
+
+
 def _set_rates(mirror: Mirror, model: FiguresModel, chance: random.Random, today: date) -> None:
-    month = rare_day(real_now()).date() + timedelta(days=1)
+    month = _month_after_rare_day()
     rates = [
         (RARE_TARIFF, today - timedelta(days=400), Decimal("1.5"), "USD"),
         (RARE_TARIFF, month, Decimal("0.000001"), "RUB"),
         (RARE_TARIFF, next_month(month), Decimal(2), "USD"),
+        (RARE_TARIFF, today, Decimal("2.5"), "USD"),  # one that begins today
     ]
     for tariff, many in zip(TARIFFS, (3, chance.randrange(3), chance.randrange(2)), strict=True):
         currency = chance.choice(["RUB", "USD"])

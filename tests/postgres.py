@@ -67,10 +67,12 @@ class Postgres:
 class OwnServer:
     """A server in a temporary folder; `stop` and `start` are there for tests of what happens when it is gone."""
 
-    def __init__(self, binaries: Path, settings: str = "", primary: str | None = None) -> None:
-        """`primary` is the URL of a server that this one replicates."""
+    def __init__(
+        self, binaries: Path, settings: str = "", primary: str | None = None, within: Path | None = None
+    ) -> None:
+        """`primary` is the URL of a server that this one replicates; `within` is a folder that anybody may enter."""
         self._settings = settings
-        self._folder = Path(tempfile.mkdtemp(prefix="syncer-pg-"))
+        self._folder = Path(tempfile.mkdtemp(prefix="syncer-pg-", dir=within))
         self._user = UNPRIVILEGED if os.getuid() == 0 else None
         self._guard: subprocess.Popen[bytes] | None = None
         self._data = self._folder / "data"
@@ -166,12 +168,12 @@ class OwnServer:
             raise RuntimeError(f"{program} failed: {done.stdout or ''}{log.read_text() if log.exists() else ''}")
 
 
-def start() -> Postgres:
-    """The server of SYNCER_TEST_PG_URL if that is set; else one of our own."""
+def start(within: Path | None = None) -> Postgres:
+    """The server of SYNCER_TEST_PG_URL if that is set; else one of our own, in a folder that anybody may enter."""
     given = os.environ.get("SYNCER_TEST_PG_URL")
     if given:
         return Postgres(given.replace("postgresql+psycopg://", "postgresql://"))
-    server = OwnServer(find_binaries())
+    server = OwnServer(find_binaries(), within=within)
     return Postgres(server.admin_url, server)
 
 

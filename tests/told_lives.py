@@ -159,6 +159,8 @@ def rare_lives(now: datetime) -> Iterator[Answer]:
         "deleted on the last day of a month",
     )
     items = {key: item(key, name=name, **told) for key, name in enumerate(names, 1)}
+    items[14] = item(14, name="deleted at midnight, when a month begins", **told)
+    items[15] = item(15, name="restored on the last day of a month, deleted and restored in the next", **told)
     for key in (1, 4, 6):  # they lived when the month began
         items[key] |= {"timeCreated": local(last - timedelta(days=70))}
     for key in (8, 9):
@@ -176,17 +178,30 @@ def rare_lives(now: datetime) -> Iterator[Answer]:
         return last + timedelta(hours=hours), "a", [anchor, *listed]
 
     yield answer(-48)
-    yield last - timedelta(hours=47), "b", [paid(902, **told), item(12, **told)]
-    yield answer(-24, deleted=(1, 2, 4, 5, 6, 7))
+    back = {
+        "name": "deleted and restored twice on the last day of a month",
+        "timeCreated": local(last - timedelta(days=70)),
+    }
+    after = back | {"name": "deleted and restored on the day after"}
+    other = [paid(902, **told), item(12, **told), item(13, **told | back), item(16, **told | after)]
+    gone = {"deleted": True, "timeDeleted": NONE}
+    yield last - timedelta(hours=47), "b", other
+    yield answer(-24, deleted=(1, 2, 4, 5, 6, 7, 15))
     yield answer(0, restored=[1])
     yield answer(1, deleted=(1, 10))
     yield answer(2, restored=[1])
+    yield last + timedelta(hours=2), "b", [*other[:2], other[2] | gone, other[3]]
     yield answer(3, deleted=[1])
+    yield last + timedelta(hours=3), "b", other
     yield answer(4, restored=[2])
-    yield answer(13, restored=(4, 6))  # 22:00 at the upstream
-    yield answer(15, restored=(5, 7), renamed=(8, 9))  # 00:00
-    yield answer(37, deleted=[4], renamed=[8])
-    yield answer(39, deleted=[5])
+    yield last + timedelta(hours=4), "b", [*other[:2], other[2] | gone, other[3]]
+    yield last + timedelta(hours=5), "b", other
+    yield answer(13, restored=(4, 6, 15))  # 22:00 at the upstream
+    yield answer(15, restored=(5, 7), renamed=(8, 9), deleted=[14])  # 00:00
+    yield answer(37, deleted=(4, 15), renamed=[8])
+    yield last + timedelta(hours=37), "b", [*other[:3], other[3] | gone]
+    yield last + timedelta(hours=38), "b", other
+    yield answer(39, deleted=[5], restored=[15])
     for without in ([3], [], [3]):
         yield answer(50, without=without)
-    yield last + timedelta(hours=50), "b", [paid(902, **told)]  # at that moment another account misses one too
+    yield last + timedelta(hours=50), "b", [other[0], *other[2:]]  # at that moment another account misses one too

@@ -30,10 +30,9 @@ def database_findings(settings: Settings, engine: Engine, clock: Clock) -> Itera
     if engine.dialect.name == "sqlite":
         file = list(file_findings(engine.url))
         yield from file
-        exists = sqlite_path(engine.url).exists()
         if any(finding.level is Level.ERROR for finding in file):
             return
-        if not exists:
+        if not sqlite_path(engine.url).exists():
             yield _schema_finding(SchemaState.EMPTY, None, may_migrate=settings.auto_migrate)
             return
     try:

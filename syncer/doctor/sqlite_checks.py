@@ -12,7 +12,7 @@ from sqlalchemy.engine import URL
 from syncer.doctor.finding import Finding, error, failure, ok, warning
 from syncer.errors import DatabaseFailed
 from syncer.storage import database, growth, schema
-from syncer.storage.sqlite_file import closed_to_us, sqlite_files, sqlite_path
+from syncer.storage.sqlite_file import closed_to_us, sqlite_files, sqlite_path, why_unknown
 
 SMALLEST_FREE_BYTES = 10**9
 FREE_PER_FILE = 2  # an upgrade or a backup may need the file's size once more
@@ -25,6 +25,10 @@ def file_findings(url: URL) -> Iterator[Finding]:
     path = sqlite_path(url)
     folder = path.parent
     check = "database.file"
+    if (problem := why_unknown(path)) is not None:
+        remedy = "let syncer's user into the folder, or correct SYNCER_DATABASE_URL"
+        yield error(check, f"{path} cannot be looked for: {problem}", remedy)
+        return
     if not folder.is_dir():
         yield error(check, f"there is no folder {folder}", "create it, or correct SYNCER_DATABASE_URL")
         return

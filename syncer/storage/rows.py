@@ -257,15 +257,18 @@ def _hashes_of_postgresql(connection: Connection, account: str) -> Iterator["arr
 
 
 def _hashes_of_sqlite(connection: Connection, account: str) -> Iterator["array[int]"]:
-    found = connection.exec_driver_sql(
+    statement = (
         "SELECT id_instance, coalesce(item_hash, 0), coalesce(rest_hash, 0), deleted + 2 * (missing_since IS NOT NULL)"
         " + 4 * coalesce(is_partner, substr(tariff, 1, 7) = 'PARTNER', 0) "
-        "FROM instances WHERE +account = ? ORDER BY id_instance",
-        (account,),
-    ).cursor
+        "FROM instances WHERE +account = ? ORDER BY id_instance"
+    )
+    found = connection.exec_driver_sql(statement, (account,)).cursor
     assert found is not None  # noqa: S101 - a SELECT has one
-    while rows := found.fetchmany(BATCH_ROWS):
-        yield array("q", chain.from_iterable(rows))
+    try:
+        while rows := found.fetchmany(BATCH_ROWS):
+            yield array("q", chain.from_iterable(rows))
+    except connection.dialect.loaded_dbapi.Error as error:  # the driver's own: SQLAlchemy does not know of it
+        _raise_wrapped(statement, error)
 
 
 def _times_of_sqlite(texts: Iterable[str | None]) -> Sequence[datetime | None]:

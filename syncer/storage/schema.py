@@ -25,7 +25,7 @@ from syncer.storage.database import (
     use_write_ahead_log,
     writing,
 )
-from syncer.storage.sqlite_file import sqlite_path
+from syncer.storage.sqlite_file import is_there, sqlite_path
 from syncer.storage.surroundings import has, refuse_strangers, refuse_taken
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def state_of(revision: str | None) -> SchemaState:
 
 def read_state(engine: Engine) -> SchemaState:
     """How the database stands; a missing SQLite file is empty, and stays missing."""
-    if engine.dialect.name == "sqlite" and not sqlite_path(engine.url).exists():
+    if engine.dialect.name == "sqlite" and not is_there(sqlite_path(engine.url)):
         return SchemaState.EMPTY
     with reading(engine, "reading the schema's version") as connection:
         state = state_of(current(connection))
@@ -132,7 +132,7 @@ def require_current(engine: Engine) -> None:
         where, problem = "", "it has no syncer tables yet"
         if engine.dialect.name == "sqlite":
             path = sqlite_path(engine.url)
-            where, problem = f" {path}", problem if path.exists() else "there is no such file, so no syncer tables yet"
+            where, problem = f" {path}", problem if is_there(path) else "there is no such file, so no syncer tables yet"
         else:  # the command below would not help where no tables can be made
             with reading(engine, "opening the database") as connection:
                 refuse_what_is_there(connection)

@@ -280,6 +280,8 @@ _DATABASE = (
          "слишком много запусков ждёт очереди на запись; следующий попробует снова"),
     Text("creating the database {path}: {problem}; create the folder or correct SYNCER_DATABASE_URL",
          "создание базы {path}: {problem}; создайте папку или исправьте SYNCER_DATABASE_URL"),
+    Text("{problem}; let syncer's user into the folder, or correct SYNCER_DATABASE_URL",
+         "{problem}; дайте пользователю syncer доступ к папке или исправьте SYNCER_DATABASE_URL"),
     Text("it has no syncer tables yet", "таблиц syncer в ней ещё нет"),
     Text("there is no such file, so no syncer tables yet", "такого файла нет, а значит, нет и таблиц syncer"),
     Text("its schema is older than this syncer", "её схема старше этого syncer"),

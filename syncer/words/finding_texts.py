@@ -134,6 +134,7 @@ _PROBLEMS = (
     Text("the write-ahead log has grown to {n} MB: somebody has been reading for long",
          "журнал записи вырос до {n} МБ: кто-то давно читает"),
     Text("there is no folder {folder}", "папки {folder} нет"),
+    Text("{path} cannot be looked for: {problem}", "{path} не удаётся найти: {problem}"),
     Text("{path} is no file", "{path} — не файл"),
     Text("{place} is read-only for this user", "{place}: этому пользователю доступно только чтение"),
 )  # fmt: skip
@@ -176,6 +177,8 @@ _REMEDIES = (
     Text("create it, or correct SYNCER_DATABASE_URL", "создайте её или исправьте SYNCER_DATABASE_URL"),
     Text("correct SYNCER_DATABASE_URL: it must name a file", "исправьте SYNCER_DATABASE_URL: нужен файл"),
     Text("free some room on that disk", "освободите место на этом диске"),
+    Text("let syncer's user into the folder, or correct SYNCER_DATABASE_URL",
+         "дайте пользователю syncer доступ к папке или исправьте SYNCER_DATABASE_URL"),
     Text("free some room on the disk of {folder}", "освободите место на диске с {folder}"),
     Text("make it writable for the user that runs syncer: SQLite writes {file}-wal beside the file; "
          "to share it with a reader: {how}",

@@ -435,6 +435,24 @@ def test_an_sqlite_file_that_is_spoilt_amid_a_run_is_told_and_left_as_it_is(
     assert verify.verify(sqlite_mirror.engine).holds
 
 
+def test_a_page_that_only_a_later_row_lies_on_is_told_like_any_other(sqlite_url: str, tmp_path: Path) -> None:
+    """The hashes of the mirror are read row by row: SQLite meets the page when the first of them are here already."""
+    path, last = tmp_path / "syncer.db", "the last of three hundred"
+    items = [*(item(number) for number in range(1, 300)), item(300, name=last)]
+    mirror = Mirror(sqlite_url)
+    mirror.observe(items)
+    whole = path.read_bytes()
+    pages = [whole[at : at + 4096] for at in range(0, len(whole), 4096)]
+    broken = b"".join(b"\xff" * 4096 if last.encode() in page else page for page in pages)
+
+    report = run_while(mirror, lambda: path.write_bytes(broken), items=[item(1, name="renamed"), *items[1:]])
+    path.write_bytes(whole)
+
+    assert_told(report, "the file is damaged; restore a backup")
+    assert mirror.observe(items).status is RunStatus.UNCHANGED
+    assert verify.verify(mirror.engine).holds
+
+
 def test_a_folder_that_goes_away_amid_a_run_is_told_and_not_made_anew(tmp_path: Path) -> None:
     folder, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
     folder.mkdir()

@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 
 PROOFS = (
-    "worlds", "models", "figures", "customers", "receivers", "kills", "upgrades", "lost_commits", "races", "bodies", "disk",
-    "year",
+    "worlds", "models", "figures", "customers", "receivers", "kills", "statements", "system_calls", "upgrades",
+    "lost_commits", "races", "bodies", "year",
 )  # fmt: skip
 
 

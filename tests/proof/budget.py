@@ -64,9 +64,19 @@ class Budget:
         self.chance = random.Random(self.chosen.seed)
         self.began = time.monotonic()
         self.done = 0
+        self.most = self.chosen.count
+
+    def limit(self, most: int) -> None:
+        """There is no more than this to do."""
+        self.most = most
+
+    @property
+    def share(self) -> str:
+        """How much of all there is was done."""
+        return f"all of {self.most:,}" if self.done == self.most else f"{self.done:,} of {self.most:,}"
 
     def __iter__(self) -> Iterator[int]:
-        while self.done < self.chosen.count and not self.is_over:
+        while self.done < min(self.chosen.count, self.most) and not self.is_over:
             yield self.done
             self.done += 1
 

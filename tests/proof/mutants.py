@@ -106,7 +106,7 @@ TARGETS = [
 STEPS = [
     ["tests/unit/test_transitions.py", "tests/unit/test_guard.py", "tests/unit/test_item.py",
      "tests/unit/test_listing.py", "tests/unit/test_timeline.py", "tests/unit/test_first_sight.py",
-     "tests/unit/test_stated.py", "tests/unit/test_zone.py",
+     "tests/unit/test_stated.py", "tests/unit/test_zone.py", "tests/unit/test_decisions.py",
      "tests/unit/test_core.py"],
     ["tests/integration/test_run.py", "tests/integration/test_whose_it_is.py",
      "tests/integration/test_more_than_absence.py", "tests/integration/test_road.py", "tests/integration/test_model.py",

@@ -25,12 +25,12 @@ from typing import Any
 from budget import Budget, scratch
 from builders import item
 from canary import find_secrets
-from kills import Line, Tracer, kill_at
 from mirror import Mirror
 from postgres import start as start_postgres
 from receiving import SECRET, Behaviour, Got, ReceivingServer
 from sqlalchemy import select, text
 from standardwebhooks import Webhook, WebhookVerificationError
+from tracing import Line, Tracer, kill_at
 from witness import forked
 
 from syncer import send

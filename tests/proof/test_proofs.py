@@ -20,12 +20,12 @@ SHORT = {
     "worlds on PostgreSQL": ("worlds", 1, 3, ["--postgres-every", "1"]),
     "models, first half": ("models", 180, 1, ["--databases-every", "8", "--shared-every", "25", "--lives", "200"]),
     "models, second half": ("models", 180, 2, ["--databases-every", "8", "--shared-every", "25", "--lives", "200"]),
-    "kills, first half": ("kills", 80, 1, []),
-    "kills, second half": ("kills", 80, 2, []),
+    "kills": ("kills", 60, 1, ["--stages", "2"]),
     "upgrades": ("upgrades", 4, 1, []),
     "lost commits": ("lost_commits", 25, 1, []),
     "bodies": ("bodies", 30_000, 1, ["--pieces-every", "5"]),
-    "disk": ("disk", 6, 1, []),
+    "statements": ("statements", 25, 1, ["--stages", "1"]),
+    "system calls": ("system_calls", 15, 1, ["--stages", "1"]),
     "races": ("races", 20, 1, []),
     "year": ("year", 200, 1, []),
     "customers": ("customers", 40, 1, []),
@@ -37,7 +37,7 @@ SHORT = {
 def test_the_short_form_of_a_proof_holds(
     proof: str, count: int, seed: int, more: list[str], postgres: postgres_server.Postgres, tmp_path: Path
 ) -> None:
-    if proof == "disk" and shutil.which("strace") is None:
+    if proof == "system_calls" and shutil.which("strace") is None:
         pytest.skip("strace is not installed")
     done = subprocess.run(
         [sys.executable, "-W", "error", PROOFS / f"{proof}.py", "--count", str(count), "--seed", str(seed), *more],

@@ -20,11 +20,11 @@ from typing import Any
 
 from budget import Budget, scratch
 from figures_checks import play
-from kills import Line, Tracer, kill_at
 from mirror import Mirror
 from postgres import Postgres
 from postgres import start as start_postgres
 from sqlalchemy import Engine, select
+from tracing import Line, Tracer, kill_at
 from witness import forked
 
 from syncer.storage import database, schema, timeline
