@@ -14,7 +14,7 @@ from syncer.answer.known import CONTESTED, FREE, MISSING, Known
 from syncer.answer.listing import Listing
 from syncer.answer.pieces import NotAList, Pieces
 from syncer.answer.problem import too_many_rejects
-from syncer.answer.redated import Redated, Rest, read_dates, rest_of
+from syncer.answer.redated import Redated, read_dates, rest_of
 from syncer.answer.spool import Spool
 from syncer.model import LARGEST_ID, Item, Reject
 
@@ -88,7 +88,7 @@ class Comparison:
             places = [place for place in places if place not in redated]
         if places:
             positions = [self._position + place for place in places]
-            of_rests = [rests[place].item_hash for place in places]
+            of_rests = [rests[place][0] for place in places]
             read = [items[place] for place in places]
             self._keep(self._read(read, positions, [hashes[place] for place in places], of_rests))
         self._position += len(items)
@@ -141,7 +141,7 @@ class Comparison:
         return item_hash != self._known.hashes[row]
 
     def _redated_among(
-        self, ids: Sequence[int | None], hashes: Sequence[int], rests: Mapping[int, Rest]
+        self, ids: Sequence[int | None], hashes: Sequence[int], rests: Mapping[int, tuple[int, bytes]]
     ) -> Collection[int]:
         """The places of those of these items of which nothing but the date is not as it was; that is kept of them."""
         known = self._known

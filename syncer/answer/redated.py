@@ -5,7 +5,6 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import NamedTuple
 
 import msgspec
 from xxhash import xxh3_64_intdigest
@@ -19,30 +18,23 @@ _KEY = f'"{_FIELD.key}"'.encode()
 _LETTER_ESCAPED = re.compile(rb"\\u00[4-7]")  # a key spelled with one would be found by nobody here
 
 
-class Rest(NamedTuple):
-    """All of an item but its expiration date, as a hash, and that date as it was sent; a hash of 0 is none."""
-
-    item_hash: int
-    date: bytes
+NO_REST = (0, b"")
 
 
-NO_REST = Rest(0, b"")
+def rest_of(item: bytes | msgspec.Raw, seed: int) -> tuple[int, bytes]:
+    """A hash of all that an item says besides its expiration date, and that date as it was sent.
 
-
-def rest_of(item: bytes | msgspec.Raw, seed: int) -> Rest:
-    """What an item says besides its expiration date; `NO_REST` where it is not certain which bytes are that date.
-
-    The item is valid JSON, so the key between its quotes cannot stand within a string.
+    `NO_REST` where it is not certain which bytes are the date. The item is valid JSON, so the key between its quotes
+    cannot stand within a string.
     """
     text = bytes(item)
-    at = text.find(_KEY) + len(_KEY)
-    start = text.find(b'"', at) + 1
-    end = text.find(b'"', start)
-    if at < len(_KEY) or not start or text[at : start - 1].strip() != b":" or text.find(_KEY, end) >= 0:
+    _before, _key, after = text.partition(_KEY)
+    colon, _quote, value = after.partition(b'"')
+    date, _quote, tail = value.partition(b'"')
+    if colon.strip() != b":" or _KEY in tail or (b"\\u00" in text and _LETTER_ESCAPED.search(text)):
         return NO_REST
-    if b"\\u00" in text and _LETTER_ESCAPED.search(text):
-        return NO_REST
-    return Rest(xxh3_64_intdigest(text[:start] + text[end:], seed), text[start:end])
+    end = len(text) - len(tail) - 1
+    return xxh3_64_intdigest(text[: end - len(date)] + text[end:], seed), date
 
 
 def read_dates(dates: Sequence[bytes], upstream_offset: timedelta) -> list[datetime | None]:
