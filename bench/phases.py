@@ -25,13 +25,12 @@ from syncer.storage import rows, timeline
 
 STEPS: dict[str, list[tuple[Any, str]]] = {
     "read the answer": [(reader.Reader, "__call__")],
-    "read the mirror": [(rows, "read_known"), (rows, "read_rows")],
+    "read the mirror": [(rows, "read_known"), (rows, "read_rows"), (rows, "read_expiration_dates")],
     "decide": [(decisions, "decide_listed"), (decisions, "decide_absent")],
     "form rows": [(rows, "formed"), (timeline, "first_of")],
-    "write instances": [],
+    "write instances": [(rows.Updates, "add"), (rows.Updates, "close")],
     "write history": [(rows, "insert_from")],
 }
-WRITES = ("insert", "update")
 
 
 def clock(spent: dict[str, float]) -> None:
@@ -56,8 +55,7 @@ def clock(spent: dict[str, float]) -> None:
     for words, functions in STEPS.items():
         for module, name in functions:
             around(module, name, lambda _arguments, words=words: words)
-    for name in WRITES:
-        around(rows, name, lambda arguments: "write history" if "history" in arguments[1].name else "write instances")
+    around(rows, "insert", lambda arguments: "write history" if "history" in arguments[1].name else "write instances")
 
 
 def main() -> None:

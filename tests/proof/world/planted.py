@@ -210,7 +210,7 @@ PLANTED = {
     "figures": Planted("syncer.rules.timeline:first_midnight", _a_day_later),
     "a token in what is said": Planted("syncer.scrub:Scrubber.__call__", lambda _real: lambda _self, text: text),
     "new and told to be expired": Planted("syncer.rules.transitions:settle", lambda _real: lambda told, *_of, **_named: told),
-    "nightly roll": Planted("syncer.rules.transitions:is_auto_renewing", _always(value=False)),
+    "nightly roll": Planted("syncer.storage.mirror:Writer.roll", lambda _real: lambda *_of: None),
     "purged": Planted("syncer.rules.transitions:decide_absent", lambda real: lambda before, *rest: real(
         before._replace(instance=before.instance._replace(deleted=False)), *rest)),
 }  # fmt: skip
