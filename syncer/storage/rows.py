@@ -13,7 +13,7 @@ from zlib import crc32
 from msgspec import to_builtins
 from sqlalchemy import Connection, Table
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.types import BigInteger, Boolean, Date
+from sqlalchemy.types import BigInteger, Boolean, Date, LargeBinary
 
 from syncer.answer.known import CONTESTED, Known
 from syncer.model import TYPES, Instance, MirrorRow
@@ -29,6 +29,7 @@ _KEPT = MirrorRow._fields[2:]
 _READ_COLUMNS = ("account", *_KEPT, *Instance._fields)
 _FIELD_TIMES = frozenset(name for name, kind in TYPES.items() if kind == datetime | None)
 _FLAGS = frozenset(name for name, kind in TYPES.items() if kind in {bool, bool | None})
+_JSON = frozenset({"extra", "changes"})
 _FLAG_OF = {None: None, 0: False, 1: True}
 
 
@@ -148,30 +149,39 @@ def insert_from(
     """
     names = ", ".join((*values, *copied.columns))
     copies = ", ".join(copied.columns.values())
-    if connection.dialect.name == "postgresql":
-        given = ", ".join(f"%s::{_type(table, column)}" for column in values)
-        among = "= ANY(%s)"
-        listed: object = list(ids)
-    else:
-        given = ", ".join("?" * len(values))
-        among = "IN (SELECT value FROM json_each(?))"
-        listed = _json_list(ids)
+    is_sqlite = connection.dialect.name == "sqlite"
+    given = ", ".join("?" if is_sqlite else f"%s::{_type(table, column)}" for column in values)
+    condition, listed = among(connection, ids)
     connection.exec_driver_sql(
         f"INSERT INTO {table.name} ({names}) SELECT {given}, {copies} FROM {copied.source.name} "  # noqa: S608 - names of tables.py
-        f"WHERE id_instance {among} ORDER BY id_instance",
+        f"WHERE id_instance {condition} ORDER BY id_instance",
         (*map(_text, values.values()), listed),
     )
 
 
+def among(connection: Connection, ids: Sequence[int]) -> tuple[str, object]:
+    """What follows a column in SQL to say that it is one of these ids, with a place for them, and what goes there."""
+    if connection.dialect.name == "sqlite":
+        return "IN (SELECT value FROM json_each(?))", f"[{','.join(map(str, ids))}]"
+    return "= ANY(%s)", list(ids)
+
+
+def of_ids(
+    connection: Connection, table: str, columns: Sequence[str], ids: Sequence[int], order: str = "id_instance"
+) -> Sequence[Any]:
+    """These columns of the rows of these ids, as the driver gives them, JSON as its text."""
+    names = ", ".join(f"CAST({name} AS TEXT)" if name in _JSON else name for name in columns)
+    condition, listed = among(connection, ids)
+    statement = f"SELECT {names} FROM {table} WHERE id_instance {condition} ORDER BY {order}"  # noqa: S608 - names of tables.py
+    return connection.exec_driver_sql(statement, (listed,)).all()
+
+
 def read_rows(connection: Connection, ids: Sequence[int]) -> dict[int, MirrorRow]:
     """The rows of these ids, whichever account they belong to."""
-    names = ", ".join("CAST(extra AS TEXT)" if name == "extra" else name for name in _READ_COLUMNS)
-    statement = f"SELECT {names} FROM instances WHERE id_instance "  # noqa: S608 - names of tables.py
-    is_sqlite = connection.dialect.name == "sqlite"
-    statement += "IN (SELECT value FROM json_each(?))" if is_sqlite else "= ANY(%s)"
-    found = connection.exec_driver_sql(statement, (_json_list(ids) if is_sqlite else list(ids),)).all()
+    found = of_ids(connection, "instances", _READ_COLUMNS, ids)
     if not found:
         return {}
+    is_sqlite = connection.dialect.name == "sqlite"
     columns: dict[str, Iterable[Any]]
     columns = dict(zip(_READ_COLUMNS, zip(*found, strict=True), strict=True))  # one by one it takes twice as long
     for name in (*_KEPT, *_FIELD_TIMES):
@@ -186,14 +196,12 @@ def read_rows(connection: Connection, ids: Sequence[int]) -> dict[int, MirrorRow
 
 def read_expiration_dates(connection: Connection, ids: Sequence[int]) -> dict[int, datetime | None]:
     """The expiration dates of the rows of these ids."""
-    statement = "SELECT id_instance, expiration_date FROM instances WHERE id_instance "
-    is_sqlite = connection.dialect.name == "sqlite"
-    statement += "IN (SELECT value FROM json_each(?))" if is_sqlite else "= ANY(%s)"
-    found = connection.exec_driver_sql(statement, (_json_list(ids) if is_sqlite else list(ids),)).all()
+    found = of_ids(connection, "instances", ("id_instance", "expiration_date"), ids)
     if not found:
         return {}
     keys, dates = zip(*found, strict=True)
-    return dict(zip(keys, _times_of_sqlite(dates) if is_sqlite else _times_of_postgresql(dates), strict=True))
+    times = _times_of_sqlite if connection.dialect.name == "sqlite" else _times_of_postgresql
+    return dict(zip(keys, times(dates), strict=True))
 
 
 def read_known(connection: Connection, account: str) -> Known:
@@ -229,10 +237,6 @@ def batches(things: Iterable[Any], size: int = BATCH_ROWS) -> Iterator[list[Any]
     iterator = iter(things)
     while batch := list(islice(iterator, size)):
         yield batch
-
-
-def _json_list(ids: Iterable[int]) -> str:
-    return f"[{','.join(map(str, ids))}]"
 
 
 def _hashes_of_postgresql(connection: Connection, account: str) -> Iterator["array[int]"]:
@@ -286,13 +290,13 @@ def _type(table: Table, column: str) -> str:
         return "timestamptz"
     if isinstance(kind, BigInteger):
         return "bigint"
-    if isinstance(kind, Date):
-        return "date"
+    if isinstance(kind, Date | LargeBinary):
+        return "date" if isinstance(kind, Date) else "bytea"
     return "boolean" if isinstance(kind, Boolean) else "json" if isinstance(kind, JsonText) else "text"
 
 
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)
+def _text(value: object) -> str | bytes | None:
+    return value if value is None or isinstance(value, bytes) else str(value)
 
 
 def copy_in(connection: Connection, statement: str, rows: Iterable[Sequence[Any]]) -> None:

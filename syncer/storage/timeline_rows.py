@@ -95,24 +95,10 @@ def _current(version: Version, life: Life | None) -> Plain:
     return (rows.moment(version.valid_from), rows.moment(life.began_at), *began)
 
 
-def _select(
-    connection: Connection, columns: Sequence[str], table: str, ids: Sequence[int], order: str
-) -> Iterable[Any]:
-    names = ", ".join("CAST(changes AS TEXT)" if name == "changes" else name for name in columns)
-    statement = f"SELECT {names} FROM {table} WHERE id_instance "  # noqa: S608 - names of tables.py
-    if connection.dialect.name == "postgresql":
-        return connection.exec_driver_sql(f"{statement}= ANY(%s) ORDER BY {order}", (list(ids),)).all()
-    statement += f"IN (SELECT value FROM json_each(?)) ORDER BY {order}"  # noqa: S608 - as above
-    return connection.exec_driver_sql(statement, (_json_list(ids),)).all()
-
-
-def _json_list(ids: Iterable[int]) -> str:
-    return f"[{','.join(map(str, ids))}]"
-
-
 def read_seen(connection: Connection, ids: Sequence[int]) -> Iterator[tuple[int, list[Seen]]]:
     """What each answer told of each of these instances that has a history."""
-    found = _select(connection, (*_EVENT_COLUMNS, *STATE_COLUMNS), "instance_history", ids, "id_instance, id")
+    columns = (*_EVENT_COLUMNS, *STATE_COLUMNS)
+    found = rows.of_ids(connection, "instance_history", columns, ids, "id_instance, id")
     told = map(_history_row_of_sqlite if connection.dialect.name == "sqlite" else _history_row, found)
     for id_instance, history in groupby(told, key=attrgetter("id_instance")):
         yield id_instance, read_history(history)
@@ -158,12 +144,11 @@ def read_current(connection: Connection, ids: Sequence[int]) -> dict[int, Curren
     have been edited by hand.
     """
     is_sqlite = connection.dialect.name == "sqlite"
-    among = "IN (SELECT value FROM json_each(?))" if is_sqlite else "= ANY(%s)"
-    listed: object = _json_list(ids) if is_sqlite else list(ids)
+    condition, listed = rows.among(connection, ids)
     states = ", ".join(f"history.{name}" for name in STATE_COLUMNS)
     query = (
         f"SELECT instances.id_instance, valid_from, life_began_at, life_began_with, {states} FROM instances "  # noqa: S608 - names of tables.py
-        f"JOIN (SELECT MAX(id) AS id FROM instance_history WHERE id_instance {among} GROUP BY id_instance) AS last "
+        f"JOIN (SELECT MAX(id) AS id FROM instance_history WHERE id_instance {condition} GROUP BY id_instance) AS last "
         "ON TRUE JOIN instance_history AS history ON history.id = last.id "
         "WHERE instances.id_instance = history.id_instance AND valid_from IS NOT NULL"
     )
@@ -182,14 +167,12 @@ def read_kept(connection: Connection, ids: Sequence[int]) -> dict[int, Kept]:
     """What is kept of these instances now."""
     kept = {
         id_instance: Kept([], [], current)
-        for id_instance, *current_ in _select(
-            connection, ("id_instance", *CURRENT_COLUMNS), "instances", ids, "id_instance"
-        )
+        for id_instance, *current_ in rows.of_ids(connection, "instances", ("id_instance", *CURRENT_COLUMNS), ids)
         for current in [_plain(current_)]
     }
-    for row in _select(connection, VERSION_COLUMNS, "past_versions", ids, "id_instance, valid_from"):
+    for row in rows.of_ids(connection, "past_versions", VERSION_COLUMNS, ids, "id_instance, valid_from"):
         kept[row[0]].versions.append(_plain(row))
-    for row in _select(connection, LIFE_COLUMNS, "ended_lives", ids, "id_instance, began_at"):
+    for row in rows.of_ids(connection, "ended_lives", LIFE_COLUMNS, ids, "id_instance, began_at"):
         kept[row[0]].lives.append(_plain(row))
     return kept
 

@@ -10,11 +10,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, select
 
 from syncer.answer.values import fingerprint
 from syncer.errors import ConfigurationError, DatabaseFailed
 from syncer.model import Item
+from syncer.storage import rows
 from syncer.storage.tables import instance_tokens
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 KEY_BYTES = 32
 NONCE_BYTES = 12
 SETTING = "SYNCER_TOKEN_KEY"
+_SEALED = ("ciphertext", "token_fingerprint", "key_fingerprint")
 
 
 def parse_key(text: str) -> bytes:
@@ -50,34 +52,19 @@ class Safe(NamedTuple):
         """Store the tokens of these items where the token or the key is not the one that is stored already."""
         tokens = {item.id_instance: item.token for item in items if item.token is not None}
         fingerprints = {item.id_instance: item.instance.token_fingerprint for item in items}
-        query = select(
-            instance_tokens.c.id_instance, instance_tokens.c.token_fingerprint, instance_tokens.c.key_fingerprint
-        ).where(instance_tokens.c.id_instance.in_(bindparam("ids", expanding=True)))
-        stored = {
-            row.id_instance: (row.token_fingerprint, row.key_fingerprint)
-            for row in connection.execute(query, {"ids": list(tokens)})
-        }
+        found = rows.of_ids(connection, instance_tokens.name, ("id_instance", *_SEALED[1:]), list(tokens))
+        stored = {key: tuple(fingerprints_then) for key, *fingerprints_then in found}
         wanted = [
-            {
-                "id_instance": id_instance,
-                "ciphertext": self.seal(id_instance, token),
-                "token_fingerprint": fingerprints[id_instance],
-                "key_fingerprint": self.key_fingerprint,
-            }
+            (self.seal(id_instance, token), fingerprints[id_instance], self.key_fingerprint, id_instance)
             for id_instance, token in tokens.items()
             if stored.get(id_instance) != (fingerprints[id_instance], self.key_fingerprint)
         ]
-        new = [row for row in wanted if row["id_instance"] not in stored]
-        if new:
-            connection.execute(insert(instance_tokens), new)
-        others = [{**row, "key": row["id_instance"]} for row in wanted if row["id_instance"] in stored]
-        if others:
-            connection.execute(
-                update(instance_tokens)
-                .where(instance_tokens.c.id_instance == bindparam("key"))
-                .values({name: bindparam(name) for name in ("ciphertext", "token_fingerprint", "key_fingerprint")}),
-                others,
-            )
+        if new := [row for row in wanted if row[-1] not in stored]:
+            rows.insert(connection, instance_tokens, (*_SEALED, "id_instance"), new)
+        if others := [row for row in wanted if row[-1] in stored]:
+            updates = rows.Updates(connection, instance_tokens, "id_instance")
+            updates.add(_SEALED, others)
+            updates.close()
 
 
 def safe(key: bytes) -> Safe:
