@@ -41,10 +41,11 @@ class Replicated(NamedTuple):
     replica_url: str
 
     def wait(self) -> None:
-        """Until the replica has what the primary committed."""
+        """Until the replica has what the primary committed, the database itself among it."""
         with psycopg.connect(self.primary_url) as primary:
             place = primary.execute("SELECT pg_current_wal_lsn()").fetchone()
-        with psycopg.connect(self.replica_url, autocommit=True) as replica:
+        server = urlsplit(self.replica_url)._replace(path="/postgres").geturl()
+        with psycopg.connect(server, autocommit=True) as replica:
             wait_for(lambda: replica.execute("SELECT pg_last_wal_replay_lsn() >= %s", place).fetchone() == (True,))
 
 
