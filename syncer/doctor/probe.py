@@ -20,7 +20,8 @@ from syncer.rules.zone import offset_text
 LISTED_AFTER_DELETION = timedelta(days=92)  # three months at their longest (UPSTREAM, Life of an instance)
 NEW = timedelta(hours=1)  # as is told, how long a new instance may be told as expired
 MINUTE = timedelta(minutes=1)
-MOST_NAMES = 40  # distinct words of one key, or keys unknown to syncer: more are no names but data
+MOST_WORDS = 40  # distinct values of one key; more are no set of words but data
+MOST_UNKNOWN_KEYS = 64  # more are no keys but data used as keys
 TRUE = (True, "true")
 COUNTED = ("types", "forms", "values")
 WORD_KEYS = frozenset({"typeInstance", "messenger", "tariff"})
@@ -141,11 +142,11 @@ def _keys(items: Iterable[Mapping[str, Any]], scrub: Scrub) -> dict[str, Any]:
                 is_word = key in WORD_KEYS and _WORD.fullmatch(value) and _is_harmless(value, scrub)
                 counts["values" if is_word else "forms"][value if is_word else _form_of(value)] += 1
     for counts in found.values():
-        if len(counts["values"]) > MOST_NAMES:
+        if len(counts["values"]) > MOST_WORDS:
             counts["forms"]["word of a large set"] = counts["values"].total()
             counts["values"].clear()
     shown = found.keys() & KNOWN_KEYS
-    if len(found.keys() - KNOWN_KEYS) <= MOST_NAMES:
+    if len(found.keys() - KNOWN_KEYS) <= MOST_UNKNOWN_KEYS:
         shown |= {key for key in found if _KEY.fullmatch(key) and _is_harmless(key, scrub)}
     told = [
         {"key": key, "known": key in KNOWN_KEYS, "present": found[key]["types"].total()}
