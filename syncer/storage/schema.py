@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 UPGRADE_COMMAND = "syncer db upgrade"
-OLDER_THAN_THIS = "its schema is older than this syncer"
 NO_VIEWS = {"estate_as_of", "irregular_instances", "irregular_lives", "daily_moves"}
 """Files of `migrations/views` that are no view: a function, and what only earlier revisions had."""
 VERSION_TABLE = "syncer_version"
@@ -82,8 +81,12 @@ def current(connection: Connection) -> str | None:
     """The revision of the database; None when it has no schema of ours."""
     for table in (VERSION_TABLE, FORMER_VERSION_TABLE):
         if has(connection, table) and (table == VERSION_TABLE or _is_ours(connection)):
-            return connection.execute(select(column("version_num")).select_from(sa_table(table))).scalar()
+            return _revision_in(connection, table)
     return None
+
+
+def _revision_in(connection: Connection, table: str) -> str | None:
+    return connection.execute(select(column("version_num")).select_from(sa_table(table))).scalar()
 
 
 def _is_ours(connection: Connection) -> bool:
@@ -138,10 +141,14 @@ def require_current(engine: Engine) -> None:
                 refuse_what_is_there(connection)
         raise DatabaseFailed(f"opening the database{where}: {problem}; run: {UPGRADE_COMMAND}")
     if state is SchemaState.OLDER:
-        raise DatabaseFailed(f"opening the database: {OLDER_THAN_THIS}; run: {UPGRADE_COMMAND}")
+        raise _older()
     _refuse_newer(state)
     if state is SchemaState.UNFINISHED:
         raise DatabaseFailed(f"opening the database: its upgrade was broken off; run: {UPGRADE_COMMAND}")
+
+
+def _older() -> DatabaseFailed:
+    return DatabaseFailed(f"opening the database: its schema is older than this syncer; run: {UPGRADE_COMMAND}")
 
 
 def require_own(connection: Connection) -> None:
@@ -149,11 +156,10 @@ def require_own(connection: Connection) -> None:
 
     For transactions that write what was decided before they began.
     """
-    found = connection.execute(select(column("version_num")).select_from(sa_table(VERSION_TABLE))).scalar()
-    state = state_of(found)
+    state = state_of(_revision_in(connection, VERSION_TABLE))
     _refuse_newer(state)
     if state is not SchemaState.CURRENT:
-        raise DatabaseFailed(f"opening the database: {OLDER_THAN_THIS}; run: {UPGRADE_COMMAND}")
+        raise _older()
 
 
 def ensure_current(engine: Engine, *, may_migrate: bool, may_create: bool = True) -> None:
