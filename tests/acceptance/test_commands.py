@@ -185,7 +185,7 @@ USAGE: dict[str, tuple[list[str], dict[str, str], int, str]] = {
     "no database yet": (["status"], {}, 8, "/syncer.db: there is no such file, so no syncer tables yet; run: syncer db upgrade"),
     "migration switched off": (["sync"], {"SYNCER_AUTO_MIGRATE": "false"}, 8, "run: syncer db upgrade"),
     "no such folder": (["db", "upgrade"], {"SYNCER_DATABASE_URL": "sqlite:////nowhere/x.db"}, 8, "create the folder"),
-    "a file's name beyond the system's limit": (["status"], {"SYNCER_DATABASE_URL": f"sqlite:////tmp/{'x' * 300}.db"}, 8, "File name too long"),
+    "a file's name beyond the system's limit": (["status"], {"SYNCER_DATABASE_URL": f"sqlite:///{'x' * 300}.db"}, 8, "File name too long"),
     "no server": (["db", "upgrade"], {"SYNCER_DATABASE_URL": "postgresql://u:pw@127.0.0.1:9/d"}, 8, "is it running"),
     "no such scenario": (["fake-api", "--scenario", "demmo"], {}, 2, "demo"),
     "a public address": (["fake-api", "--host", "0.0.0.0"], {}, 2, "loopback"),
@@ -208,7 +208,7 @@ def test_an_error_of_the_user_is_one_line_with_its_remedy(
 @pytest.mark.parametrize("command", ["sync", "doctor"])
 def test_a_file_that_cannot_even_be_looked_for_is_told_in_words(run_syncer: RunSyncer, command: str) -> None:
     done = run_syncer(
-        command, env={"SYNCER_DATABASE_URL": f"sqlite:////tmp/{'x' * 300}.db", "SYNCER_API_URL": "http://127.0.0.1:9"}
+        command, env={"SYNCER_DATABASE_URL": f"sqlite:///{'x' * 300}.db", "SYNCER_API_URL": "http://127.0.0.1:9"}
     )
 
     assert "File name too long" in done.stdout

@@ -2,7 +2,6 @@
 
 import copy
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -14,6 +13,7 @@ from conftest import CHECKOUT
 from mirror import Mirror, account, serving
 from postgres import Postgres
 from sqlalchemy import Engine, event, text
+from waiting import wait_for
 
 from syncer.doctor import server_checks
 from syncer.errors import DatabaseFailed
@@ -51,14 +51,18 @@ def only_connection(mirror: Mirror) -> psycopg.Connection[tuple[object, ...]]:
     """The one connection that the mirror's role may make; the server counts one that was closed until its end."""
     mirror.engine.dispose()
     url = mirror.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
-    give_up = time.monotonic() + 60
-    while True:
+    made: list[psycopg.Connection[tuple[object, ...]]] = []
+
+    def is_let_in() -> bool:
         try:
-            return psycopg.connect(url)
+            made.append(psycopg.connect(url))
         except psycopg.OperationalError as refused:
-            if "too many connections for role" not in str(refused) or time.monotonic() > give_up:
+            if "too many connections for role" not in str(refused):
                 raise
-            time.sleep(0.01)
+        return bool(made)
+
+    wait_for(is_let_in)
+    return made[0]
 
 
 def test_three_accounts_share_one_connection(limited: Mirror) -> None:
