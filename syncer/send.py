@@ -2,6 +2,8 @@
 
 Here, and only here, the store and what posts messages meet. The history is the queue: what is due is read from it, and
 the cursor moves in the transaction that follows a delivery. No transaction is open while a receiver is waited for.
+
+Over 300 lines, so that one message is followed from the look to the note in one file.
 """
 
 import logging
