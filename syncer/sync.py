@@ -245,13 +245,14 @@ def _accept(connection: Connection, answered: _Answered, clock: Clock) -> RunRes
     tally = guard.Tally()
     last = answered.remembered.answered_at, run.base.accepted_at
     births = Births(terms.name, window_between(last, (answered.stated.at, observed_at)))
-    for decisions, rolled in decisions_of(listing, observation, known_rows):
-        tally.count(decisions)
-        births.note(decisions)
-        writer.write(decisions)
-        writer.roll(rolled)
+    for decided in decisions_of(listing, observation, known_rows):
+        tally.count(decided.decisions)
+        births.note(decided.first_sights())
+        writer.create(decided.created)
+        writer.write(decided.decisions)
+        writer.roll(decided.rolled)
         if terms.safe is not None:
-            terms.safe.keep(connection, [one.item for one in decisions if one.item is not None and not one.is_claim])
+            terms.safe.keep(connection, decided.owned_items())
     if (hold := _judge(connection, terms, listing, tally)) is not None:
         raise _WouldBeHeld(hold)
     writer.close()
@@ -291,9 +292,9 @@ def _supersede(connection: Connection, answered: _Answered, now: datetime) -> Ru
 
 
 def _one_by_one(listing: Listing, observation: Observation, known_rows: Rows) -> Iterator[list[Decision]]:
-    """The decisions of an answer with those of the daily roll."""
-    for decisions, rolled in decisions_of(listing, observation, known_rows):
-        yield decisions + told_one_by_one(rolled, observation, known_rows)
+    """The decisions of an answer with those that come by the hundred thousand."""
+    for decided in decisions_of(listing, observation, known_rows):
+        yield told_one_by_one(decided, observation, known_rows)
 
 
 def _plan(listing: Listing, terms: Terms, batches: Iterable[Sequence[Decision]], approved: guard.Approved) -> Plan:

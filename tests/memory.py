@@ -80,13 +80,13 @@ class Memory:
         known_rows = rows_in(self.rows)
         decided = list(decisions_of(listing, observation, known_rows))
         tally = guard.Tally()
-        for decisions, _rolled in decided:
-            tally.count(decisions)
+        for some in decided:
+            tally.count(some.decisions)
         if guard.examine(listing, tally, ACCOUNT.bounds, {}):
             return "held"
-        for decisions, rolled in decided:
-            self.rolled += len(rolled.ids)
-            for decision in decisions + told_one_by_one(rolled, observation, known_rows):
+        for some in decided:
+            self.rolled += len(some.rolled.ids)
+            for decision in told_one_by_one(some, observation, known_rows):
                 self.rows[decision.id_instance] = decision.row
                 if decision.item is not None and decision.item.instance == decision.row.instance:
                     self._keep_hashes(decision.id_instance, decision.item.item_hash, decision.item.rest_hash)

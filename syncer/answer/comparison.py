@@ -2,8 +2,8 @@
 
 from array import array
 from collections.abc import Collection, Mapping, Sequence
-from itertools import islice, pairwise
-from operator import lt
+from itertools import compress, islice, pairwise
+from operator import and_, lt
 from typing import Annotated
 
 import msgspec
@@ -20,6 +20,7 @@ from syncer.answer.spool import Spool
 from syncer.model import LARGEST_ID, Item, Reject
 
 RETURNS = MISSING | FREE  # listed again, or by another account: to be decided anew, though the item be as it was
+_NO_RETURN = bytes(not flags & RETURNS for flags in range(256))
 
 
 class _Id(msgspec.Struct, rename="camel", gc=False):
@@ -49,6 +50,15 @@ def _ids_of(items: Pieces) -> Sequence[int | None]:
         return list(map(_id_of, items))
 
 
+def _as_they_were(known: Known) -> tuple[set[int], bytearray]:
+    """The hashes that tell an item that is as it was, and for each row 1 where they hold its own, else 0."""
+    tells = bytearray(map(and_, map(bool, known.hashes), known.flags.translate(_NO_RETURN)))
+    hashes = set(compress(known.hashes, tells))
+    if len(hashes) < tells.count(1):  # two rows of one hash, which is as good as never: each item is looked at
+        return set(), bytearray(len(tells))
+    return hashes, tells
+
+
 class Comparison:
     """The items of one answer beside what is known; ids in `twice` are left for the end."""
 
@@ -58,7 +68,7 @@ class Comparison:
         self._seed = seed
         self._reader = ItemReader(decoder)
         self._position = 0
-        self._seen = bytearray(len(known.ids))
+        self._unseen, self._seen = _as_they_were(known)
         self._foreign_ids = array("q")
         self._differing = Spool()
         self._redated = Redated()
@@ -78,22 +88,11 @@ class Comparison:
 
     def add(self, items: Pieces) -> None:
         """The next items of the list; raises `NotAList` where they are not UTF-8, or no JSON after all."""
-        ids = _ids_of(items)
         hashes = [xxh3_64_intdigest(item, self._seed) for item in items]
-        places = [
-            place
-            for place in self._not_as_they_were(ids, hashes)
-            if self._is_to_be_read(items[place], ids[place], hashes[place], self._position + place)
-        ]
-        if places:
-            rests = {place: rest_of(items[place], self._seed) for place in places}
-            redated = self._redated_among(ids, hashes, rests)
-            places = [place for place in places if place not in redated]
+        places = self._not_as_they_were(hashes)
         if places:
             positions = [self._position + place for place in places]
-            of_rests = [rests[place][0] for place in places]
-            read = [items[place] for place in places]
-            self._keep(self._read(read, positions, [hashes[place] for place in places], of_rests))
+            self._look_closer([items[place] for place in places], [hashes[place] for place in places], positions)
         self._position += len(items)
 
     def settle(self) -> None:
@@ -102,57 +101,86 @@ class Comparison:
             if items:
                 self._settle(items)
 
-    def _not_as_they_were(self, ids: Sequence[int | None], hashes: Sequence[int]) -> Sequence[int]:
+    def _not_as_they_were(self, hashes: Sequence[int]) -> Sequence[int]:
         """The places of items that need a closer look; the others are noted as listed.
 
-        A row that keeps an item's hash is the item's: the hash is of all its bytes, its id among them.
+        A row that keeps an item's hash is the item's: the hash is of all its bytes, its id among them. Were it not,
+        that row's own item would show as listed twice, and items of what is are looked at by their ids.
         """
+        everywhere = range(len(hashes))
         if self._apart:
-            return range(len(ids))
-        seen, known_hashes, known_flags = self._seen, self._known.hashes, self._known.flags
-        rows_of_all = len(seen)
-        others = []
-        for place, (row, item_hash) in enumerate(zip(self._known.rows_near(ids), hashes, strict=True)):
-            if (
-                row < rows_of_all
-                and item_hash == known_hashes[row]
-                and not seen[row]
-                and not known_flags[row] & RETURNS
-            ):
-                seen[row] = 1
+            return everywhere
+        as_they_were = self._unseen.intersection(hashes)
+        self._unseen -= as_they_were
+        if len(as_they_were) == len(hashes):
+            return ()
+        if not as_they_were:
+            return everywhere
+        places = []
+        for place, item_hash in enumerate(hashes):
+            if item_hash in as_they_were:
+                as_they_were.remove(item_hash)  # if it comes again it is looked at
             else:
-                others.append(place)
-        return others
+                places.append(place)
+        return places
 
-    def _is_to_be_read(self, item: bytes | msgspec.Raw, id_instance: int | None, item_hash: int, position: int) -> bool:
+    def _look_closer(self, items: Pieces, hashes: Sequence[int], positions: Sequence[int]) -> None:
+        """Note which instances these items are of, and keep what they say where it differs from what is known."""
+        ids = _ids_of(items)
+        rows = self._known.rows_of(ids)
+        told = zip(items, ids, hashes, rows, positions, strict=True)
+        places = [place for place, one in enumerate(told) if self._is_to_be_read(*one)]
+        rests = {place: rest_of(items[place], self._seed) for place in places}
+        redated = self._redated_among(rows, hashes, rests)
+        places = [place for place in places if place not in redated]
+        if places:
+            self._keep(
+                self._read(
+                    [items[place] for place in places],
+                    [positions[place] for place in places],
+                    [hashes[place] for place in places],
+                    [rests[place][0] for place in places],
+                )
+            )
+
+    def _is_to_be_read(
+        self, item: bytes | msgspec.Raw, id_instance: int | None, item_hash: int, row: int, position: int
+    ) -> bool:
         """Note that the item is listed, and say whether it differs from what is known or may be a bad one."""
         if id_instance is None:
             return True
         if id_instance in self._apart:
             self._apart[id_instance].append((position, bytes(item)))
             return False
-        row = self._known.find(id_instance)
         if row < 0:
             self._foreign_ids.append(id_instance)
             return True
-        if self._seen[row]:
+        if not self._note(row):
             self._listed_twice.add(id_instance)
             return False
-        self._seen[row] = 1
-        if self._known.flags[row] & RETURNS:
+        return bool(self._known.flags[row] & RETURNS) or item_hash != self._known.hashes[row]
+
+    def _note(self, row: int) -> bool:
+        """Note that the row is listed; whether that is news."""
+        if not self._known.flags[row] & RETURNS and self._known.hashes[row] in self._unseen:
+            self._unseen.remove(self._known.hashes[row])
             return True
-        return item_hash != self._known.hashes[row]
+        is_news = not self._seen[row]
+        self._seen[row] = 1
+        return is_news
 
     def _redated_among(
-        self, ids: Sequence[int | None], hashes: Sequence[int], rests: Mapping[int, tuple[int, bytes]]
+        self, rows: Sequence[int], hashes: Sequence[int], rests: Mapping[int, tuple[int, bytes]]
     ) -> Collection[int]:
         """The places of those of these items of which nothing but the date is not as it was; that is kept of them."""
         known = self._known
         found: dict[int, tuple[int, bytes]] = {}
         for place, (rest_hash, date) in rests.items():
-            row = known.find(ids[place] or 0) if rest_hash else -1
-            if row >= 0 and known.rests[row] == rest_hash and not known.flags[row] & RETURNS:
+            row = rows[place]
+            if row >= 0 and known.rests[row] == rest_hash != 0 and not known.flags[row] & RETURNS:
                 found[place] = row, date
+        if not found:
+            return ()
         moments = read_dates([date for _row, date in found.values()], self._decoder.upstream_offset)
         dated = {place: moment for place, moment in zip(found, moments, strict=True) if moment is not None}
         self._redated.add((found[place][0] for place in dated), (hashes[place] for place in dated), dated.values())
@@ -175,6 +203,10 @@ class Comparison:
     def listing(self, body: Body) -> Listing:
         """All that the answer says."""
         listed = self._position - self._repeated
+        if self._unseen:
+            for row, (item_hash, flags) in enumerate(zip(self._known.hashes, self._known.flags, strict=True)):
+                if item_hash in self._unseen and not flags & RETURNS:
+                    self._seen[row] = 0
         rejects = tuple(sorted(self._rejects))
         foreign_ids = self._foreign_ids
         if rejects:
@@ -217,7 +249,7 @@ class Comparison:
         if row < 0:
             self._foreign_ids.append(id_instance)
         else:
-            self._seen[row] = 1
+            self._note(row)
         differing = [place for place, outcome in enumerate(read) if not _say_the_same(read[0], outcome)]
         if differing:
             reason = f"idInstance is listed {1 + len(differing)} times with differing items"

@@ -5,7 +5,6 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from datetime import datetime
 from hashlib import sha256
-from itertools import repeat
 from typing import NamedTuple
 
 from syncer import __version__
@@ -43,20 +42,19 @@ class Known(NamedTuple):
 
     def among(self, ids: Sequence[int]) -> list[int]:
         """Those of the ids that have a row, in their order."""
-        if not self.ids:
-            return []
-        rows = map(bisect_left, repeat(self.ids), ids)
-        return [key for key, row in zip(ids, rows, strict=True) if row < len(self.ids) and self.ids[row] == key]
+        return [key for key, row in zip(ids, self.rows_of(ids), strict=True) if row >= 0]
 
-    def rows_near(self, ids: Sequence[int | None]) -> Sequence[int]:
-        """For each id the row that it has, if it has any; else some other row, or the number of rows."""
+    def rows_of(self, ids: Sequence[int | None]) -> Sequence[int]:
+        """The row of each id, or -1."""
+        if not self.ids:
+            return [-1] * len(ids)
         first = bisect_left(self.ids, ids[0] or 0) if ids else 0
         try:
             if self.ids[first : first + len(ids)] == array("q", ids):  # type: ignore[type-var]  # None raises
                 return range(first, first + len(ids))  # in the mirror's order, which an answer often has
         except TypeError:  # an id that cannot be read
             pass
-        return [bisect_left(self.ids, id_instance or 0) for id_instance in ids]
+        return [self.find(id_instance or 0) for id_instance in ids]
 
 
 NOTHING_KNOWN = Known(array("q"), array("Q"), array("Q"), bytearray())

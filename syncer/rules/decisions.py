@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from syncer.answer.known import CLAIMED, RENEWING
 from syncer.answer.listing import Listing
-from syncer.model import Decision, Item, MirrorRow
-from syncer.rules.transitions import Observation, decide_absent, decide_listed, moved_on
+from syncer.model import Decision, Instance, Item, MirrorRow
+from syncer.rules.transitions import Observation, decide_absent, decide_listed, is_only_created, moved_on
 
 BATCH = 2_000  # instances that are decided together, of which the answer gave no items to be read
 
@@ -49,10 +49,24 @@ class Rolled(NamedTuple):
 
 
 class Decided(NamedTuple):
-    """Some of an answer's decisions; the daily roll, which is nearly all that ever changes, is not told one by one."""
+    """Some of an answer's decisions.
+
+    What comes by the hundred thousand is not told one by one: the daily roll, and `created`, items at first sight of
+    which nothing is to be told but that they were created when they say (`transitions.is_only_created`).
+    """
 
     decisions: list[Decision]
     rolled: Rolled = Rolled()
+    created: Sequence[Item] = ()
+
+    def first_sights(self) -> Iterator[Instance]:
+        """What was seen for the first time."""
+        yield from (one.instance for one in self.created)
+        yield from (one.row.instance for one in self.decisions if one.before is None)
+
+    def owned_items(self) -> list[Item]:
+        """What was read of instances that are the account's; of the roll nothing was."""
+        return [*self.created, *(one.item for one in self.decisions if one.item is not None and not one.is_claim)]
 
 
 _id_of = attrgetter("instance.id_instance")
@@ -71,8 +85,14 @@ def decisions_of(listing: Listing, observation: Observation, known_rows: Rows) -
         listed = list(map(_id_of, items))
         ids = listed if known_rows.shared else known.among(listed)
         before = known_rows.read(ids) if ids else {}
-        decisions = [decide_listed(before.get(key), one, observation) for key, one in zip(listed, items, strict=True)]
-        yield Decided(decisions)
+        observed_at = observation.observed_at
+        alone = [
+            key not in before and is_only_created(one.instance, observed_at)
+            for key, one in zip(listed, items, strict=True)
+        ]
+        others = [one for one, is_alone in zip(items, alone, strict=True) if not is_alone]
+        decisions = [decide_listed(before.get(one.id_instance), one, observation) for one in others]
+        yield Decided(decisions, created=list(compress(items, alone)))
     yield from _decide_redated(listing, observation, known_rows)
     absent = (known.ids[row] for row in listing.absent if not known.flags[row] & CLAIMED)
     while ids := list(islice(absent, BATCH)):
@@ -93,10 +113,16 @@ def _decide_redated(listing: Listing, observation: Observation, known_rows: Rows
         ]
         redated = Rolled(ids, dates, hashes, [known.rests[row] for row in rows])
         others = redated.where([not one for one in rolls])
-        yield Decided(told_one_by_one(others, observation, known_rows), redated.where(rolls))
+        yield Decided(_redated_one_by_one(others, observation, known_rows), redated.where(rolls))
 
 
-def told_one_by_one(redated: Rolled, observation: Observation, known_rows: Rows) -> list[Decision]:
+def told_one_by_one(decided: Decided, observation: Observation, known_rows: Rows) -> list[Decision]:
+    """All of these decisions, one by one."""
+    created = [decide_listed(None, one, observation) for one in decided.created]
+    return decided.decisions + created + _redated_one_by_one(decided.rolled, observation, known_rows)
+
+
+def _redated_one_by_one(redated: Rolled, observation: Observation, known_rows: Rows) -> list[Decision]:
     """The decisions about instances that are as they were, but for these expiration dates."""
     before = known_rows.read(redated.ids) if redated.ids else {}
     decisions = []

@@ -116,6 +116,12 @@ def _differing_beside(before: MirrorRow, row: MirrorRow) -> tuple[str, ...]:
     return tuple(compress(_BESIDE, map(ne, (before.account, *before[2:]), (row.account, *row[2:]))))
 
 
+def is_only_created(instance: Instance, observed_at: datetime) -> bool:
+    """Whether all that its first sight means is `created`, at the time that it states, as of nearly all."""
+    created = instance.time_created
+    return not instance.deleted and not instance.is_expired and created is not None and created <= observed_at
+
+
 def _decide_new(instance: Instance, item: Item, observation: Observation) -> Decision:
     """First sight: `created`, and what it already is."""
     observed_at = observation.observed_at

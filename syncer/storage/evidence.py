@@ -1,11 +1,11 @@
 """Births between two polls that lay close together, and what they say of the upstream's offset (`rules.zone`)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from sqlalchemy import Connection, insert, select, update
 
-from syncer.model import Decision
+from syncer.model import Instance
 from syncer.rules.zone import DECISIVE_BIRTHS, Birth, Window, is_birth, offset_text, suggested_offset
 from syncer.storage.tables import accounts, births, instances
 
@@ -18,14 +18,13 @@ class Births:
         self._window = window
         self._ids: list[int] = []
 
-    def note(self, decisions: Sequence[Decision]) -> None:
-        """Look for births among these decisions."""
+    def note(self, first_sights: Iterable[Instance]) -> None:
+        """Look for births among what was seen for the first time."""
         if self._window is None:
             return
-        for decision in decisions:
-            created = decision.row.instance.time_created
-            if decision.before is None and created is not None and is_birth(created, self._window):
-                self._ids.append(decision.id_instance)
+        for instance in first_sights:
+            if instance.time_created is not None and is_birth(instance.time_created, self._window):
+                self._ids.append(instance.id_instance)
 
     def speak_against(self, connection: Connection, configured: timedelta) -> bool:
         """Keep them, and say whether the account's last births speak for another offset than the configured one."""

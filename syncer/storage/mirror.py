@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, exists, func, insert, select, update
 
 from syncer.answer.values import canonical_json
-from syncer.model import HISTORY_FIELDS, Decision, Event, Instance, MirrorRow, Reject, TimeSource, Transition
+from syncer.model import HISTORY_FIELDS, Decision, Event, Instance, Item, MirrorRow, Reject, TimeSource, Transition
 from syncer.rules.decisions import Rolled
 from syncer.storage import rows, timeline
 from syncer.storage.claims import drop_claims, keep_claims, let_look_again
@@ -97,12 +97,7 @@ class Writer:
             self._insert(new)
         for (columns, _), known in changed.items():
             self._update(columns, known, changes)
-        history = [
-            row
-            for decision in decisions
-            if (events := decision.events[_is_created_when_its_row_says(decision) :])
-            for row in self._history_rows(decision, events)
-        ]
+        history = [row for decision in decisions for row in self._history_rows(decision)]
         if history:
             rows.insert(self._connection, instance_history, _HISTORY_COLUMNS, history)
         timeline.write(self._connection, changes)
@@ -113,8 +108,30 @@ class Writer:
         self.updated += sum(map(len, changed.values()))
         self.transitions.update(event.transition for decision in decisions for event in decision.events)
 
+    def create(self, items: Sequence[Item]) -> None:
+        """Write instances at first sight, of which nothing is to be told but that they were created when they say.
+
+        Column by column, and the database copies their history from the rows that it was given: a first answer brings
+        them by the hundred thousand.
+        """
+        if not items:
+            return
+        told = dict(zip(Instance._fields, zip(*(one.instance for one in items), strict=True), strict=True))
+        columns = {name: rows.formed(name, values) for name, values in told.items()}
+        same = {"account": self._account, "first_seen_at": self._observed, "changed_at": self._observed}
+        columns |= {name: [value] * len(items) for name, value in same.items()}
+        opened = timeline.openings_of(columns["time_created"], self._observed)
+        item_hashes = [rows.signed(one.item_hash) for one in items]
+        self.is_lasting = self.is_lasting and None not in item_hashes
+        whole = [*columns.values(), *opened, item_hashes, (rows.signed(one.rest_hash) for one in items)]
+        names = (*columns, *CURRENT_COLUMNS, *_HASHES)
+        rows.insert(self._connection, instances, names, list(zip(*whole, strict=True)))
+        self._insert_created(told["id_instance"])
+        self.created += len(items)
+        self.transitions[Transition.CREATED] += len(items)
+
     def _insert(self, decisions: Sequence[Decision]) -> None:
-        """Rows of new instances, with their timeline and what of their history the database can copy."""
+        """Rows of new instances with their timeline."""
         columns = list(map(rows.formed, _COLUMNS, zip(*(_flat(decision.row) for decision in decisions), strict=True)))
         ids = [decision.id_instance for decision in decisions]
         current = timeline.openings_of(columns[_TIME_CREATED], self._observed)
@@ -128,9 +145,6 @@ class Writer:
         names = (*_COLUMNS, *_HASHES, "id_instance", *CURRENT_COLUMNS)
         rows.insert(self._connection, instances, names, list(zip(*whole, strict=True)))
         timeline.insert_first(self._connection, kept)
-        dated = [decision.id_instance for decision in decisions if _is_created_when_its_row_says(decision)]
-        if dated:
-            self._insert_created(dated)
 
     def _update(self, names: tuple[str, ...], decisions: Sequence[Decision], changes: timeline.Changes) -> None:
         """The columns that have changed in all these rows: few of them on a daily roll, whose checks are few, too."""
@@ -179,12 +193,14 @@ class Writer:
         }
         rows.insert_from(self._connection, instance_history, values, _AS_NEW_ROW_SAYS, ids)
 
-    def _history_rows(self, decision: Decision, events: Sequence[Event]) -> Iterator[tuple[Any, ...]]:
+    def _history_rows(self, decision: Decision) -> Iterator[tuple[Any, ...]]:
         """In the order of `_HISTORY_COLUMNS`."""
+        if not decision.events:
+            return
         instance = decision.row.instance
         state = [plain_value(value) for value in (*_state_of(instance), decision.row.missing_since is not None)]
         previous = rows.moment(decision.previous_observed_at)
-        for event in events:
+        for event in decision.events:
             yield (
                 instance.id_instance,
                 decision.row.account,
@@ -225,11 +241,6 @@ class Writer:
 def _flat(row: MirrorRow) -> tuple[Any, ...]:
     """Its values in the order of `_COLUMNS`."""
     return (row.account, *row.instance[1:], *row[2:])
-
-
-def _is_created_when_its_row_says(decision: Decision) -> bool:
-    """Whether its `created` can be copied from the new row."""
-    return decision.before is None and decision.events[0].time_source is TimeSource.UPSTREAM
 
 
 def void_bases(connection: Connection, names: Iterable[str], moved_at: datetime | None = None) -> None:

@@ -1,6 +1,7 @@
 """What a whole answer means: what is decided of what, and what is done with claims."""
 
 from array import array
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,9 +13,9 @@ from reading import read_whole
 from syncer.answer.known import CLAIMED, CONTESTED, FREE, MISSING, Known
 from syncer.answer.listing import Listing
 from syncer.answer.reader import Reader
-from syncer.model import Decision, Item, MirrorRow, Transition
-from syncer.rules.decisions import NO_ROWS, decisions_of, dropped_claims, unread_strangers
-from syncer.rules.transitions import Observation, decide_listed
+from syncer.model import Decision, Event, Item, MirrorRow, TimeSource, Transition
+from syncer.rules.decisions import NO_ROWS, decisions_of, dropped_claims, told_one_by_one, unread_strangers
+from syncer.rules.transitions import Observation, decide_listed, is_only_created
 
 ACCOUNT = account()
 OBSERVATION = Observation("default", START, {}, ACCOUNT.expiry_grace)
@@ -40,7 +41,9 @@ def with_flags(rows: dict[int, MirrorRow], flags: dict[int, int]) -> Known:
 
 
 def decided(answer: Listing, rows: dict[int, MirrorRow], claimants: dict[int, str] | None = None) -> list[Decision]:
-    return [one for some in decisions_of(answer, OBSERVATION, rows_in(rows, claimants)) for one in some.decisions]
+    known_rows = rows_in(rows, claimants)
+    batches = decisions_of(answer, OBSERVATION, known_rows)
+    return [one for some in batches for one in told_one_by_one(some, OBSERVATION, known_rows)]
 
 
 def words(decisions: list[Decision]) -> dict[int, list[str]]:
@@ -51,7 +54,7 @@ def test_the_first_answer_is_compared_with_nothing() -> None:
     answer = listing([item(2), item(1)], known_of({}))
     batches = list(decisions_of(answer, OBSERVATION, NO_ROWS))
 
-    assert [[one.id_instance for one in some.decisions] for some in batches] == [[1, 2]]
+    assert [[one.id_instance for one in told_one_by_one(some, OBSERVATION, NO_ROWS)] for some in batches] == [[1, 2]]
 
 
 def test_what_is_claimed_and_listed_no_more_is_no_loss() -> None:
@@ -88,3 +91,26 @@ def test_a_stranger_that_could_not_be_read_is_seen_all_the_same() -> None:
 
     assert unread_strangers(answer) == [2]
     assert dropped_claims(answer) == []
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+@pytest.mark.parametrize("expired", [False, True])
+@pytest.mark.parametrize("created", [None, -30, -0.001, 0, 0.001, 30])  # days from the observation
+def test_what_is_only_created_means_nothing_else_and_all_else_means_more(
+    deleted: bool, expired: bool, created: float | None
+) -> None:
+    moment = None if created is None else START + timedelta(days=created)
+    told = {
+        "deleted": deleted,
+        "isExpired": expired,
+        "timeCreated": moment and moment.isoformat(),
+        "expirationDate": (START - timedelta(minutes=1)).isoformat(),  # within the grace
+    }
+    read = read_whole(body([item(1, **told)]), ACCOUNT.decoder).instances[1]
+
+    decision = decide_listed(None, Item(read, 0), OBSERVATION)
+
+    created_as_it_says = (Event(Transition.CREATED, moment, TimeSource.UPSTREAM, {}),) if moment else ()
+    as_it_is = MirrorRow("default", read, START, START, None, None)
+    is_so = (decision.events, decision.row) == (created_as_it_says, as_it_is)
+    assert is_only_created(read, START) == is_so

@@ -48,8 +48,8 @@ class Judge:
     def tally(self, listing: Listing) -> guard.Tally:
         tally = guard.Tally()
         observation = Observation("default", NOW, {"default": START}, ACCOUNT.expiry_grace)
-        for decisions, _rolled in decisions_of(listing, observation, rows_in(self.mirror, self.claimants)):
-            tally.count(decisions)
+        for decided in decisions_of(listing, observation, rows_in(self.mirror, self.claimants)):
+            tally.count(decided.decisions)
         return tally
 
     def hold(self, approved: guard.Approved | None = None, **shares: str) -> Hold | None:

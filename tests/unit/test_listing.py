@@ -69,6 +69,38 @@ def test_hashes_that_were_made_under_another_seed_mean_nothing() -> None:
     assert [1, 2] == differing(read(body([item(1), item(2)]), known, seed=None))
 
 
+def test_a_hash_that_is_anothers_is_found_out_by_that_ones_own_item() -> None:
+    known = known_after(item(1), item(2), item(3))
+    changed = known_after(item(1, name="new"))
+    known.hashes[1] = changed.hashes[0]  # as if the hash of what 1 says now were that of what 2 said
+
+    listing = read(body([item(1, name="new"), item(2), item(3)]), known)
+
+    assert ([1, 2], [], 3) == (differing(listing), absent(listing), listing.listed)
+
+
+def test_two_rows_of_one_hash_are_both_looked_at() -> None:
+    known = known_after(item(1), item(2), item(3))
+    known.hashes[2] = known.hashes[0]
+
+    listing = read(body([item(1), item(3)]), known)
+
+    assert ([], 1, [2]) == (differing(listing), len(listing.redated), absent(listing))  # 3, as if it were redated
+
+
+def test_what_is_listed_twice_is_seen_wherever_and_however_it_stands() -> None:
+    known = known_after(item(1), item(2), item(3))
+
+    for answer in ([item(1), item(1)], [item(1), item(1, name="new")], [item(1, name="new"), item(1)]):
+        for more in ([], [item(2), item(3)]):
+            for text in (body([*answer, *more]), body([answer[0], *more, answer[1]])):
+                for block_bytes in (1, 100_000):
+                    listing = read(text, known, block_bytes=block_bytes)
+                    assert (listing.repeated, len(listing.rejects)) == ((1, 0) if answer[0] == answer[1] else (0, 2))
+                    assert absent(listing) == ([] if more else [2, 3])
+                    assert differing(listing) == []
+
+
 def test_what_is_not_listed_is_absent_unless_it_was_missing_already() -> None:
     known = known_after(item(1), item(2), item(3), item(4), flags={2: MISSING, 3: DELETED})
 
