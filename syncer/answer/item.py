@@ -47,7 +47,7 @@ class Decoder(NamedTuple):
     scrub: Scrub
     keeps_tokens: bool = False
     block_bytes: int = 256 * 1024
-    kept_bytes: int = 16 * 1024 * 1024
+    kept_bytes: int = 8 * 1024 * 1024  # some 20,000 items; what is kept and what differs are in memory at once
 
 
 def _named(kind: object) -> tuple[str, ...]:
