@@ -26,31 +26,25 @@ def compared(words: tuple[str, ...]) -> str:
     return " OR ".join(f"transition = {word!r}" for word in words)
 
 
-def rebuild(replacements: list[tuple[str, str]]) -> None:
-    """Make the table anew under other conditions, as SQLite's manual has it: create, copy, drop, rename."""
+def rewrite(replacements: list[tuple[str, str]]) -> None:
+    """Change the table's text: both allow the same rows, and a table made anew would lose what users have put on it."""
     connection = op.get_bind()
-    query = "SELECT type, sql FROM sqlite_master WHERE tbl_name = 'instance_history' AND sql IS NOT NULL"
-    found = connection.exec_driver_sql(query).all()
-    (table,) = (sql for kind, sql in found if kind == "table")
-    for old, new in replacements:
-        table = table.replace(old, new)
-    connection.exec_driver_sql(table.replace("instance_history", "instance_history_new", 1))
-    connection.exec_driver_sql("INSERT INTO instance_history_new SELECT * FROM instance_history")
-    connection.exec_driver_sql("DROP TABLE instance_history")
-    # Or the renaming would look at the views, which lack their table.
-    connection.exec_driver_sql("PRAGMA legacy_alter_table = ON")
-    connection.exec_driver_sql("ALTER TABLE instance_history_new RENAME TO instance_history")
-    connection.exec_driver_sql("PRAGMA legacy_alter_table = OFF")
-    for kind, sql in found:
-        if kind in {"index", "trigger"}:  # those that users have added, too
-            connection.exec_driver_sql(sql)
+    version = connection.exec_driver_sql("PRAGMA schema_version").scalar_one()
+    connection.exec_driver_sql("PRAGMA writable_schema = ON")
+    for replacement in replacements:
+        connection.exec_driver_sql(
+            "UPDATE sqlite_master SET sql = replace(sql, ?, ?) WHERE type = 'table' AND name = 'instance_history'",
+            replacement,
+        )
+    connection.exec_driver_sql(f"PRAGMA schema_version = {version + 1}")
+    connection.exec_driver_sql("PRAGMA writable_schema = OFF")
 
 
 def upgrade() -> None:
     if op.get_bind().dialect.name == "sqlite":
-        rebuild([(listed(words), compared(words)) for words in (TRANSITIONS, TOLD_WITH_TIME)])
+        rewrite([(listed(words), compared(words)) for words in (TRANSITIONS, TOLD_WITH_TIME)])
 
 
 def downgrade() -> None:
     if op.get_bind().dialect.name == "sqlite":
-        rebuild([(compared(words), listed(words)) for words in (TRANSITIONS, TOLD_WITH_TIME)])
+        rewrite([(compared(words), listed(words)) for words in (TRANSITIONS, TOLD_WITH_TIME)])

@@ -312,6 +312,7 @@ def test_a_downgrade_says_what_it_cannot_do(mirror: Mirror, sqlite_url: str) -> 
         schema.downgrade(nothing, EARLIER[0])
 
 
+MOMENT = "2026-01-01 00:00:00.000000"
 USERS_OWN = (
     "CREATE TABLE own_log (id_instance bigint)",
     "CREATE INDEX own_index ON instance_history (tariff)",
@@ -359,6 +360,34 @@ def test_what_users_have_added_survives_an_upgrade_and_is_no_error(engine: Engin
         assert "own_index" in {index["name"] for index in inspect(connection).get_indexes("instance_history")}
         assert "own_note" in {column["name"] for column in inspect(connection).get_columns("instances")}
     mirror.engine.dispose()
+
+
+def test_a_table_of_somebody_elses_that_refers_to_the_history_is_in_no_upgrades_way(sqlite_url: str) -> None:
+    """As notes on transitions would; nor is a column of the history that SQLite works out."""
+    engine = database.open_engine(database.parse_database_url(sqlite_url))
+    create(engine, "0003")
+    with engine.begin() as connection:
+        for statement in (
+            "INSERT INTO accounts (account) VALUES ('a')",
+            f"INSERT INTO sync_runs (id, account, trigger, started_at, status) VALUES (1, 'a', 'manual', '{MOMENT}', 'running')",
+            f"INSERT INTO instances (id_instance, account, deleted, is_expired, extra, first_seen_at, changed_at) VALUES (1, 'a', 0, 0, '{{}}', '{MOMENT}', '{MOMENT}')",
+            f"INSERT INTO instance_history (id, id_instance, account, run_id, transition, occurred_at, time_source, observed_at, changes, deleted, is_expired, missing) VALUES (7, 1, 'a', 1, 'created', '{MOMENT}', 'observed', '{MOMENT}', '{{}}', 0, 0, 0)",
+            "CREATE TABLE own_notes (history_id integer REFERENCES instance_history (id), note text)",
+            "INSERT INTO own_notes VALUES (7, 'mine')",
+            "ALTER TABLE instance_history ADD COLUMN own_column text AS (upper(transition))",
+        ):
+            connection.execute(text(statement))
+
+    schema.upgrade(engine)
+    schema.compare(engine)
+
+    with engine.connect() as connection:
+        query = "SELECT note, own_column FROM own_notes JOIN instance_history ON history_id = id"
+        assert [("mine", "CREATED")] == list(connection.execute(text(query)))
+        assert [] == list(connection.execute(text("PRAGMA foreign_key_check")))
+    schema.downgrade(engine, "0003")
+    schema.upgrade(engine)
+    engine.dispose()
 
 
 def test_a_trigger_of_a_view_survives_where_the_view_is_made_anew(sqlite_url: str) -> None:
