@@ -1,4 +1,4 @@
-"""What users have added to syncer's tables and views: triggers, rules and comments, which an upgrade would drop."""
+"""What users have added to tables and views and an upgrade would drop: triggers, rules, comments, rights."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +36,18 @@ _ADDED = {
         FROM pg_class
         WHERE relkind = 'v' AND relnamespace = current_schema()::regnamespace
             AND obj_description(oid, 'pg_class') IS NOT NULL
+        UNION ALL
+        SELECT 'comment on ' || relname || '.' || attname,
+            format('COMMENT ON COLUMN %%I.%%I IS %%L', relname, attname, col_description(attrelid, attnum))
+        FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+        WHERE relkind = 'v' AND relnamespace = current_schema()::regnamespace
+            AND col_description(attrelid, attnum) IS NOT NULL
+        UNION ALL
+        SELECT 'right of ' || grantee::regrole || ' to ' || privilege_type || ' ' || relname || '.' || attname,
+            format('GRANT %%s (%%I) ON %%I TO %%s', privilege_type, attname, relname,
+                CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END)
+        FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid CROSS JOIN aclexplode(attacl)
+        WHERE relkind = 'v' AND relnamespace = current_schema()::regnamespace
     """,
 }
 """What may be there that no migration has made, each with the statement that makes it anew."""

@@ -47,6 +47,7 @@ def explain(error: DBAPIError, url: URL | None) -> str:
         "2BP01": "drop what others made of it, do it again, and make that anew",
         "28": "check user and password in SYNCER_DATABASE_URL",
         "3D": "create the database, or correct its name in SYNCER_DATABASE_URL",
+        "42703": "remove what refers to it, then do it again",
         "42501": "grant the right to syncer's role",
         "42P01": "run: syncer db upgrade",
         "55P03": "another program holds a lock; try again when it is done",

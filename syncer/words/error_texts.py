@@ -257,6 +257,7 @@ _DATABASE = (
     Text("PostgreSQL cannot be reached ({problem}); is it running, and is SYNCER_DATABASE_URL right?",
          "PostgreSQL недоступен ({problem}); запущен ли он и верен ли SYNCER_DATABASE_URL?"),
     Text("PostgreSQL refused with {state}: {message}; {remedy}", "PostgreSQL отказал, {state}: {message}; {remedy}"),
+    Text("remove what refers to it, then do it again", "удалите то, что на него ссылается, и повторите"),
     Text("drop what others made of it, do it again, and make that anew",
          "удалите то, что на этом построено, повторите и создайте его заново"),
     Text("check user and password in SYNCER_DATABASE_URL", "проверьте пользователя и пароль в SYNCER_DATABASE_URL"),

@@ -417,6 +417,8 @@ def test_what_users_have_put_on_a_view_survives_where_the_view_is_made_anew(post
         "CREATE TRIGGER mine INSTEAD OF INSERT ON bi_instances FOR EACH ROW EXECUTE FUNCTION of_mine()",
         "CREATE RULE mine AS ON DELETE TO bi_attention DO INSTEAD NOTHING",
         "COMMENT ON VIEW bi_instances IS '100 % mine'",
+        "COMMENT ON COLUMN bi_instances.name IS '100 % of the name''s letters'",
+        "GRANT SELECT (name, status) ON bi_instances TO PUBLIC",
     )
     with engine.begin() as connection:
         for statement in statements:
@@ -430,6 +432,26 @@ def test_what_users_have_put_on_a_view_survives_where_the_view_is_made_anew(post
         assert connection.execute(text("SELECT count(*) FROM pg_rules WHERE rulename = 'mine'")).scalar() == 1
         told = connection.execute(text("SELECT obj_description('bi_instances'::regclass)")).scalar()
         assert told == "100 % mine"
+        of_column = "SELECT col_description('bi_instances'::regclass, attnum) FROM pg_attribute WHERE attname = 'name' AND attrelid = 'bi_instances'::regclass"
+        assert connection.execute(text(of_column)).scalar() == "100 % of the name's letters"
+        may_read = "SELECT column_name FROM information_schema.column_privileges WHERE table_name = 'bi_instances' AND grantee = 'PUBLIC'"
+        assert {"name", "status"} == set(connection.scalars(text(may_read)))
+    engine.dispose()
+
+
+def test_what_was_put_on_a_column_that_goes_is_named_before_anything_is_touched(postgresql_url: str) -> None:
+    engine = database.open_engine(database.parse_database_url(postgresql_url))
+    create(engine, "0007")
+    with engine.begin() as connection:
+        connection.execute(text("COMMENT ON COLUMN bi_churn_monthly.restored IS 'mine'"))
+
+    with pytest.raises(DatabaseFailed, match=r"comment on bi_churn_monthly.restored anew.*remove what refers to it"):
+        schema.upgrade(engine)
+
+    assert schema.read_state(engine) is SchemaState.OLDER
+    with engine.begin() as connection:
+        connection.execute(text("COMMENT ON COLUMN bi_churn_monthly.restored IS NULL"))
+    schema.upgrade(engine)
     engine.dispose()
 
 
