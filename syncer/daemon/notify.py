@@ -28,7 +28,7 @@ class Ping:
         # What follows # is never sent: a word put behind it would turn a failure into a success.
         head, self._question, self._query = (url or "").partition("#")[0].partition("?")
         self._head = head.rstrip("/")
-        self._opener = urllib.request.build_opener(_NoRedirect)
+        self._opener = urllib.request.build_opener(_NoRedirect, urllib.request.ProxyHandler(_proxies()))
         self._opener.addheaders = [("User-Agent", "syncer")]
         self._unanswered = threading.BoundedSemaphore(MOST_UNANSWERED)
 
@@ -86,6 +86,12 @@ class Ping:
         except Exception as error:  # noqa: BLE001 - what escapes from a thread is printed, address and all
             return type(error).__name__
         return None
+
+
+def _proxies() -> dict[str, str]:
+    """Those of the environment by scheme; what urllib knows nothing of is `ALL_PROXY`, for where no other is named."""
+    named = urllib.request.getproxies()
+    return dict.fromkeys(("http", "https"), named["all"]) | named if named.get("all") else named
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

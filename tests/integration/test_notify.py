@@ -53,6 +53,19 @@ def test_a_ping_that_fails_is_a_warning_without_its_address(
     assert "secret-uuid" not in f"{record.getMessage()} {record.__dict__['fields']}"
 
 
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "ALL_PROXY"])
+def test_a_ping_goes_by_the_proxy_of_the_environment(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As calls of the upstream do: a machine that has no other way out has none for its pings either."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    with FaultServer([fault.respond(200, b"OK")]) as proxy:
+        monkeypatch.setenv(variable.lower(), proxy.url.removeprefix("http://"))
+        Ping("http://switch.invalid/uuid").success()
+
+    assert ["http://switch.invalid/uuid"] == [request.target for request in proxy.requests]
+
+
 @pytest.mark.parametrize("tail", ["/?k=v", "?k=v", "?k=v#part"])
 def test_a_failure_is_never_told_as_a_success(tail: str) -> None:
     """A word put behind `#` would not be sent, and the bare address means success."""
