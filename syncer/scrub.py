@@ -47,6 +47,9 @@ _SECRET_SETTING = re.compile(
 )
 
 
+_ADDRESS = re.compile(r"\s*[a-z][a-z0-9+.-]*:/", re.IGNORECASE)
+
+
 def looks_secret(text: str) -> bool:
     """Whether a setting or an argument could be a token, a key or an address with a password."""
     return _SECRET_SETTING.match(text) is not None or Scrubber()(text) != text
@@ -73,9 +76,14 @@ def passwords_in(address: str) -> list[str]:
     return list(dict.fromkeys(form for part in (match[1], *match[1].split("@")) for form in (part, unquote(part))))
 
 
-def shown(text: str) -> str:
-    """A setting or an argument as a message may show it."""
-    return MISPLACED if looks_secret(text) else text
+def looks_misplaced(place: str) -> bool:
+    """Whether what should name a file or a variable is a secret itself; an address is one, as a receiver's is."""
+    return looks_secret(place) or _ADDRESS.match(place) is not None
+
+
+def shown(place: str) -> str:
+    """What should name a file or a variable, as a message may show it."""
+    return MISPLACED if looks_misplaced(place) else place
 
 
 class Scrubber:

@@ -108,6 +108,7 @@ def _engine_of(path: Path) -> Engine:
 
 def _make_room(path: Path) -> Path:
     """Remove an earlier demo's files; gives the path of the page."""
+    export.require_file_name(path)
     if not path.parent.is_dir():
         raise ConfigurationError(f"demo: there is no folder {path.parent}; create it, or name another file: --database")
     if path.exists() and not _is_of_a_demo(path):

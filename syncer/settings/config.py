@@ -22,7 +22,7 @@ from sqlalchemy.engine import URL
 
 from syncer.errors import ConfigurationError, nearest
 from syncer.rules.schedule import Schedule, parse_duration, parse_schedule
-from syncer.scrub import MISPLACED, SHORTEST_SECRET, Scrubber, looks_secret
+from syncer.scrub import MISPLACED, SHORTEST_SECRET, Scrubber, looks_misplaced
 from syncer.settings import forms
 from syncer.settings.declared import CONFIG_FILE, PREFIX, SETTINGS
 from syncer.settings.logs import LogFormat
@@ -276,7 +276,7 @@ def _account_token(called: str, table: Mapping[str, str], environment: Mapping[s
         path = Path(table["token_file"])
         return _token_reader(called, lambda: read_secret_file(called, path), f"write it into {path}")
     variable = table["token_env"]
-    if looks_secret(variable):
+    if looks_misplaced(variable):
         raise ConfigurationError(
             f"{called}: it is {MISPLACED}; write that into a variable, and give the variable's name here"
         )

@@ -12,7 +12,7 @@ from syncer.model import Transition
 from syncer.receivers.receiver import TOLD_BY_DEFAULT, Address, Format, Receiver
 from syncer.receivers.standard import parse_secret
 from syncer.rules.schedule import Cron, parse_schedule
-from syncer.scrub import MISPLACED, looks_secret
+from syncer.scrub import MISPLACED, looks_misplaced, looks_secret
 from syncer.settings import forms
 from syncer.settings.declared import CONFIG_FILE
 from syncer.settings.reading import parsed, read_secret_file, refuse_unknown
@@ -96,7 +96,7 @@ def _address_reader(
     kind: Format, url_setting: str, table: Mapping[str, Any], where: str, around: Surroundings
 ) -> Callable[[], Address]:
     place = _text(table, url_setting.partition(" ")[0], where)
-    if "url_env" in table and looks_secret(place):
+    if "url_env" in table and looks_misplaced(place):
         raise ConfigurationError(
             f"{url_setting}: it is {MISPLACED}; write that into a variable, and give the variable's name here"
         )

@@ -14,6 +14,7 @@ from sqlalchemy import BigInteger, Boolean, Connection, Date, Integer, select
 from sqlalchemy.sql.expression import TableClause
 
 from syncer.errors import ConfigurationError
+from syncer.scrub import MISPLACED, looks_secret
 from syncer.storage.tables import UtcDateTime
 from syncer.views import excel
 from syncer.views.catalogue import MONEY, plain
@@ -55,9 +56,16 @@ def write(
     return written
 
 
+def require_file_name(path: Path) -> None:
+    """Raise `ConfigurationError` for a secret in place of a file's name: it would be shown, and stay on the disk."""
+    if looks_secret(path.name) or (looks_secret(str(path)) and not path.parent.is_dir()):
+        raise ConfigurationError(f"writing a file: it is {MISPLACED}; name a file")
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[IO[bytes]]:
     """A file that takes its name only when it is whole; raises `ConfigurationError` where it cannot be written."""
+    require_file_name(path)
     if not path.name:  # as of "" and "."
         raise ConfigurationError(f"writing {path}: it names no file; choose another one")
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")

@@ -469,6 +469,7 @@ _ARGUMENTS = (
          "--format xlsx: XlsxWriter не установлен; рядом с syncer выполните: {command}"),
     Text("--format parquet: pyarrow is not installed; beside syncer, run: {command}",
          "--format parquet: pyarrow не установлен; рядом с syncer выполните: {command}"),
+    Text("writing a file: it is {misplaced}; name a file", "запись в файл: указано {misplaced}; назовите файл"),
     Text("writing {path}: it names no file; choose another one", "запись в {path}: это не имя файла; укажите другое"),
     Text("writing {path}: {problem}; choose another file", "запись в {path}: {problem}; выберите другой файл"),
     Text("there is no such run; held runs are shown by: {command}",

@@ -10,6 +10,8 @@ from conftest import RunSyncer
 KEY = base64.b64encode(bytes(range(1, 252, 8))).decode()  # 32 bytes, as openssl writes them
 URL = f"postgresql://syncer:{DATABASE_PASSWORD}@127.0.0.1:9/syncer"
 NONE = {"SYNCER_PARTNER_TOKEN": ""}
+HOOK = "https://hooks.example/services/c0ffee+hook"
+RECEIVER = '[receivers.a]\nformat = "slack"\n'
 
 PLACES: dict[str, tuple[list[str], dict[str, str], str]] = {
     "a token for its file": (["sync"], NONE | {"SYNCER_PARTNER_TOKEN_FILE": PARTNER_TOKEN}, ""),
@@ -41,6 +43,11 @@ PLACES: dict[str, tuple[list[str], dict[str, str], str]] = {
     "a database's URL for its file": (["sync"], {"SYNCER_DATABASE_URL_FILE": URL}, ""),
     "a database's URL for its file's flag": (["sync", "--database-url-file", URL], {}, ""),
     "a database's URL for a command": ([URL], {}, ""),
+    "a receiver's address for its file": (["receivers", "test", "a"], {}, f'{RECEIVER}url_file = "{HOOK}"'),
+    "a receiver's address for its file, to the doctor": (["doctor"], {}, f'{RECEIVER}url_file = "{HOOK}"'),
+    "a receiver's address for its variable": (["receivers", "test", "a"], {}, f'{RECEIVER}url_env = "{HOOK}"'),
+    "a token for the demo's file": (["demo", "--database", WEIRD_PARTNER_TOKEN], {}, ""),
+    "a database's URL for the demo's file": (["demo", "--database", URL], {}, ""),
 }  # fmt: skip
 
 
@@ -56,9 +63,33 @@ def test_a_secret_in_the_wrong_place_is_not_shown(run_syncer: RunSyncer, tmp_pat
     assert done.returncode == 2, said
     assert "Traceback" not in said
     assert len(done.stderr.strip().splitlines()) <= 1
-    for secret in (KEY, base64.b64decode(KEY).hex(), "c0ffee+pass", "tök?en", "ry+t"):
+    for secret in (KEY, base64.b64decode(KEY).hex(), "c0ffee+pass", "c0ffee%2Bpass", "c0ffee+hook", "tök?en", "ry+t"):
         assert secret not in said
     assert "what looks like a token" in said or "no such setting" in said or "host:port" in said or "1 to 100" in said
+
+
+@pytest.mark.parametrize("secret", [PARTNER_TOKEN, WEIRD_PARTNER_TOKEN, URL], ids=["token", "weird token", "URL"])
+@pytest.mark.parametrize("command", [["report", "--html"], ["export", "bi_daily", "--format", "csv", "--output"]])
+def test_no_file_is_written_under_a_secrets_name(
+    run_syncer: RunSyncer, tmp_path: Path, command: list[str], secret: str
+) -> None:
+    run_syncer("db", "upgrade")
+    before = sorted(tmp_path.rglob("*"))
+    done = run_syncer(*command, secret)
+
+    assert done.returncode == 2
+    assert "it is what looks like a token; name a file" in done.stderr
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_folder_that_is_there_is_no_secret(run_syncer: RunSyncer, tmp_path: Path) -> None:
+    """As those of containers are, that are named by 64 hex digits."""
+    folder = tmp_path / ("5a" * 32)
+    folder.mkdir()
+    run_syncer("db", "upgrade")
+
+    assert run_syncer("report", "--html", str(folder / "report.html")).returncode == 0
+    assert (folder / "report.html").is_file()
 
 
 @pytest.mark.parametrize(

@@ -254,3 +254,7 @@ def test_a_short_secret_with_a_known_beginning_is_removed_too() -> None:
 
 def test_what_looks_like_a_token_is_not_shown() -> None:
     assert ("what looks like a token", "token.txt") == (shown(PARTNER_TOKEN), shown("token.txt"))
+    assert ("what looks like a token", "/run/secrets/url") == (
+        shown("https://hooks.example/a"),
+        shown("/run/secrets/url"),
+    )
