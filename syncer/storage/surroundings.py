@@ -41,7 +41,7 @@ def refuse_strangers(connection: Connection, version_table: str, names: Iterable
         if home is None:
             raise DatabaseFailed(
                 "making the tables: the role may use no schema of its search_path; "
-                "run as the owner: CREATE SCHEMA syncer AUTHORIZATION role; ALTER ROLE role SET search_path = syncer"
+                "run as the owner: CREATE SCHEMA syncer AUTHORIZATION role, ALTER ROLE role SET search_path = syncer"
             )
         refuse_encoding(encoding)
         if elsewhere is not None:
@@ -50,7 +50,7 @@ def refuse_strangers(connection: Connection, version_table: str, names: Iterable
                 "leave one of them in it: ALTER ROLE role SET search_path = one"
             )
         where = f"the schema {home}"
-        remedy = "give syncer a schema of its own: CREATE SCHEMA syncer; ALTER ROLE role SET search_path = syncer"
+        remedy = "give syncer a schema of its own: CREATE SCHEMA syncer, ALTER ROLE role SET search_path = syncer"
     found = strangers(connection, names)
     if found:
         raise DatabaseFailed(f"making the tables: {where} has {', '.join(found)} already, of another program; {remedy}")

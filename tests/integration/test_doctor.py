@@ -880,7 +880,10 @@ def test_a_database_of_others_is_told_with_what_to_do(consult: Consult, api: Fau
     found = the(consult(api.url, postgresql_url), "database.schema", Level.ERROR)
 
     assert "has accounts already, of another program" in found.message
-    assert "ALTER ROLE role SET search_path" in found.remedy
+    assert (
+        found.remedy
+        == "give syncer a schema of its own: CREATE SCHEMA syncer, ALTER ROLE role SET search_path = syncer"
+    )
 
 
 def test_a_limit_of_connections_that_is_too_low_is_told(
