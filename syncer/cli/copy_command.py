@@ -21,8 +21,8 @@ def copy_database(context: Context, url: str | None, to_file: Path | None) -> No
 
     if (url is None) == (to_file is None):
         raise ConfigurationError("db copy: name the other database by --to URL or by --to-file FILE")
-    read = url or read_secret_file("--to-file", to_file or Path())
-    other = database.parse_database_url(read.strip())
+    called, read = ("--to", url) if url else ("--to-file", read_secret_file("--to-file", to_file or Path()))
+    other = database.parse_database_url(read.strip(), called)
     if url is not None and other.password:
         raise ConfigurationError(
             "--to: a process list shows the password; write the URL into a file, and use --to-file"

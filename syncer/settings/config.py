@@ -174,11 +174,7 @@ def settings_of(context: click.Context) -> Settings:
 
 def _database_url(sources: _Sources) -> URL:
     called, read = sources.secret("database_url") or ("SYNCER_DATABASE_URL", _not_set)
-    try:
-        return parse_database_url(read().strip())
-    except ConfigurationError as error:
-        problem = str(error).removeprefix("SYNCER_DATABASE_URL: ").removeprefix(f"{called}: ")
-    raise ConfigurationError(f"{called}: {problem}")
+    return parse_database_url(read().strip(), called)
 
 
 def check_tokens(settings: Settings) -> None:

@@ -43,36 +43,33 @@ _SESSION = {
 _WRITES = {"syncer_writes": True}
 
 
-def parse_database_url(text: str) -> URL:
-    """The URL with its driver settled: SQLite's own, or psycopg 3; raises `ConfigurationError` without its password."""
+def parse_database_url(text: str, called: str = "SYNCER_DATABASE_URL") -> URL:
+    """The URL with its driver settled: SQLite's own, or psycopg 3; raises `ConfigurationError` without its password.
+
+    `called` is what errors call the place that it was given at.
+    """
     try:
         url = make_url(text)
         dialect = url.get_backend_name()
     except (ArgumentError, NoSuchModuleError, ValueError):
         url, dialect = None, ""
     if url is not None and dialect != "sqlite" and "@" in f"{url.host}{url.database}{url.username}":
-        raise ConfigurationError(
-            "SYNCER_DATABASE_URL: its host would contain an @; write %40 for each @ of the password"
-        )
+        raise ConfigurationError(f"{called}: its host would contain an @; write %40 for each @ of the password")
     if url is not None and dialect == "sqlite":
         if url.drivername not in {"sqlite", "sqlite+pysqlite"} or "?" in text or url.host:
             raise ConfigurationError(
-                "SYNCER_DATABASE_URL: write SQLite as sqlite:///path/to/file.db, without options; "
+                f"{called}: write SQLite as sqlite:///path/to/file.db, without options; "
                 "a name with a ? in it cannot be given"
             )
         if not url.database or url.database == ":memory:":
-            raise ConfigurationError(
-                "SYNCER_DATABASE_URL: an in-memory database forgets; name a file: sqlite:///syncer.db"
-            )
+            raise ConfigurationError(f"{called}: an in-memory database forgets; name a file: sqlite:///syncer.db")
         return url.set(drivername="sqlite+pysqlite")
     if url is not None and dialect in {"postgresql", "postgres"}:
         if url.drivername not in {"postgresql", "postgres", "postgresql+psycopg"}:
-            raise ConfigurationError(
-                "SYNCER_DATABASE_URL: syncer speaks psycopg 3; write postgresql://… without a driver"
-            )
+            raise ConfigurationError(f"{called}: syncer speaks psycopg 3; write postgresql://… without a driver")
         return url.set(drivername="postgresql+psycopg")
     raise ConfigurationError(
-        "SYNCER_DATABASE_URL: it is no URL for SQLite or PostgreSQL; "
+        f"{called}: it is no URL for SQLite or PostgreSQL; "
         "examples: sqlite:///syncer.db, postgresql://user:password@host/database"
     )
 

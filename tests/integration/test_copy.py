@@ -166,9 +166,12 @@ def test_the_command_copies_verifies_and_says_what_comes_next(
     shown = run_syncer("db", "copy", "--to", postgresql_url)
     done = run_syncer("db", "copy", "--to-file", "url.secret")
     missing = run_syncer("db", "copy")
+    (tmp_path / "empty.secret").touch(mode=0o600)
+    wrong = [run_syncer("db", "copy", *words) for words in (("--to", "sqlite://"), ("--to-file", "empty.secret"))]
 
     assert (shown.returncode, missing.returncode) == (2, 2)
     assert "use --to-file" in shown.stderr
+    assert [told.stderr.split()[1] for told in wrong] == ["--to:", "--to-file:"]
     assert done.returncode == 0, done.stderr
     assert "instances: 2 rows, the same in both" in done.stdout
     assert "the copy is whole" in done.stdout
