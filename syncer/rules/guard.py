@@ -6,7 +6,7 @@ declared in `settings/declared.py`; the others stand below. Why each is what it 
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from fractions import Fraction
@@ -88,11 +88,13 @@ class Group:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def names(self) -> dict[int, str | None]:
+        """Of the first few."""
+        return dict(zip(self.ids, self._names, strict=False))
+
     def ground(self, reason: HoldReason, of: int, what: str = "", told: str = "") -> Ground:
-        named = zip(self.ids, self._names, strict=False)
-        few = [f"{key} “{_short(name)}”" if name else str(key) for key, name in named]
-        more = f" and {len(self.ids) - len(few)} more" if len(self.ids) > len(few) else ""
-        return Ground(reason, what, tuple(sorted(self.ids)), of, f"{told}{', '.join(few)}{more}")
+        return Ground(reason, what, tuple(sorted(self.ids)), of, told + _few(self.ids, self.names))
 
 
 class Tally:
@@ -228,12 +230,12 @@ def _live(listing: Listing) -> int:
 def _all_live(listing: Listing, tally: Tally, reason: HoldReason, live: int) -> Ground:
     """Of an answer that lists nothing known: the live instances that it lacks, and the strangers that it lists.
 
-    What moves to another account is not lost.
+    What moves to another account is not lost. Where an id cannot be read, nothing is absent, and no name is known.
     """
     known = listing.known
-    ids = {key for key, flags in zip(known.ids, known.flags, strict=True) if flags in {0, RENEWING}} - tally.moved
-    ids.update(listing.foreign_ids, (one.id_instance for one in listing.rejects if one.id_instance is not None))
-    return Ground(reason, "", tuple(sorted(ids)), live)
+    lost = {key for key, flags in zip(known.ids, known.flags, strict=True) if flags in {0, RENEWING}} - tally.moved
+    ids = lost.union(listing.foreign_ids, (one.id_instance for one in listing.rejects if one.id_instance is not None))
+    return Ground(reason, "", tuple(sorted(ids)), live, _few(sorted(lost), tally.vanished.names))
 
 
 def _is_approved(ground: Ground, approved: Approved) -> bool:
@@ -278,6 +280,12 @@ def told_of(ground: Ground, listed: int) -> str:
         ),
     }[ground.reason]
     return f"{what} ({ground.told})" if ground.told else what
+
+
+def _few(ids: Sequence[int], names: Mapping[int, str | None]) -> str:
+    """The first of these instances, by name where it is known, and how many more there are."""
+    few = [f"{key} “{_short(name)}”" if (name := names.get(key)) else str(key) for key in ids[:NAMED]]
+    return ", ".join(few) + (f" and {len(ids) - NAMED} more" if len(ids) > NAMED else "")
 
 
 def _signed(shift: timedelta) -> str:

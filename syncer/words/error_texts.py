@@ -195,6 +195,10 @@ _HELD = (
          "and none of the {live} that are live",
          "в ответе нет ни одного инстанса из зеркала, словно токен от другого аккаунта: в списке {listed}, "
          "живых было {live}"),
+    Text("the answer shares no instance with the mirror, as if the token were another account's: it lists {listed}, "
+         "and none of the {live} that are live ({named})",
+         "в ответе нет ни одного инстанса из зеркала, словно токен от другого аккаунта: в списке {listed}, "
+         "живых было {live} ({named})"),
     Text("{n} of {live} live instances are missing from the answer ({named})",
          "в ответе не хватает живых инстансов: {n} из {live} ({named})"),
     Text("{n} instances are declared {word} at once, beside {live} live ones ({named})",

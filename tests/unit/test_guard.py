@@ -377,6 +377,30 @@ def test_up_to_five_are_named(missing: int, told: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("after", "reason", "named"),
+    [
+        ([], "empty", "(1 “a”, 2 “a”, 3 “a”, 4 “a”, 5 “a” and 2 more)"),
+        ([item(1000)], "foreign", "(1 “a”, 2 “a”, 3 “a”, 4 “a”, 5 “a” and 2 more)"),
+        ([item(1000), {"name": "no id"}], "foreign", "(1, 2, 3, 4, 5 and 2 more)"),
+    ],
+    ids=["empty", "foreign", "foreign, and it proves no absence, so that no row was looked at"],
+)
+def test_an_answer_that_lists_nothing_known_names_what_it_lacks(after: list[Any], reason: str, named: str) -> None:
+    hold = Judge([*(item(key, name="a") for key in range(1, 8)), item(8, deleted=True)], after).hold()
+
+    assert hold is not None
+    assert [reason] == [one.reason for one in hold.grounds]
+    assert guard.describe(hold, 12).endswith(f" {named}; if that is right: syncer approve 12")
+
+
+def test_a_foreign_answer_beside_a_mirror_in_which_nothing_lives_names_nothing() -> None:
+    hold = Judge([item(1, deleted=True)], [item(1000)]).hold()
+
+    assert hold is not None
+    assert guard.describe(hold, 12).endswith("none of the 0 that are live; if that is right: syncer approve 12")
+
+
+@pytest.mark.parametrize(
     ("name", "told"),
     [
         (None, "1"),
