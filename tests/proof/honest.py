@@ -5,8 +5,8 @@
 Estates of 1 to 1,000 instances are polled every 5 minutes to 6 hours, and some polls are missed for up to a week. Each
 lives as UPSTREAM says: births (reported as expired for minutes, some for an hour), deletions of up to 3 % a day, purges
 after three months, the daily roll (which takes minutes, and reports what it has not reached yet as expired), terms that
-end with the month, payments, renames, a vendor's change of every tariff, and clean-ups of up to a quarter. `--large` polls
-of estates of up to 100,000 come after them. What is decided of each poll is decided by production's own rules.
+end with the month, for some estates of everything, payments, renames, a vendor's change of every tariff, and clean-ups of
+up to a quarter. `--large` polls of estates of 10,000 to 100,000 lie evenly among them. What is decided of each poll is decided by production's own rules.
 
 A hold is expected where one answer brings more than the page says may come at once: of an estate that was not polled for
 days, several days' deletions together with a clean-up. Any other, and any warning that is not true, ends the proof.
@@ -23,7 +23,7 @@ from builders import body, item
 from mirror import account, bounds
 from reading import read_whole
 
-from syncer.answer.known import DELETED, MISSING, NOTHING_KNOWN, RENEWING
+from syncer.answer.known import DELETED, MISSING, RENEWING, Known
 from syncer.answer.listing import Listing
 from syncer.answer.spool import Spool
 from syncer.model import Decision, Instance, Item, MirrorRow
@@ -38,14 +38,18 @@ MOST_DELETED = 0.03  # of the live ones, a day
 MOST_CLEANED_UP = 0.25
 POLLS = 400  # of an estate
 MONTHS_KEPT = timedelta(days=90)
+REASONS = [
+    (reason, word)
+    for reason in guard.HoldReason
+    for word in (("deleted", "expired", "restored") if reason is guard.HoldReason.FLIPPED else ("",))
+]
 
 
 (_LISTED,) = read_whole(body([item(1)]), account().decoder).instances.values()
 
 
-def born(number: int, at: datetime, chance: random.Random) -> Instance:
-    """An instance as the upstream lists it: three of four renew themselves."""
-    partner = chance.random() < 0.75
+def born(number: int, at: datetime, *, partner: bool) -> Instance:
+    """An instance as the upstream lists it: one of a partner's renews itself, any other is paid by term."""
     return _LISTED._replace(
         id_instance=number,
         name=f"n{number}",
@@ -74,13 +78,18 @@ class Estate:
         self.chance = chance
         self.now = START + timedelta(minutes=chance.uniform(0, 60 * 24 * 40))
         self.rolled = self.now
+        self.interval = timedelta(minutes=chance.choice([5, 5, 10, 60, 360]))
+        self.pause = timedelta()  # before the poll of now
         self.churn = chance.uniform(0, MOST_DELETED)
+        self.partners = chance.choice([0, 0.5, 0.75, 1])  # share of those that renew themselves
+        self.roll_ends = self.now  # until then tonight's roll has not reached anything
+        self.waiting: set[int] = set()  # those that were told so, in the last answer
         self.truth: dict[int, Instance] = {}
         self.reported: dict[int, datetime] = {}  # new ones that are said to be expired until then
         self.gone: list[int] = []
         self.deleted_at: dict[int, datetime] = {}
         self.mirror: dict[int, MirrorRow] = {}
-        self.known = NOTHING_KNOWN
+        self.known = Known(array("q"), array("Q"), array("Q"), bytearray())
         self.number = 0
         self.last: tuple[datetime | None, datetime | None] = (None, None)
         self.births: list[zone.Birth] = []
@@ -91,7 +100,7 @@ class Estate:
 
     def create(self, at: datetime) -> int:
         self.number += 1
-        self.truth[self.number] = born(self.number, at, self.chance)
+        self.truth[self.number] = born(self.number, at, partner=self.chance.random() < self.partners)
         self.touched.add(self.number)
         return self.number
 
@@ -109,6 +118,7 @@ class Estate:
     def pass_time(self, pause: timedelta) -> None:
         """What happens until the next poll."""
         then, chance = self.now + pause, self.chance
+        self.pause = pause
         live = self.live()
         days = pause / DAY
         self.cleaned_up = 0
@@ -129,9 +139,9 @@ class Estate:
             if key in self.truth:
                 self.change(key, name=f"n{key} {chance.randrange(100)}")
         if chance.random() < 0.005 * days:
+            version = chance.randrange(10, 99)
             for key in self.live():
-                if is_auto_renewing(self.truth[key].is_partner, self.truth[key].tariff):
-                    self.change(key, tariff=f"PARTNER_{chance.randrange(10, 99)}")
+                self.change(key, tariff=f"{'PARTNER' if self.truth[key].is_partner else 'BUSINESS'}_{version}")
         self.now = then
         self.roll()
         self.end_terms(days)
@@ -150,6 +160,7 @@ class Estate:
         if midnight < self.rolled:
             return
         self.rolled = self.now
+        self.roll_ends = midnight + self.chance.random() * GRACE
         ends = midnight + DAY
         for key, one in self.truth.items():
             if not one.deleted and one.is_partner and one.expiration_date is not None and one.expiration_date < ends:
@@ -167,18 +178,20 @@ class Estate:
     def poll(self) -> Iterator[tuple[Listing, guard.Tally]]:
         """The answer of now, decided; who takes it calls `accept`."""
         observation = Observation("default", self.now, {"default": self.last[1]}, GRACE)
-        late = self.chance.random() < 0.5  # the roll has not come to an end yet
+        midnight = next_midnight(self.now) - DAY
+        self.waiting = set()
         absent = array("q", (key - 1 for key in self.gone if key in self.mirror))
         self.decisions: list[Decision] = []
         for key in sorted(self.touched):
             told = self.truth.get(key)
             if told is None:
                 continue
-            since_midnight = self.now - (next_midnight(self.now) - DAY)
-            if key in self.reported or (late and told.is_partner and not told.deleted and since_midnight < GRACE):
+            is_old = told.time_created is not None and told.time_created < midnight
+            if self.now < self.roll_ends and told.is_partner and not told.deleted and is_old:
+                self.waiting.add(key)
+                told = told._replace(is_expired=True, expiration_date=midnight)
+            elif key in self.reported:
                 told = told._replace(is_expired=True)
-                if key not in self.reported:
-                    told = told._replace(expiration_date=next_midnight(self.now) - DAY)
             self.decisions.append(decide_listed(self.mirror.get(key), Item(told, 0), observation))
         self.decisions += [decide_absent(self.mirror[key], observation) for key in self.gone if key in self.mirror]
         tally = guard.Tally()
@@ -204,6 +217,7 @@ class Estate:
             if decision.before is None:
                 self.known.ids.append(decision.id_instance)
                 self.known.hashes.append(0)
+                self.known.rests.append(0)
                 self.known.flags.append(0)
                 created = instance.time_created
                 if window is not None and created is not None and zone.is_birth(created, window):
@@ -215,7 +229,7 @@ class Estate:
                 | RENEWING * is_auto_renewing(instance.is_partner, instance.tariff)
             )
         del self.births[zone.DECISIVE_BIRTHS :]
-        self.touched = set(self.reported)
+        self.touched = self.waiting.union(self.reported)
         self.gone = []
         self.last = (self.now, self.now)
 
@@ -231,10 +245,14 @@ def pause_of(chance: random.Random, interval: timedelta) -> timedelta:
     return interval * chance.uniform(0.98, 1.02)
 
 
-def is_expected(estate: Estate, pause: timedelta, hold: guard.Hold) -> bool:
+def _held_for(reason: tuple[str, str]) -> str:
+    return " ".join(("held", *filter(None, reason)))
+
+
+def is_expected(estate: Estate, hold: guard.Hold) -> bool:
     """More than may come at once: days that were missed, with a clean-up among them."""
     grounds = {(one.reason, one.what) for one in hold.grounds}
-    return grounds == {(guard.HoldReason.FLIPPED, "deleted")} and bool(estate.cleaned_up) and pause > DAY
+    return grounds == {(guard.HoldReason.FLIPPED, "deleted")} and bool(estate.cleaned_up) and estate.pause > DAY
 
 
 def is_true(tally: guard.Tally, live: int) -> bool:
@@ -243,16 +261,14 @@ def is_true(tally: guard.Tally, live: int) -> bool:
 
 
 def play(estate: Estate, polls: int, found: Counter[str]) -> None:
-    interval = timedelta(minutes=estate.chance.choice([5, 5, 10, 60, 360]))
-    pause = timedelta()
     for _ in range(polls):
         for listing, tally in estate.poll():
             live = listing.known.flags.count(0) + listing.known.flags.count(RENEWING)
             hold = guard.examine(listing, tally, bounds(), {})
             if hold is not None:
                 for one in hold.grounds:
-                    found[f"held {one.reason} {one.what}".rstrip()] += 1
-                assert is_expected(estate, pause, hold), (guard.describe(hold, None)[:500], estate.now, pause)
+                    found[_held_for((one.reason, one.what if one.reason is guard.HoldReason.FLIPPED else ""))] += 1
+                assert is_expected(estate, hold), (guard.describe(hold, None)[:500], estate.now, estate.pause)
             if guard.is_mass_change(listing, tally):
                 found["mass_change"] += 1
                 assert is_true(tally, live), tally.changed_columns
@@ -260,32 +276,47 @@ def play(estate: Estate, polls: int, found: Counter[str]) -> None:
         estate.accept()
         suggested = zone.suggested_offset(OFFSET, estate.births)
         assert suggested is None, (suggested, estate.births)
-        pause = pause_of(estate.chance, interval)
-        estate.pass_time(pause)
+        estate.pass_time(pause_of(estate.chance, estate.interval))
+    live = estate.known.flags.count(0) + estate.known.flags.count(RENEWING)
+    here = sum(row.missing_since is None and not row.instance.deleted for row in estate.mirror.values())
+    assert live == here, "the guard is not told of this estate alone"
+
+
+class Players:
+    """Estates of one range of sizes, one after the other, and what was found of them."""
+
+    def __init__(self, least: float, most: float, polls: int, chance: random.Random) -> None:
+        self.found: Counter[str] = Counter()
+        self._sizes = least, most
+        self._polls = polls  # of an estate
+        self._left = 0
+        self._chance = chance
+
+    def play(self, polls: int) -> int:
+        """So many polls or less, as long as the estate lasts; gives how many."""
+        if not self._left:
+            size = round(10 ** self._chance.uniform(*self._sizes))
+            self._estate, self._left = Estate(size, random.Random(self._chance.random())), self._polls
+        done = min(self._left, polls)
+        play(self._estate, done, self.found)
+        self._left -= done
+        return done
 
 
 def main() -> None:
     budget = Budget("honest estates", 1_000_000, {"large": 2_000})
-    found: Counter[str] = Counter()
-    left = 0
-    estate = None
-    for _ in budget:
-        if not left:
-            size = round(10 ** budget.chance.uniform(0, 3))
-            estate, left = Estate(size, random.Random(budget.chance.random())), POLLS
-        assert estate is not None
-        done = min(left, 50)
-        play(estate, done, found)
-        left -= done
-        budget.done += done - 1
-    polls, found["polls"] = found["polls"], 0
-    for _ in range(budget.chosen.large // 200):
-        size = round(10 ** budget.chance.uniform(4, 5))
-        play(Estate(size, random.Random(budget.chance.random())), 200, found)
-    large = found.pop("polls")
-    budget.report(
-        polls=f"{polls:,}", large_polls=f"{large:,}", **{word.replace(" ", "_"): n for word, n in sorted(found.items())}
-    )
+    usual, large = Players(0, 3, POLLS, budget.chance), Players(4, 5, POLLS // 2, budget.chance)
+    for done in budget:
+        budget.done += usual.play(50) - 1
+        while large.found["polls"] * budget.chosen.count < done * budget.chosen.large:
+            large.play(5)
+    found = usual.found + large.found
+    polls, large_polls = usual.found["polls"], large.found["polls"]
+    del found["polls"]
+    for word in [*map(_held_for, REASONS), "mass_change", "zone"]:
+        print(f"{word}: {found[word]}, which is {1e6 * found[word] / (polls + large_polls):.1f} of a million polls")
+    told = {word.replace(" ", "_"): n for word, n in sorted(found.items())}
+    budget.report(polls=f"{polls:,}", large_polls=f"{large_polls:,}", **told)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ SHORT = {
     "statements": ("statements", 25, 1, ["--stages", "1"]),
     "system calls": ("system_calls", 15, 1, ["--stages", "1"]),
     "races": ("races", 20, 1, []),
+    "honest estates": ("honest", 4_000, 1, ["--large", "8"]),
     "year": ("year", 200, 1, []),
     "customers": ("customers", 40, 1, []),
     "receivers": ("receivers", 40, 1, []),
