@@ -253,3 +253,22 @@ def test_births_name_the_offset_of_the_upstreams_times(mirror: Mirror, offset: f
         (evidence,) = read(connection, upstream_evidence.select())
     assert (evidence["births"], evidence["outside"]) == (4, 4 if suggested else 0)
     assert (evidence["offset_configured"], evidence["offset_suggested"]) == ("+03:00", suggested)
+
+
+def test_an_offset_is_weighed_anew_when_the_upstream_puts_its_times_right(mirror: Mirror) -> None:
+    """Nothing is born meanwhile: what its births said was of dates that have changed."""
+    answered(mirror, estate(5))
+    births(mirror, timedelta(hours=5), 3, account())
+    assert mirror.runs()[-1]["warning"] == "zone"
+    right = [
+        item(row["id_instance"], timeCreated=f"{row['time_created'] + timedelta(hours=1):%Y-%m-%dT%H:%M:%S}")
+        for row in mirror.rows(instances)
+    ]
+
+    mirror.approve(answered(mirror, right).id)
+    assert answered(mirror, right).status is RunStatus.OK
+
+    assert mirror.runs()[-1]["warning"] is None
+    with database.reading(mirror.engine, "reading the evidence") as connection:
+        (evidence,) = read(connection, upstream_evidence.select())
+    assert (evidence["outside"], evidence["offset_suggested"]) == (0, None)
