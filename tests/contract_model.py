@@ -1,7 +1,7 @@
 """CONTRACT 4, 5 and 6 once more, written from their text alone: slow, plain, and without a line of the core.
 
 Keeps plain dictionaries, and says what the tables must hold; `contract_items.py` reads items and headers,
-`contract_guard.py` has the reasons of the guard.
+`contract_guard.py` has the reasons of the guard, `contract_zone.py` the births.
 """
 
 import json
@@ -10,6 +10,7 @@ from typing import Any
 
 from contract_guard import Reasons, Shares, Shown, is_covered, live_of, reasons_of, renews_itself
 from contract_items import ReadAnswer, Said
+from contract_zone import Birth, Heard, births_of, speaks_against
 
 ORDER = [
     "created", "reappeared", "restored", "renewed", "extended", "changed", "token_rotated", "expired", "deleted", "vanished", "purged",
@@ -24,7 +25,7 @@ class ContractModel:
     """What a mirror must hold after each answer of any of its accounts.
 
     After `observe`: `listed` and `rejected` items, `reasons` of the guard (also those that an approval covered), error
-    `kinds` of what the answer says of itself, `warnings` but `zone`. Runs are numbered from 1.
+    `kinds` of what the answer says of itself, `warnings`. Runs are numbered from 1.
     """
 
     def __init__(self, shares: Shares | None = None) -> None:
@@ -42,7 +43,8 @@ class ContractModel:
         self.kinds: set[str] = set()
         self.warnings: set[str] = set()
         self._moved_at: dict[str, datetime] = {}
-        self._dates: dict[str, datetime | None] = {}
+        self._last: dict[str, tuple[int, datetime | None]] = {}  # the last accepted run, and its `Date`
+        self._births: dict[str, list[Birth]] = {}
         self._held: dict[int, tuple[str, Reasons]] = {}
         self._changed: dict[str, set[int]] = {}  # instances by column, of the last answer
 
@@ -67,6 +69,7 @@ class ContractModel:
         if old == new or any(row["account"] == new for row in self.rows.values()):
             return False
         is_taken_over = new in self.accepted
+        last = max(self._last.get(name, (0, None)) for name in (old, new))
         for row in [*self.rows.values(), *self.history]:
             if row["account"] == old:
                 row["account"] = new
@@ -77,13 +80,15 @@ class ContractModel:
                 kept[key, name] = since if claimant == old else kept.get((key, name), since)
         self.claims = kept
         named: dict[str, Any]
-        for named in (self.accepted, self.approved, self._moved_at, self._dates):  # type: ignore[assignment]
+        self._births[new] = self._births.pop(old, []) + self._births.get(new, [])
+        for named in (self.accepted, self.approved, self._moved_at, self._last):  # type: ignore[assignment]
             named.pop(new, None)
             if old in named:
                 named[new] = named.pop(old)
         if is_taken_over:  # no history of an account was observed after its last accepted answer
             observed = [event["observed_at"] for event in self.history if event["account"] == new]
             self.accepted[new] = max([self.accepted[new], *observed])
+            self._last[new] = last
         self._held = {run: (new if name == old else name, reasons) for run, (name, reasons) in self._held.items()}
         self.retired = {new if name == old else name for name in self.retired - {new}}
         return True
@@ -100,7 +105,8 @@ class ContractModel:
         answer = ReadAnswer(items)
         self.listed, self.rejected = answer.listed, answer.rejected
         self.reasons, self.warnings = {}, set()
-        self.kinds = said.problems(answer.listed, self._dates.get(account))
+        _, last_date = self._last.get(account, (0, None))
+        self.kinds = said.problems(answer.listed, last_date)
         if self.kinds or answer.is_refused:
             return "failed"
         own = {key: row for key, row in self.rows.items() if row["account"] == account}
@@ -128,14 +134,23 @@ class ContractModel:
         live = live_of(own)
         gap = now - self.accepted.get(account, now)
         self._changed = {}
+        new = states.keys() - self.rows.keys()
+        last_observed = self.accepted.get(account)
         self._apply(shown, account, claimed, moving)
+        created = {key: row["time_created"] for key, row in self.rows.items()}
+        births = self._births.setdefault(account, [])
+        if last_observed is not None:
+            heard = Heard(last_date, last_observed), Heard(said.date, now)
+            births += births_of({key: created[key] for key in new}, *heard)
+        if speaks_against(births, created):
+            self.warnings.add("zone")
         if any(len(live & changed) > max(10, len(live) * 20 / 100) for changed in self._changed.values()):
             self.warnings.add("mass_change")
         if any(account in {claimant, self.rows[key]["account"]} for key, claimant in self.claims):
             self.warnings.add("overlap")
         if gap > BLIND:
             self.warnings.add("blind_gap")
-        self._dates[account] = said.date
+        self._last[account] = self.runs, said.date
         self.approved.pop(account, None)
         self.retired.discard(account)
         return "accepted"

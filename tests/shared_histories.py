@@ -1,7 +1,8 @@
 """Random lives of estates that two or three accounts list, as steps that a mirror and the model of the contract play.
 
 Most instances stay as they were from answer to answer. Some are listed by two accounts, or go from one to the other;
-now and then many change at once, an old answer comes again, or an account is renamed or retired.
+now and then many change at once, an old answer comes again, or an account is renamed or retired. In some histories
+an instance is born before each poll, by clocks of other zones too.
 """
 
 import random
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 from builders import TIMES
 from canary import api_token
 from hypothesis import strategies as st
+from mirror import START
 
 NAMES = ("a", "b", "c")
 PAUSES = [timedelta(minutes=2), timedelta(minutes=5), timedelta(minutes=5), timedelta(hours=7), timedelta(days=40)]
@@ -77,6 +79,10 @@ class _Lives:
                 self.lists[self.names[place]][key] = item
         self.told: dict[str, list[list[Any]]] = {name: [] for name in self.names}
         self.dated = chance.random() < 0.5
+        self.now = START
+        self.born = 0
+        hours = chance.choice([3, 3, 0, 5, 5.75, -3.5]) if chance.randrange(5) == 0 else None
+        self.offset = None if hours is None else timedelta(hours=hours)  # of births' dates
 
     def steps(self, count: int) -> Iterator[Step]:
         chance = self.chance
@@ -88,11 +94,14 @@ class _Lives:
                 yield Retire(chance.choice(self.names))
             name = chance.choice([self.names[0], *self.names])
             poll = self._poll(name)
+            self.now += poll.pause
             yield poll
             if chance.randrange(2):
                 yield Approve(chance.choice([1, 1, 1, 2]))
             if chance.randrange(3) == 0:
-                yield self._again(poll)
+                poll = self._again(poll)
+                self.now += poll.pause
+                yield poll
 
     def _again(self, poll: Poll) -> Poll:
         """The same answer once more, or one that goes a step further or not quite as far."""
@@ -132,6 +141,9 @@ class _Lives:
             self._move(name)
         elif kind == 2:
             self._overlap(name)
+        if self.offset is not None:
+            pause = chance.choice([timedelta(minutes=2), timedelta(minutes=5), timedelta(minutes=14)])
+            self._bear(name, self.now + pause - chance.random() * timedelta(minutes=2), self.offset)
         listed = self.lists[name]
         changed = dict(listed)
         if kind in {3, 4, 5, 12} or (self.size == LARGE and kind > 6):
@@ -203,6 +215,12 @@ class _Lives:
             self.lists[to][key] = self.lists[name][key]
             if to != name and chance.randrange(3):
                 del self.lists[name][key]
+
+    def _bear(self, name: str, at: datetime, offset: timedelta) -> None:
+        """One more, and when by the upstream's clock."""
+        self.born += 1
+        key = 3000 + self.born
+        self.lists[name][key] = usual(key) | {"timeCreated": (at + offset).strftime(MOMENT)}
 
     def _overlap(self, name: str) -> None:
         """Some of another account's are listed by this one too."""
