@@ -22,7 +22,7 @@ _TIME = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})T((?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9])"
     r"(?:\.([0-9]{1,9}))?(Z|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])?"
 )
-_NO_DATE = "0001-01-01"
+_NO_DATE, _NO_YEAR = "0001-01-01", "0001-"
 EARLIEST, LATEST = datetime(2010, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)  # the service is younger
 _USUAL_LENGTH = len("2022-06-03T18:39:44")
 _FIRST_USUAL, _LAST_USUAL = "2010-01-02T", "2199-12-31T"  # whichever the offset, what lies between is possible
@@ -85,7 +85,7 @@ def read_time(key: str, value: object, upstream_offset: timedelta, *, is_end: bo
         raise BadItem(f"{key} is an impossible time") from None
     if moment is None:
         raise BadItem(f"{key} is not a time such as 2022-06-03T18:39:44")
-    if is_end and moment >= LATEST:
+    if str(value).startswith(_NO_YEAR) or (is_end and moment >= LATEST):
         return None
     if not EARLIEST <= moment < LATEST:
         raise BadItem(f"{key} is an impossible time")

@@ -87,6 +87,7 @@ def test_a_required_flag_that_cannot_be_read_is_never_taken_for_false(key: str, 
         ("0001-01-01T02:30:17+02:30:17", None),
         ("0001-01-01 00:00:00", None),
         ("0001-01-01", None),
+        ("0001-06-30T12:00:00", None),  # the year means none, not its first day alone
         (None, None),
         (ABSENT, None),
     ],
