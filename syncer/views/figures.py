@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
-from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, Text, cast, func, literal_column, select
@@ -36,11 +35,6 @@ def read_figures(connection: Connection, now: datetime, account: str | None) -> 
     """Everything that a report shows, of one account or of all. Days are days at UTC+3."""
     today = billing_day(now)
     daily = _daily(connection, account)
-    expiring = read(
-        connection,
-        _of(account, bi_expiring, select(bi_expiring)).where(bi_expiring.c.days_left.between(0, EXPIRY_DAYS)),
-    )
-    expiring.sort(key=itemgetter("expiration_date", "id_instance"))
     months = read(connection, _of(account, bi_churn_monthly, select(bi_churn_monthly)))
     attention = connection.execute(_of(account, bi_attention, select(bi_attention))).all()
     leaks = spending.paid_for_nothing(connection, attention, spending.read_left(connection, account), now)
@@ -64,9 +58,9 @@ def read_figures(connection: Connection, now: datetime, account: str | None) -> 
         "kinds": _kinds(groups),
         "periods": _periods(daily, today),
         "churn": _churn(months),
-        "attention": spending.worst_first(attention, leaks),
+        "attention": _with_ends(connection, spending.worst_first(attention, leaks)),
         "paid_for_nothing": [leak.as_figures() for leak in leaks],
-        "expiring": expiring,
+        "expiries": _expiries(connection, account),
         "statuses_by_week": _statuses_by_week(connection, account, daily, today),
         "moves_by_week": _moves_by_week(daily, today),
         "survival": _survival(read(connection, _of(account, bi_cohorts, select(bi_cohorts)))),
@@ -101,6 +95,30 @@ def _blind_gaps(connection: Connection, account: str | None) -> list[dict[str, A
         sync_runs.c.warning.contains("blind_gap")
     )
     return [dict(row._mapping) for row in connection.execute(_of(account, sync_runs, query))]
+
+
+def _expiries(connection: Connection, account: str | None) -> dict[date, int]:
+    """How many live instances that do not renew themselves expire on each of the next days."""
+    hour = _hour(bi_expiring.c.expiration_date)
+    query = select(hour, func.count()).where(bi_expiring.c.days_left.between(0, EXPIRY_DAYS)).group_by(hour)
+    by_day = Counter[date]()
+    for of_hour, n in connection.execute(_of(account, bi_expiring, query)):
+        by_day[_day_of(of_hour)] += n
+    return dict(sorted(by_day.items()))
+
+
+def _with_ends(connection: Connection, attention: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same, each instance with its expiration date."""
+    shown = [row for reason in attention for row in reason["instances"]]
+    query = select(instances.c.id_instance, instances.c.expiration_date)
+    ids = {row["id_instance"] for row in shown}
+    ends = {
+        row.id_instance: row.expiration_date
+        for row in connection.execute(query.where(instances.c.id_instance.in_(ids)))
+    }
+    for row in shown:
+        row["expiration_date"] = ends.get(row["id_instance"])
+    return attention
 
 
 def _totals(groups: Iterable[estate.Group]) -> dict[str, int]:

@@ -27,6 +27,7 @@ _DOING = (
     Text("looking for instances", "поиск инстансов"),
     Text("looking up the run", "поиск запуска"),
     Text("making the tables", "создание таблиц"),
+    Text("making the {thing} anew, which is none of syncer's", "восстановление «{thing}», добавленного не syncer"),
     Text("noting the failure", "запись о неудаче"),
     Text("opening the database", "открытие базы"),
     Text("opening the database {path}", "открытие базы {path}"),

@@ -1,6 +1,7 @@
 """The page of the report: what it says in each language, and how it looks in a real browser."""
 
 import re
+from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from html.parser import HTMLParser
@@ -13,9 +14,13 @@ import report_estates
 from builders import item, paid
 from conftest import CHECKOUT, RunSyncer
 from mirror import Mirror, account
+from sqlalchemy import select
 
+from syncer.rules.timeline import billing_day
 from syncer.storage import database
+from syncer.storage.tables import instances
 from syncer.views import bill, figures, rates
+from syncer.views.catalogue import bi_expiring
 from syncer.views.report.page import page
 from syncer.words.language import Language
 
@@ -159,6 +164,21 @@ def test_the_forecast_is_that_of_the_bill(lived: tuple[Mirror, datetime]) -> Non
     forecast = {row["currency"]: row["amount"] for row in document["forecast"] if row["currency"]}
     assert {currency: (billed.get(currency, 0), amount) for currency, amount in forecast.items()} == found
     assert len(found) == 2
+
+
+def test_what_expires_is_counted_by_the_day_at_which_it_does(lived: tuple[Mirror, datetime]) -> None:
+    mirror, now = lived
+    with database.reading(mirror.engine, "reading the view") as connection:
+        rows = connection.execute(select(bi_expiring.c.expiration_date).where(bi_expiring.c.days_left.between(0, 30)))
+        ends = list(rows.scalars())
+
+    found = read(mirror, now)
+
+    assert found["expiries"] == Counter(map(billing_day, ends))
+    assert ends
+    shown = [row for one in found["attention"] for row in one["instances"]]
+    stored = {row["id_instance"]: row["expiration_date"] for row in mirror.rows(instances)}
+    assert [stored[row["id_instance"]] for row in shown] == [row["expiration_date"] for row in shown]
 
 
 def test_attention_has_a_few_of_each_reason_the_worst_first(lived: tuple[Mirror, datetime]) -> None:
@@ -306,7 +326,7 @@ def _enlarge(found: Found, now: datetime) -> None:
         {"cohort_month": f"{2022 + n // 12}-{n % 12 + 1:02}", "size": large, "survival": [0.987] * (60 - n)}
         for n in range(60)
     ]
-    found["expiring"] = [{"id_instance": n, "expiration_date": now + timedelta(days=n % 29)} for n in range(30_000)]
+    found["expiries"] = {billing_day(now) + timedelta(days=n): 1_034 for n in range(29)}
     reasons = (
         "expired_not_deleted",
         "not_renewed",
@@ -322,7 +342,7 @@ def _enlarge(found: Found, now: datetime) -> None:
             "totals": [{"currency": code, "amount": Decimal("12345678.90"), "days": 9} for code in ("RUB", "KZT", "USD")],
             "instances": [
                 {"id_instance": 2**63 - 1, "account": "a-long-name-of-an-account" * 3, "name": "W" * 200, "reason": reason,
-                 "since": now - timedelta(days=400), "amount": Decimal("1234567.89") if n % 2 else None, "currency": "RUB"}
+                 "since": now - timedelta(days=400), "expiration_date": now + timedelta(days=6), "amount": Decimal("1234567.89") if n % 2 else None, "currency": "RUB"}
             ] * 3,
         }
         for n, reason in enumerate(reasons)

@@ -164,12 +164,11 @@ def _kinds(kinds: Sequence[Mapping[str, Any]], words: Words) -> Table:
 
 def _reasons(figures: Figures, words: Words) -> list[Reason]:
     today = billing_day(figures["as_of"])
-    ends = {row["id_instance"]: row["expiration_date"] for row in figures["expiring"]}
 
     def when(row: Mapping[str, Any]) -> str:
         """What its time or money says: of those that expire soon the day, of others the loss or since when."""
-        if row["reason"] == "expiring_soon" and row["id_instance"] in ends:
-            return language.short_day(words.language, billing_day(ends[row["id_instance"]]))
+        if row["reason"] == "expiring_soon" and row["expiration_date"] is not None:
+            return language.short_day(words.language, billing_day(row["expiration_date"]))
         if row["amount"] is not None or row["since"] is None:
             return price(words, row["amount"], row["currency"])
         return words("since", day=past_day(words, billing_day(row["since"]), today))
