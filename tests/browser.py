@@ -34,7 +34,7 @@ function faults(document, width) {
     pairs(texts, `words of ${picture.getAttribute('aria-label')}`);
     for (const mark of [...texts, ...picture.querySelectorAll('rect')])
       if (!inside(box(mark), box(picture))) found.push(`outside of ${picture.getAttribute('aria-label')}: ${mark.outerHTML}`);
-    const bars = [...picture.querySelectorAll('rect.spent, rect.hatched, rect.level, rect.heat')];
+    const bars = [...picture.querySelectorAll('rect.spent, rect.hatched, rect.level, rect.heat, rect.came, rect.went, rect.soon, rect.later')];
     for (const text of texts.filter(text => !text.classList.contains('cell')))
       for (const bar of bars) if (overlap(box(text), box(bar))) found.push(`a bar hides ${said(text)}`);
   }

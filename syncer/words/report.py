@@ -20,7 +20,7 @@ REPORT: Catalogue = {
     ),
     # the headline row
     "live": Text("Live", "Живых"),
-    "live_change": Text("{change} ({share}) since the end of {month}", "{change} ({share}) с конца {month}"),
+    "live_change": Text("{change} ({share}) since the end of {month}", "{change} ({share}) с\u00a0конца {month}"),
     "live_same": Text("as many as at the end of {month}", "столько же, сколько в конце {month}"),
     "live_new": Text("none lived at the end of {month}", "в конце {month} не было ни одного"),
     "net_new": Text("Net new this month", "Прирост за месяц"),
@@ -32,7 +32,7 @@ REPORT: Catalogue = {
         ("потерян {n} из {opening}", "потеряно {n} из {opening}", "потеряно {n} из {opening}"),
     ),
     "cost": Text("Cost this month", "Расход за месяц"),
-    "forecast_by": Text("{amount} by {day}", "{amount} к {day}"),
+    "forecast_by": Text("forecast {amount} by {day}", "прогноз: {amount} к\u00a0{day}"),
     "no_prices": Text("no prices are set", "цены не заданы"),
     "no_prices_remedy": Text("set them: syncer rates set", "задать: syncer rates set"),
     "wasted": Text("Paid for nothing, 30 days", "Впустую за 30 дней"),
@@ -175,6 +175,7 @@ REPORT: Catalogue = {
     "col_live": Text("live", "живых"),
     "col_expired": Text("expired", "истекли"),
     "none": Text("none", "нет"),
+    "unnamed": Text("no name", "без названия"),
     "more_kinds": Text(("{n} more kind", "{n} more kinds"), ("ещё {n} вид", "ещё {n} вида", "ещё {n} видов")),
     # attention
     "attention": Text("What needs attention", "На что посмотреть"),

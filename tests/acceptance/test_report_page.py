@@ -164,6 +164,9 @@ def test_the_forecast_is_that_of_the_bill(lived: tuple[Mirror, datetime]) -> Non
     forecast = {row["currency"]: row["amount"] for row in document["forecast"] if row["currency"]}
     assert {currency: (billed.get(currency, 0), amount) for currency, amount in forecast.items()} == found
     assert len(found) == 2
+    for words, language in (("forecast ", Language.EN), ("прогноз: ", Language.RU)):
+        notes = Page(page(read(mirror, now), language)).all("note")
+        assert len([note for note in notes if note.startswith(words)]) == 2
 
 
 def test_what_expires_is_counted_by_the_day_at_which_it_does(lived: tuple[Mirror, datetime]) -> None:
@@ -198,6 +201,15 @@ def test_more_than_a_few_are_counted_in_either_language(lived: tuple[Mirror, dat
 
     assert "and 41 more" in page(found, Language.EN)
     assert "и ещё 41" in page(found, Language.RU)
+
+
+def test_an_instance_without_a_name_is_said_to_have_none(lived: tuple[Mirror, datetime]) -> None:
+    mirror, now = lived
+    found = read(mirror, now)
+    found["attention"][0]["instances"][0] |= {"name": ""}
+
+    assert ["no name"] == [said for said in Page(page(found, Language.EN)).all("bdi") if said.startswith("no")]
+    assert "без названия" in Page(page(found, Language.RU)).all("bdi")
 
 
 def test_max_is_called_so_where_people_read(mirror: Mirror) -> None:

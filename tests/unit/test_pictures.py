@@ -50,6 +50,17 @@ def test_every_day_has_a_slot_and_the_largest_its_number(counts: list[int]) -> N
     assert not any(counts) or number(max(counts)) in [label.text for label in shown]
 
 
+@given(st.lists(st.integers(0, 99), min_size=31, max_size=31))
+def test_no_days_number_lies_on_a_neighbours_bar(counts: list[int]) -> None:
+    picture = pictures.slots("expiries", [("", n, "") for n in counts], 7, number)
+
+    bars = rects(picture, "soon", "later")
+    for label in texts(picture, "value"):
+        start, end = reach(label)
+        beside = [bar for bar in bars if bar.x < end and bar.x + bar.width > start]
+        assert all(label.y < bar.y for bar in beside), label.text
+
+
 @given(COUNTS, st.lists(st.integers(-(10**6), 10**6), min_size=5, max_size=5))
 def test_a_waterfall_steps_from_its_opening_to_its_closing(opening: int, changes: list[int]) -> None:
     opening += 5 * 10**6  # never below nothing
@@ -80,6 +91,23 @@ def test_what_lives_is_stacked_and_the_time_before_is_veiled() -> None:
     (veil,) = rects(picture, "veil")
     assert (0, pytest.approx(200 / 3)) == (veil.x, veil.width)
     assert ["5", "10"] == [label.text for label in texts(picture, "tick")]
+
+
+def test_months_before_syncer_watched_are_veiled_as_in_every_picture() -> None:
+    cost = pictures.bars("cost", [Bar("Sep", 3, "3", seen=False), Bar("Oct", 2, "2", seen=False), Bar("Nov", 1, "1")])
+    steps = [Step("Opening", 1, "1", is_level=True), Step("Created", 1, "+1"), Step("Closing", 2, "2", is_level=True)]
+    unwatched, watched = (pictures.waterfall("month", steps, seen)[0] for seen in (False, True))
+
+    spent, veils = rects(cost, "spent"), rects(cost, "veil")
+    assert 2 == len(veils)
+    for bar, veil in zip(spent, veils, strict=False):
+        assert veil.y < bar.y
+        assert veil.y + veil.height > bar.y + bar.height
+        assert veil.x <= bar.x
+        assert veil.x + veil.width >= bar.x + bar.width
+    (veil,) = rects(unwatched, "veil")
+    assert (0, unwatched.height) == (veil.y, veil.height)
+    assert [] == rects(watched, "veil")
 
 
 def test_the_month_under_way_is_hatched_up_to_its_forecast() -> None:

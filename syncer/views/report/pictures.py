@@ -129,12 +129,14 @@ def waterfall(label: str, steps: Sequence[Step], seen: bool) -> tuple[Picture, i
         kind = "level" if step.is_level else "came" if step.value > 0 else "went"
         x, width = min(across(start), across(end)), abs(across(end) - across(start))
         if step.value or step.is_level:
-            marks.append(Rect(x, y + 5, max(width, 0.4), ROW - 10, kind if seen else f"{kind} dim"))
+            marks.append(Rect(x, y + 5, max(width, 0.4), ROW - 10, kind))
         if row + 1 < len(steps):
             marks.append(Line(across(level), y + 5, across(level), y + ROW + ROW - 5, "link"))
         marks.append(Label(0, y + 17, step.label, "start", "name strong" if step.is_level else "name"))
         marks.append(Label(100, y + 17, step.shown, "end", "value strong" if step.is_level else "value"))
         before = level
+    if not seen:
+        marks.append(Rect(left, 0, wide, len(steps) * ROW, "veil"))
     return Picture(len(steps) * ROW, label, marks), begin
 
 
@@ -149,9 +151,11 @@ def bars(label: str, rows: Sequence[Bar]) -> Picture:
         more = wide * row.more / largest
         marks.append(Label(0, y + 17, row.label, "start", "name"))
         if row.value:
-            marks.append(Rect(left, y + 5, width, ROW - 10, "spent" if row.seen else "spent dim"))
+            marks.append(Rect(left, y + 5, width, ROW - 10, "spent"))
         if row.more:
             marks.append(Rect(left + width, y + 5, more, ROW - 10, "hatched"))
+        if not row.seen:
+            marks.append(Rect(left, y, wide, ROW, "veil"))
         marks.append(Label(100, y + 17, row.shown, "end", "value"))
         y += ROW
         if row.note:
@@ -197,20 +201,22 @@ def slots(label: str, days: Sequence[tuple[str, int, str]], soon: int, number: N
     largest = max((n for _, n, _ in days), default=0) or 1
     plot = height - AXIS - top
     slot = 100 / max(1, len(days))
-    marks: list[Mark] = []
+    bars: list[Rect] = []
     for place, (_, n, tip) in enumerate(days):
         tall = max(2.0, plot * n / largest) if n else 2.0
         kind = ("soon" if place < soon else "later") if n else "nothing"
-        marks.append(Rect(place * slot + slot * 0.12, height - AXIS - tall, slot * 0.76, tall, kind, tip))
+        bars.append(Rect(place * slot + slot * 0.12, height - AXIS - tall, slot * 0.76, tall, kind, tip))
+    marks: list[Mark] = [*bars]
     taken: list[tuple[float, float]] = []
     for place, (_, n, _) in sorted(enumerate(days), key=lambda one: (-one[1][1], one[0])):
         text = number(n)
         middle = (place + 0.5) * slot
         half = 100 * (len(text) * LETTER / 2 + 3) / NARROWEST
         start = min(max(middle - half, 0), 100 - 2 * half)
-        if n and all(start + 2 * half <= other or start >= end for other, end in taken):
+        y = bars[place].y - 4
+        is_clear = all(bar.y > y for bar in bars if bar.x < start + 2 * half and bar.x + bar.width > start)
+        if n and is_clear and all(start + 2 * half <= other or start >= end for other, end in taken):
             taken.append((start, start + 2 * half))
-            y = height - AXIS - max(2.0, plot * n / largest) - 4
             marks.append(kept_within(Label(middle, y, text, "middle", "value")))
     marks.append(Line(0, height - AXIS, 100, height - AXIS, "base"))
     return Picture(height, label, [*marks, *axis([name for name, _, _ in days], height)])
