@@ -53,8 +53,26 @@ def now() -> datetime:
     return datetime.now(UTC)  # noqa: TID251 - the one place
 
 
+class Called(click.Context):
+    """A call of a command, whose help is in the language that is spoken."""
+
+    def make_formatter(self) -> click.HelpFormatter:
+        """What lays a page of help out."""
+        from syncer.cli.help_page import HelpPage
+
+        return HelpPage(spoken.language, width=self.terminal_width, max_width=self.max_content_width)
+
+
 class Command(click.Command):
     """A command whose epilog is an example of it, and whose help says where the common settings are listed."""
+
+    context_class = Called
+
+    def get_short_help_str(self, limit: int = 45) -> str:
+        """Its line among the commands of a group."""
+        from syncer.cli.help_page import short_help
+
+        return short_help(spoken.language, self.help, limit)
 
     def format_epilog(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         if self.epilog:
@@ -69,6 +87,13 @@ class Group(click.Group):
     """A group that suggests what was probably meant: another command, one of a group below, a flag behind it."""
 
     command_class = Command
+    context_class = Called
+
+    def get_short_help_str(self, limit: int = 45) -> str:
+        """Its line among the commands of a group above."""
+        from syncer.cli.help_page import short_help
+
+        return short_help(spoken.language, self.help, limit)
 
     def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
         flag = arguments[0].partition("=")[0] if arguments else ""

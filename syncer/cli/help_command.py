@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from syncer.cli.command import Command, Group
+from syncer.cli.command import Command, Group, spoken
 from syncer.settings.declared import CONFIG_FILE, SETTINGS
 
 TOPIC = "settings"
@@ -24,24 +24,24 @@ def help_command(context: click.Context, words: tuple[str, ...]) -> None:
         if not isinstance(command, Group):
             context.fail(f"{called.command_path} has no command {rest[0]!r}")
         name, command, rest = command.resolve_command(called, rest)
-        called = click.Context(command, called, name)
+        called = command.context_class(command, called, name)
     click.echo(command.get_help(called))
 
 
 def _print_settings() -> None:
     from syncer.terminal import printing, render
+    from syncer.words.help_texts import help_in_words
+    from syncer.words.terminal import terminal_words
 
-    printing.line(
-        f"A flag goes before the environment, that before {CONFIG_FILE} (in this folder, or --config FILE), the file "
-        "before the default. A setting's key in the file is its variable without SYNCER_, in lower case."
-    )
+    words = terminal_words(spoken.language)
+    printing.line(words("settings_order", file=CONFIG_FILE))
     printing.line("")
     rows = [
         (
             setting.variable,
-            setting.flag if setting.has_flag else "no flag",
-            setting.default or setting.otherwise or "none",
-            setting.meaning,
+            setting.flag if setting.has_flag else words("no_flag"),
+            setting.default or help_in_words(spoken.language, setting.otherwise) or words("none"),
+            help_in_words(spoken.language, setting.meaning),
         )
         for setting in SETTINGS.values()
     ]
@@ -50,4 +50,4 @@ def _print_settings() -> None:
             printing.line(f"{variable}  {flag}  [{default}]")
             printing.line(f"    {meaning}")
         return
-    render.console().print(render.table("Settings", ("variable", "flag", "default", "meaning"), rows))
+    render.console().print(render.worded(words, words("settings"), ("variable", "flag", "default", "meaning"), rows))

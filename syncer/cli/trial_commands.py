@@ -12,7 +12,7 @@ from syncer.settings.declared import SETTINGS
 
 @click.command("fake-api", cls=Command, epilog="syncer fake-api --scenario quiet --port 8080")
 @click.option("--scenario", default="demo", show_default=True, help="What it answers, poll by poll; 'list' lists them.")
-@click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535))
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="Its port.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="A loopback address.")
 def fake_api(scenario: str, port: int, host: str) -> None:
     """Serve a local stand-in for the partner API. Its answers follow a script."""

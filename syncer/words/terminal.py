@@ -68,6 +68,10 @@ TERMINAL: Catalogue = {
     "col_cost": Text("cost", "расход"),
     "col_price": Text("price", "цена"),
     "col_margin": Text("margin", "маржа"),
+    "col_variable": Text("variable", "переменная"),
+    "col_flag": Text("flag", "параметр"),
+    "col_default": Text("default", "по умолчанию"),
+    "col_meaning": Text("meaning", "смысл"),
     # words and measures
     "yes": Text("yes", "да"),
     "no": Text("no", "нет"),
@@ -110,6 +114,15 @@ TERMINAL: Catalogue = {
         "{account}: {listed} listed, {created} new, {updated} updated, {rejected} not readable; nothing was written",
         "{account}: в списке {listed}, новых {created}, изменилось бы {updated}, не прочитано {rejected}; "
         "ничего не записано",
+    ),
+    # help
+    "settings": Text("Settings", "Настройки"),
+    "no_flag": Text("no flag", "без параметра"),
+    "settings_order": Text(
+        "A flag goes before the environment, that before {file} (in this folder, or --config FILE), the file before "
+        "the default. A setting's key in the file is its variable without SYNCER_, in lower case.",
+        "Параметр важнее переменной окружения, переменная — файла {file} (в этой папке или --config FILE), файл — "
+        "значения по умолчанию. Ключ настройки в файле — её переменная без SYNCER_, строчными буквами.",
     ),
     # status
     "accounts": Text("Accounts", "Аккаунты"),

@@ -189,6 +189,7 @@ def test_the_language_is_that_of_the_flag_the_file_or_the_locale(run_syncer: Run
         "locale": run_syncer(*wrong, env={"LANG": "ru_RU.UTF-8"}).stderr,
         "before any command": run_syncer("stauts", env={"LC_ALL": "ru_RU.UTF-8"}).stderr,
     }
+    told["help"] = run_syncer("--help", env={"LANG": "ru_RU.UTF-8"}).stdout
     english = run_syncer(*wrong, "--lang", "en", env={"SYNCER_LANG": "ru", "LANG": "ru_RU.UTF-8"}).stderr
 
     assert [] == [where for where, text in told.items() if not re.search("[а-я]{3}", text)]
