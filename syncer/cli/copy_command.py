@@ -18,6 +18,7 @@ def copy_database(context: Context, url: str | None, to_file: Path | None) -> No
     from syncer.storage import copying, database
     from syncer.terminal import printing
     from syncer.views import verify as promises
+    from syncer.words.errors import in_words
 
     if (url is None) == (to_file is None):
         raise ConfigurationError("db copy: name the other database by --to URL or by --to-file FILE")
@@ -30,11 +31,14 @@ def copy_database(context: Context, url: str | None, to_file: Path | None) -> No
     context.scrub.learn(*filter(None, [other.password]))
     target = database.open_engine(other)
     copying.refuse_same(context.engine, target)
+    language = context.settings.language
     copied = copying.copy(
-        context.engine, target, lambda table, rows: click.echo(f"{table}: {rows} rows so far", err=True)
+        context.engine,
+        target,
+        lambda table, rows: click.echo(in_words(language, f"{table}: {rows} rows so far"), err=True),
     )
     for table, rows in copied.items():
-        printing.line(f"{table}: {rows} rows, the same in both")
+        printing.told(language, f"{table}: {rows} rows, the same in both")
     if not promises.verify(target).holds:
         raise DatabaseFailed("verifying the copy: a promise is broken; run syncer verify on both databases")
-    printing.line("the copy is whole; set SYNCER_DATABASE_URL to it before syncer starts again")
+    printing.told(language, "the copy is whole; set SYNCER_DATABASE_URL to it before syncer starts again")

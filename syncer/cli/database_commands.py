@@ -11,6 +11,12 @@ def db() -> None:
     """The database's schema and rights."""
 
 
+def _tell(context: Context, text: str) -> None:
+    from syncer.terminal import printing
+
+    printing.told(context.settings.language, text)
+
+
 @db.command(epilog="syncer db upgrade")
 @with_settings
 def upgrade(context: Context) -> None:
@@ -19,12 +25,15 @@ def upgrade(context: Context) -> None:
     from rich.progress import Progress
 
     from syncer.storage import schema
+    from syncer.words.errors import in_words
 
     errors = Console(stderr=True)
     with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:
-        task = progress.add_task("working out the timeline of each instance", total=None)
+        task = progress.add_task(
+            in_words(context.settings.language, "working out the timeline of each instance"), total=None
+        )
         schema.upgrade(context.engine, lambda done, total: progress.update(task, completed=done, total=total))
-    click.echo(f"the schema is at {schema.head()}")
+    _tell(context, f"the schema is at {schema.head()}")
 
 
 @db.command(epilog="syncer db downgrade 0010")
@@ -35,7 +44,7 @@ def downgrade(context: Context, revision: str) -> None:
     from syncer.storage import schema
 
     schema.downgrade(context.engine, revision)
-    click.echo(f"the schema is at {revision}; install the syncer that works on it before anything runs")
+    _tell(context, f"the schema is at {revision}; install the syncer that works on it before anything runs")
 
 
 @db.command(epilog="syncer db current")
@@ -45,10 +54,10 @@ def current(context: Context) -> None:
     from syncer.storage import database, schema
 
     if schema.read_state(context.engine) is schema.SchemaState.EMPTY:
-        click.echo(f"none (this syncer works on {schema.head()})")
+        _tell(context, f"none (this syncer works on {schema.head()})")
         return
     with database.reading(context.engine, "reading the schema's version") as connection:
-        click.echo(f"{schema.current(connection)} (this syncer works on {schema.head()})")
+        _tell(context, f"{schema.current(connection)} (this syncer works on {schema.head()})")
 
 
 @db.command(epilog="syncer db check")
@@ -59,9 +68,9 @@ def check(context: Context) -> None:
 
     schema.require_current(context.engine)
     schema.compare(context.engine)
-    click.echo(f"the schema is at {schema.head()} and as it should be")
+    _tell(context, f"the schema is at {schema.head()} and as it should be")
     if not database.has_write_ahead_log(context.engine):
-        click.echo("careful: the file is without a write-ahead log, as after a restore; the next run sets it")
+        _tell(context, "careful: the file is without a write-ahead log, as after a restore; the next run sets it")
 
 
 @db.command(epilog="syncer db repair")
@@ -75,10 +84,10 @@ def repair(context: Context) -> None:
     with database.writing(context.engine, "repairing rows") as connection:
         ids = rows.repair(connection)
     if not ids:
-        click.echo("every row is what its history says; nothing was repaired")
+        _tell(context, "every row is what its history says; nothing was repaired")
         return
     shown = ", ".join(map(str, ids[:20])) + (f" and {len(ids) - 20} more" if len(ids) > 20 else "")
-    click.echo(f"{len(ids)} rows were set back ({shown}); the next answer is compared in full")
+    _tell(context, f"{len(ids)} rows were set back ({shown}); the next answer is compared in full")
 
 
 @db.command("grant-reader", epilog="syncer db grant-reader bi")
@@ -87,16 +96,15 @@ def repair(context: Context) -> None:
 def grant_reader(context: Context, role: str) -> None:
     """Let a PostgreSQL ROLE read what holds no secret. That is the views and most tables; run it after each upgrade."""
     from syncer.storage import database, grants, schema
-    from syncer.terminal import printing
 
     if context.engine.dialect.name == "postgresql":
         schema.require_current(context.engine)
     with database.writing(context.engine, "granting rights") as connection:
         granted = grants.grant_reader(connection, role)
-    printing.line(f"{role} may read: {', '.join(granted.readable)}")
-    printing.line(f"hidden are the columns {', '.join(sorted(grants.HIDDEN_COLUMNS))}: name the others, not *")
+    _tell(context, f"{role} may read: {', '.join(granted.readable)}")
+    _tell(context, f"hidden are the columns {', '.join(sorted(grants.HIDDEN_COLUMNS))}: name the others, not *")
     for right in granted.by_default:
-        printing.line(f"careful: like everybody, {role} may {right}")
+        _tell(context, f"careful: like everybody, {role} may {right}")
 
 
 db.add_command(copy_database)

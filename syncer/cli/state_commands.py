@@ -247,6 +247,6 @@ def verify(context: Context, as_json: bool) -> int:
     if as_json:
         printing.print_json(promises.document(verification))
     else:
-        for text in promises.lines(verification):
+        for text in promises.lines(context.settings.language, verification):
             printing.line(text)
     return 0 if verification.holds else 1

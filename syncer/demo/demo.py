@@ -1,6 +1,7 @@
 """The product seen in one command: production's fetch, run and store; only the server and the clock are simulated."""
 
 import threading
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -25,6 +26,7 @@ from syncer.sync import Terms, run_once
 from syncer.terminal import printing, render
 from syncer.upstream import client
 from syncer.views import estate, export, figures, rates
+from syncer.words.errors import in_words
 from syncer.words.language import Language, messenger
 from syncer.words.terminal import terminal_words
 
@@ -73,6 +75,7 @@ def play(path: Path, now: datetime, language: Language) -> None:
     schema.upgrade(engine)
     _set_prices(engine, billing_day(now))
     steps = scenario("demo", _start(now))
+    steps.append(replace(steps[-1], at=now, title="a moment ago: nothing changed"))  # so that the page is of today
     out = render.console()
     with (
         FakeApi(DEFAULT_TOKEN, steps, advance="manual", in_script_time=True) as api,
@@ -89,15 +92,13 @@ def play(path: Path, now: datetime, language: Language) -> None:
         for step in steps:
             api.show(step)
             run = _poll(engine, api, step.at)
-            outcome = str(run.error) if run.error else _in_words(run)
-            progress.console.print(
-                f"{printing.moment(step.at)}  {step.title}\n    {run.status}: {outcome}", soft_wrap=True
-            )
+            title, outcome = in_words(language, step.title), in_words(language, _outcome(run))
+            progress.console.print(f"{printing.moment(step.at)}  {title}\n    {run.status}: {outcome}", soft_wrap=True)
             progress.advance(task)
-    _show(engine)
-    _answer(engine)
+    _show(engine, language)
+    _answer(engine, language)
     _write_page(engine, page_path, now, language)
-    printing.line(f"The mirror is {path.absolute()}, and the report of it:")
+    printing.line(in_words(language, f"The mirror is {path.absolute()}, and the report of it:"))
     printing.line(f"  {page_path.absolute()}")
     printing.line(f"  {page_path.absolute().as_uri()}")
 
@@ -163,9 +164,11 @@ def _poll(engine: Engine, api: FakeApi, at: datetime) -> RunResult:
     )
 
 
-def _in_words(report: RunResult) -> str:
-    return ", ".join(f"{n} {word}" for word, n in report.transitions.items()) or (
-        f"{report.updated} rows updated, no transition" if report.updated else "nothing to write"
+def _outcome(run: RunResult) -> str:
+    if run.error:
+        return str(run.error)
+    return ", ".join(f"{n} {word}" for word, n in run.transitions.items()) or (
+        f"{run.updated} rows updated, no transition" if run.updated else "nothing to write"
     )
 
 
@@ -177,8 +180,8 @@ def _set_prices(engine: Engine, today: date) -> None:
             rates.set_rate(connection, tariff, Decimal(price), currency, since)
 
 
-def _show(engine: Engine) -> None:
-    out = render.console()
+def _show(engine: Engine, language: Language) -> None:
+    out, words = render.console(), terminal_words(language)
     with database.reading(engine, "reading the demo") as connection:
         by_status = estate.count_by_status(connection)
         events = estate.read_history(connection, estate.HistoryFilter())
@@ -186,21 +189,22 @@ def _show(engine: Engine) -> None:
     first_answer = sum(1 for event in events if event["run_id"] == runs[0]["id"])
     out.print()
     named = [(status, messenger(kind), n) for status, kind, n in by_status]
-    out.print(render.table("The estate by status", ("status", "type", "instances"), named))
+    by_status_title = in_words(language, "The estate by status")
+    out.print(render.worded(words, by_status_title, ("status", "type", "instances"), named))
     out.print()
-    out.print(render.history_table(terminal_words(Language.EN), events[first_answer:]))
-    out.print(f"({first_answer} transitions of the first answer are left out)\n")
-    out.print(render.runs_table(terminal_words(Language.EN), runs))
+    out.print(render.history_table(words, events[first_answer:]))
+    out.print(in_words(language, f"({first_answer} transitions of the first answer are left out)") + "\n")
+    out.print(render.runs_table(words, runs))
 
 
-def _answer(engine: Engine) -> None:
+def _answer(engine: Engine, language: Language) -> None:
     """Questions in SQL, with what the mirror answers."""
     out = render.console()
     with database.reading(engine, "asking the demo's mirror") as connection:
         for title, query in QUERIES.items():
             result = connection.execute(text(query))
             out.print(f"\n{query};", soft_wrap=True)
-            out.print(render.table(title, tuple(result.keys()), [tuple(row) for row in result]))
+            out.print(render.table(in_words(language, title), tuple(result.keys()), [tuple(row) for row in result]))
     out.print()
 
 

@@ -15,7 +15,7 @@ from syncer.terminal.width import folded, terminal_width
 from syncer.views.strangers_text import one_line, still, still_json
 from syncer.words.catalogue import Words
 from syncer.words.errors import in_words
-from syncer.words.language import MESSENGER_FIELDS, messenger
+from syncer.words.language import MESSENGER_FIELDS, Language, messenger
 
 SHOWN_CHANGES = 200  # lines of a plan for people; --json shows all
 
@@ -142,6 +142,11 @@ def line(text: str) -> None:
     """A line of text that cannot move a terminal's cursor; on a terminal it is broken at words, in a pipe never."""
     shown = still(text)
     print(folded(shown, terminal_width(sys.stdout)))  # noqa: T201 - results go to standard output
+
+
+def told(language: Language, text: str) -> None:
+    """The same of a line that the catalogue has by its English text."""
+    line(in_words(language, text))
 
 
 def field_text(words: Words, name: str, value: object) -> str:

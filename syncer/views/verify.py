@@ -14,6 +14,8 @@ from sqlalchemy import Connection, Engine, text
 
 from syncer.storage import timeline
 from syncer.storage.database import reading
+from syncer.words.errors import in_words
+from syncer.words.language import Language
 
 SHOWN_IDS = 5
 _FOLDER = Path(__file__).parent / "promises"
@@ -126,20 +128,18 @@ def document(verification: Verification) -> dict[str, Any]:
     }
 
 
-def lines(verification: Verification) -> Iterator[str]:
+def lines(language: Language, verification: Verification) -> Iterator[str]:
     """The same for people."""
     for check, broken, first_ids in verification.outcomes:
-        yield f"{'BROKEN' if broken else 'ok    '} {check.name}: {check.sentence}"
+        yield f"{'BROKEN' if broken else 'ok    '} {check.name}: {in_words(language, check.sentence)}"
         if broken:
             ids = ", ".join(map(str, first_ids)) + (", …" if broken > len(first_ids) else "")
-            yield f"       {broken} rows of {check.table} break it: {ids}"
+            yield "       " + in_words(language, f"{broken} rows of {check.table} break it: {ids}")
     failed = sum(1 for outcome in verification.outcomes if outcome.broken)
     verdict = (
         f"{failed} of {len(verification.outcomes)} checks are broken"
         if failed
         else (f"all {len(verification.outcomes)} checks hold")
     )
-    yield (
-        f"{verdict}: {verification.instances} instances, {verification.transitions} transitions, "
-        f"{verification.runs} runs, in {verification.seconds:.1f} s"
-    )
+    size = f"{verification.instances} instances, {verification.transitions} transitions, {verification.runs} runs"
+    yield in_words(language, f"{verdict}: {size}, in {verification.seconds:.1f} s")

@@ -72,8 +72,9 @@ def _russian() -> tuple[Mapping[str, str], list[_Sentence]]:
     """Texts without places, and those with some, of which what says most comes first."""
     from syncer.words.error_texts import ERRORS
     from syncer.words.finding_texts import FINDINGS
+    from syncer.words.line_texts import LINES, PROMISES, STORY
 
-    texts = (*ERRORS, *FINDINGS)
+    texts = (*ERRORS, *FINDINGS, *LINES, *PROMISES, *STORY)
     whole = {str(text.en): str(text.ru) for text in texts if not _PLACE.search(str(text.en))}
     with_places = sorted((text for text in texts if str(text.en) not in whole), key=_said_without_places)
     return whole, [_Sentence(pattern_of(text), str(text.ru)) for text in with_places]

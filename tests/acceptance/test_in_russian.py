@@ -64,6 +64,10 @@ QUESTIONS = {
     "rates list": "Цены дня",
     "accounts list": "Аккаунты",
     "customers list": "клиенты ещё не загружены",
+    "db current": "этот syncer работает со схемой",
+    "db check": "такая, какой должна быть",
+    "db upgrade": "схема 0",
+    "db repair": "исправлять нечего",
 }
 
 
@@ -76,6 +80,24 @@ def test_an_answer_is_in_russian(
     assert QUESTIONS[command] in done.stdout
     assert "" == done.stderr
     assert [] == english_in(done.stdout, played[1])
+
+
+def test_the_checks_of_verify_are_in_russian(run_syncer: RunSyncer, env: dict[str, str]) -> None:
+    lines = run_syncer("verify", env=env).stdout.splitlines()
+    said = "\n".join(line.partition(": ")[2] for line in lines[:-1]) + lines[-1]
+
+    assert all(re.match(r"ok +\w+: [А-Я`]", line) for line in lines[:-1])
+    assert [] == english_in(re.sub("`[^`]*`", "", said), set())
+
+
+def test_the_demo_is_told_in_russian(run_syncer: RunSyncer, played: tuple[Path, set[str]], tmp_path: Path) -> None:
+    done = run_syncer("demo", env=RUSSIAN)
+    told, _, asked = done.stdout.partition("SELECT")
+    mirror = asked[asked.index("Зеркало") :].replace(str(tmp_path), "")
+
+    assert "только что: ничего не изменилось" in told
+    assert all(title in asked for title in ("Что случилось последним", "Сколько живёт", "Сколько стоит"))
+    assert [] == english_in(told + mirror, played[1])
 
 
 def test_every_life_is_told_in_russian(

@@ -4,21 +4,25 @@ import ast
 import re
 import string
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 import syncer
+from syncer.demo.scenarios import scenario
 from syncer.doctor.table import CHECKS
 from syncer.model import Transition
 from syncer.rules.guard import Ground, Hold, HoldReason, describe
+from syncer.views import verify
 from syncer.words.catalogue import Text
 from syncer.words.error_texts import ERRORS
 from syncer.words.errors import COUNTS, in_words, pattern_of
 from syncer.words.finding_texts import FINDINGS
 from syncer.words.language import Language
+from syncer.words.line_texts import LINES, PROMISES, STORY
 
-TEXTS = (*ERRORS, *FINDINGS)
+TEXTS = (*ERRORS, *FINDINGS, *LINES, *STORY)
 ROOT = Path(syncer.__file__).parent
 RAISED = {
     "ConfigurationError", "UpstreamUnreachable", "FetchStopped", "UpstreamRefused", "AnswerUnusable", "AnswerHeld",
@@ -165,6 +169,19 @@ def fields(text: str) -> list[str]:
 def test_a_text_of_an_error_has_its_places_in_both_languages(text: Text) -> None:
     assert set() == set(fields(str(text.ru))) ^ set(fields(str(text.en))) - {"number"}
     assert [] == english_in(re.sub(r"\{\w+\}", "", str(text.ru)))
+
+
+def test_each_promise_that_verify_checks_is_told_in_russian() -> None:
+    sentences = {check.sentence for checks, _ in verify.queries() for check in checks} | {verify.TIMELINE.sentence}
+
+    assert {text.en for text in PROMISES} == sentences
+    assert [] == [said for text in PROMISES for said in english_in(str(text.ru))]
+
+
+def test_each_step_of_the_demo_is_told_in_russian() -> None:
+    titles = {step.title for step in scenario("demo", datetime(2026, 11, 20, tzinfo=UTC))}
+
+    assert {text.en for text in STORY} == titles | {"a moment ago: nothing changed"}
 
 
 def test_no_text_stands_there_twice() -> None:
