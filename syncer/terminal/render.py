@@ -59,24 +59,37 @@ class FittedTable:
             title=self._title, title_justify="left", box=None, pad_edge=False, header_style="bold",
             min_width=min(len(self._title.strip()), options.max_width),
         )  # fmt: skip
-        needed = 2 * (len(self._columns) - 1)
-        for place, column in enumerate(self._columns):
-            is_number = self._is_number(place)
-            words = [
-                Measurement.get(console, widest, Text(row[place])).minimum for row in [self._columns, *self._cells]
-            ]
-            width = min(max(words), NARROWEST_PROSE) if place in self._prose else max(words)
-            needed += width
-            is_whole = all(cells(row[place]) <= width for row in [self._columns, *self._cells])
-            made.add_column(
-                column, justify="right" if is_number else "left", overflow="fold", min_width=width, no_wrap=is_whole
-            )
-        if needed > options.max_width:
+        least, wanted = [], []
+        for place in range(len(self._columns)):
+            column = [row[place] for row in [self._columns, *self._cells]]
+            longest_word = max(Measurement.get(console, widest, Text(cell)).minimum for cell in column)
+            least.append(min(longest_word, NARROWEST_PROSE) if place in self._prose else longest_word)
+            wanted.append(max(map(cells, column)))
+        room = options.max_width - 2 * (len(self._columns) - 1)
+        if sum(least) > room:
             yield from self._lines(console, options.max_width)
             return
+        for place, width in enumerate(self._widths(least, wanted, room)):
+            made.add_column(
+                self._columns[place], justify="right" if self._is_number(place) else "left", overflow="fold",
+                width=width, no_wrap=wanted[place] <= width,
+            )  # fmt: skip
         for row in self._cells:
             made.add_row(*row)
         yield made
+
+    def _widths(self, least: Sequence[int], wanted: Sequence[int], room: int) -> list[int]:
+        """How wide each column is: what all have at least, and the rest for those that want more, prose last.
+
+        The library may shrink a column below its least and then show it wider than it folds it: letters were lost.
+        """
+        widths = list(least)
+        more = [place for place, width in enumerate(least) if wanted[place] > width]
+        more.sort(key=lambda place: (place in self._prose, wanted[place] - least[place]))
+        for served, place in enumerate(more):
+            share = (room - sum(widths)) // (len(more) - served) if place in self._prose else room - sum(widths)
+            widths[place] += min(wanted[place] - least[place], share)
+        return widths
 
     def _is_number(self, place: int) -> bool:
         return bool(self._rows) and all(isinstance(row[place], int) or row[place] is None for row in self._rows)

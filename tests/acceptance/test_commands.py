@@ -17,6 +17,7 @@ from conftest import RunSyncer
 from fault_server import Behaviour, FaultServer
 from mirror import Mirror
 from sqlalchemy import text
+from waiting import HANG_SECONDS
 
 from syncer.demo.demo import QUERIES
 from syncer.storage import database
@@ -348,9 +349,9 @@ def test_the_demo_ends_in_sql_that_answers_and_in_a_page(run_syncer: RunSyncer, 
 
         assert done.returncode == 0, done.stderr
         for words in (
-            "The estate by status",
-            "History",
-            "Runs",
+            "Инстансы по статусам",
+            "История",
+            "Запуски",
             "restored",
             "purged",
             "syncer approve",
@@ -371,8 +372,10 @@ def test_the_demo_ends_in_sql_that_answers_and_in_a_page(run_syncer: RunSyncer, 
 def test_the_demos_data_is_fresh(run_syncer: RunSyncer, tmp_path: Path) -> None:
     """A page that begins with a warning is none to show."""
     run_syncer("demo")
+    (demo,) = json.loads(run_syncer("status", "--json", "--database-url", "sqlite:///demo.db").stdout)["accounts"]
 
     assert 'class="warning"' not in (tmp_path / "demo.html").read_text("utf-8")
+    assert demo["age_seconds"] < HANG_SECONDS
 
 
 @pytest.mark.parametrize("language", ["de", "ru_RU"])
