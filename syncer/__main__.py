@@ -1,14 +1,13 @@
 """The entry, also of `python -m syncer`: light, so that Ctrl-C ends it in silence while the rest is loaded."""
 
-import signal
-from typing import NoReturn
+import _signal  # type: ignore[import-not-found]  # of CPython, built in: `signal` takes long enough to be interrupted
 
 
-def main() -> NoReturn:
+def main() -> None:
     """Load the program and run it; where SIGINT means anything, it never ends in a traceback."""
-    means_something = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    means_something = _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler
     if means_something:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
     from syncer.cli import main as program
 
     if means_something:

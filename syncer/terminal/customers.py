@@ -6,8 +6,9 @@ from decimal import Decimal
 from typing import Any
 
 from syncer.rules.customers import Assignment, Changes
+from syncer.terminal.fitted import FittedTable
 from syncer.terminal.money import money
-from syncer.terminal.render import FittedTable, worded
+from syncer.terminal.render import worded
 from syncer.views.statement import Statement
 from syncer.views.strangers_text import one_line
 from syncer.words.catalogue import Words

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+from syncer.terminal.fitted import FittedTable
 from syncer.terminal.printing import line, moment, print_more
-from syncer.terminal.render import FittedTable, console, field, worded
+from syncer.terminal.render import console, field, worded
 from syncer.views.invoice import KINDS
 from syncer.words.catalogue import Words
 from syncer.words.language import Language

@@ -1,19 +1,16 @@
-"""Tables for people on standard output; `printing` has lines and JSON, `money` and `summary` the tables about those."""
+"""Tables for people on standard output: `fitted` lays them out, `money` and `summary` have those about those."""
 
 import sys
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from rich.console import Console, ConsoleOptions, RenderResult
-from rich.measure import Measurement
-from rich.table import Table
-from rich.text import Text
+from rich.console import Console
 
 from syncer.answer.values import canonical_json
 from syncer.terminal.daemons import daemon_lines
-from syncer.terminal.printing import field_text, line, moment, print_fields, print_more, value_text
-from syncer.terminal.width import cells
+from syncer.terminal.fitted import FittedTable
+from syncer.terminal.printing import field_text, line, moment, print_fields, print_more
 from syncer.views.estate import AccountStatus
 from syncer.views.strangers_text import one_line
 from syncer.words.catalogue import Words
@@ -21,9 +18,7 @@ from syncer.words.errors import in_words
 from syncer.words.language import MESSENGER_FIELDS, messenger
 
 WIDTH_WITHOUT_TERMINAL = 1_000_000  # columns in a pipe or a file, where a record is a line
-WIDEST_ALIGNED = 60  # columns; in a pipe a longer cell moves the rest of its own line, and of no other
 PROSE = {"changes", "error", "meaning", "name"}  # columns that may be folded anywhere; a broken id serves nobody
-NARROWEST_PROSE = 12  # columns
 
 
 class _Console(Console):
@@ -36,89 +31,6 @@ def console() -> Console:
     """Standard output; colours only on a terminal and not with NO_COLOR; upstream's text is never taken for markup."""
     width = None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL
     return _Console(markup=False, highlight=False, emoji=False, soft_wrap=False, width=width)
-
-
-class FittedTable:
-    """A plain table; numbers stand right. Where it is too wide for a terminal, each row is a line of named values."""
-
-    def __init__(
-        self, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], prose: Collection[int]
-    ) -> None:
-        self._title = title
-        self._columns = columns
-        self._rows = [list(row) for row in rows]
-        self._prose = prose
-        self._cells = [[value_text(cell) if cell is not None else "" for cell in row] for row in self._rows]
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        if not console.is_terminal:
-            yield from self._records()
-            return
-        widest = options.update(max_width=10_000)
-        made = Table(
-            title=self._title, title_justify="left", box=None, pad_edge=False, header_style="bold",
-            min_width=min(len(self._title.strip()), options.max_width),
-        )  # fmt: skip
-        least, wanted = [], []
-        for place in range(len(self._columns)):
-            column = [row[place] for row in [self._columns, *self._cells]]
-            longest_word = max(Measurement.get(console, widest, Text(cell)).minimum for cell in column)
-            least.append(min(longest_word, NARROWEST_PROSE) if place in self._prose else longest_word)
-            wanted.append(max(map(cells, column)))
-        room = options.max_width - 2 * (len(self._columns) - 1)
-        if sum(least) > room:
-            yield from self._lines(console, options.max_width)
-            return
-        for place, width in enumerate(self._widths(least, wanted, room)):
-            made.add_column(
-                self._columns[place], justify="right" if self._is_number(place) else "left", overflow="fold",
-                width=width, no_wrap=wanted[place] <= width,
-            )  # fmt: skip
-        for row in self._cells:
-            made.add_row(*row)
-        yield made
-
-    def _widths(self, least: Sequence[int], wanted: Sequence[int], room: int) -> list[int]:
-        """How wide each column is: what all have at least, and the rest for those that want more, prose last.
-
-        The library may shrink a column below its least and then show it wider than it folds it: letters were lost.
-        """
-        widths = list(least)
-        more = [place for place, width in enumerate(least) if wanted[place] > width]
-        more.sort(key=lambda place: (place in self._prose, wanted[place] - least[place]))
-        for served, place in enumerate(more):
-            share = (room - sum(widths)) // (len(more) - served) if place in self._prose else room - sum(widths)
-            widths[place] += min(wanted[place] - least[place], share)
-        return widths
-
-    def _is_number(self, place: int) -> bool:
-        return bool(self._rows) and all(isinstance(row[place], int) or row[place] is None for row in self._rows)
-
-    def _records(self) -> RenderResult:
-        """One line a record, for what reads lines; columns are aligned where that makes them no wider than need be."""
-        yield Text(self._title, no_wrap=True)
-        rows = [list(self._columns), *self._cells]
-        widths = [
-            max((min(cells(row[place]), WIDEST_ALIGNED) for row in rows), default=0)
-            for place in range(len(self._columns))
-        ]
-        for row in rows:
-            padded = [
-                " " * (width - cells(cell)) + cell if self._is_number(place) else cell + " " * (width - cells(cell))
-                for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-            ]
-            yield Text("  ".join(padded).rstrip(), no_wrap=True)
-
-    def _lines(self, console: Console, width: int) -> RenderResult:
-        yield Text(self._title, style="bold")
-        for row in self._cells:
-            named = "  ".join(
-                f"{column} {cell}" if column else cell for column, cell in zip(self._columns, row, strict=True) if cell
-            )
-            first, *others = Text(named, overflow="fold").wrap(console, width - 4)
-            yield first
-            for other in others:
-                yield Text("    ") + other
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> FittedTable:

@@ -14,6 +14,7 @@ from pathlib import Path
 import fault_server as fault
 import pytest
 from builders import item
+from conftest import CHECKOUT
 from fault_server import FaultServer
 from mirror import Mirror
 from waiting import HANG_SECONDS, wait_for
@@ -53,6 +54,15 @@ def test_while_the_program_is_loaded(env: dict[str, str], tmp_path: Path, loaded
 
     assert process.returncode in STOPPED
     assert said in TOLD
+
+
+def test_nothing_is_loaded_before_interrupts_are_minded(env: dict[str, str], tmp_path: Path) -> None:
+    """Until then Python itself answers Ctrl-C, with a traceback."""
+    code = "import sys; before = {*sys.modules}; import syncer.__main__; print(*sorted({*sys.modules} - before))"
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", f"import sys; sys.path[:0] = {[str(CHECKOUT)]}; {code}"],
+                          env=env, cwd=tmp_path, capture_output=True, text=True, check=False)  # fmt: skip
+
+    assert ("syncer syncer.__main__\n", "") == (done.stdout, done.stderr)
 
 
 def test_while_it_fetches(env: dict[str, str], tmp_path: Path) -> None:

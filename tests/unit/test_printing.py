@@ -2,11 +2,14 @@
 
 import io
 from collections import Counter
+from datetime import UTC, datetime
 
 import pytest
 from rich.console import Console
 
 from syncer.terminal import printing, render
+from syncer.words.language import Language
+from syncer.words.terminal import terminal_words
 
 
 def test_a_line_is_told_whole_and_cannot_move_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:
@@ -40,3 +43,27 @@ def test_a_table_loses_no_letter_whatever_the_terminals_width(width: int) -> Non
 
     shown = Counter(out.getvalue())
     assert {} == {sign: n for sign, n in Counter(f"{rows}").items() if sign.isalnum() and shown[sign] < n}
+
+
+@pytest.mark.parametrize("width", [80, 100, 130])
+def test_a_run_is_one_line_of_a_terminal_and_its_error_stands_below(width: int) -> None:
+    out = io.StringIO()
+    error = "8 of 24 live instances are missing from the answer (310001989851, 410001570935 and 6 more); " * 2
+    run = {
+        "account": "demo",
+        "started_at": datetime(2026, 11, 23, 6, tzinfo=UTC),
+        "rejected": 0,
+        "error": None,
+        "warning": None,
+    }
+    ok = {"id": 10, "status": "ok", "listed": 29, "created": 0, "updated": 17, "transitions": 1, **run}
+    held = ok | {"id": 11, "status": "held", "created": None, "updated": None, "transitions": None, "error": error}
+
+    table = render.runs_table(terminal_words(Language.EN), [ok, held, ok | {"id": 12}])
+    Console(file=out, width=width, force_terminal=True, color_system=None, highlight=False).print(table)
+
+    title, head, first, second, *below, last = out.getvalue().splitlines()
+    assert ["Runs", "run"] == [title.strip(), head.split()[0]]
+    assert ["10", "11", "12"] == [line.split()[0] for line in (first, second, last)]
+    assert error.split() == " ".join(below).split()
+    assert all(line.startswith("    ") for line in below)
