@@ -221,8 +221,8 @@ def probe(context: Context, account_name: str | None, as_json: bool) -> int:
         document = probing.shape_of(sample, context.settings.upstream_offset, context.scrub)
         documents.append({"account": configured.name, **document})
         if not as_json:
-            printing.line(f"account {configured.name}")
-            for text in probing.lines(document):
+            printing.told(context.settings.language, f"account {configured.name}")
+            for text in probing.lines(context.settings.language, document):
                 printing.line(text)
         try:
             read_body(answer.body, runs.terms(configured).decoder)

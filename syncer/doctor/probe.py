@@ -16,6 +16,8 @@ from syncer.answer.item import KNOWN_KEYS
 from syncer.answer.stated import read_stated
 from syncer.answer.values import BadItem, Scrub, read_time
 from syncer.rules.zone import offset_text
+from syncer.words.errors import in_words
+from syncer.words.language import Language
 
 LISTED_AFTER_DELETION = timedelta(days=92)  # three months at their longest (UPSTREAM, Life of an instance)
 NEW = timedelta(hours=1)  # as is told, how long a new instance may be told as expired
@@ -74,28 +76,38 @@ def shape_of(sample: Sample, upstream_offset: timedelta, scrub: Scrub) -> dict[s
     }
 
 
-def lines(document: Mapping[str, Any]) -> list[str]:
-    """The document for a person."""
+def lines(language: Language, document: Mapping[str, Any]) -> list[str]:
+    """The document for a person; types and forms are of no language."""
+
+    def said(text: str) -> str:
+        return in_words(language, text)
+
     told = document["headers"]
     many = f" of {document['items']} items" if document["items"] is not None else ", not a list"
     pressed = "compressed with gzip" if told["gzip"] else "not compressed"
     unusual = f" and {told['names_not_shown']} of unusual names" if told["names_not_shown"] else ""
     made = [
-        f"answer: {document['kind']}{many}, {document['body_bytes']} bytes in {document['seconds']:g} s, {pressed}",
-        f"headers: {', '.join(told['names'])}{unusual}; Date: {told['date'] or 'none'}; ETag: {told['etag'] or 'none'}",
+        said(
+            f"answer: {document['kind']}{many}, {document['body_bytes']} bytes in {document['seconds']:g} s, {pressed}"
+        ),
+        said(
+            f"headers: {', '.join(told['names'])}{unusual}; "
+            f"Date: {told['date'] or 'none'}; ETag: {told['etag'] or 'none'}"
+        ),
     ]
     others = document["items_that_are_no_object"]
-    made += [f"items that are no object: {n} of type {kind}" for kind, n in others.items()]
-    made += ["", "keys (how many items have it: types; forms; values)"]
+    made += [said(f"items that are no object: {n} of type {kind}") for kind, n in others.items()]
+    made += ["", said("keys (how many items have it: types; forms; values)")]
     for key in document["keys"]:
         counted = [", ".join(f"{word} {n}" for word, n in key[kind].items()) for kind in COUNTED if key[kind]]
-        new = "" if key["known"] else " (unknown to syncer)"
+        new = "" if key["known"] else f" {said('(unknown to syncer)')}"
         made.append(f"  {key['key']}{new}: {key['present']}: {'; '.join(counted)}")
     if document["keys_not_shown"]:
-        made.append(f"  {document['keys_not_shown']} more, whose names may be data and are not shown")
+        made.append("  " + said(f"{document['keys_not_shown']} more, whose names may be data and are not shown"))
     if document["points"]:
-        made += ["", "what is not certain of the upstream"]
-        made += [f"  {one['point']}: {one['verdict']}: {one['evidence']}" for one in document["points"]]
+        made += ["", said("what is not certain of the upstream")]
+        parts = ("point", "verdict", "evidence")
+        made += ["  " + ": ".join(said(one[part]) for part in parts) for one in document["points"]]
     return made
 
 

@@ -1,4 +1,4 @@
-"""What `verify`, `db` and the demo print: the English text with its places, and what it is in Russian."""
+"""What `verify`, `db`, `probe` and the demo print: the English text with its places, and what it is in Russian."""
 
 from syncer.words.catalogue import Text
 
@@ -119,6 +119,43 @@ LINES: tuple[Text, ...] = (
     Text("{table}: {n} rows, the same in both", "{table}: строк {n}, в обеих базах одни и те же"),
     Text("the copy is whole; set SYNCER_DATABASE_URL to it before syncer starts again",
          "копия полная; прежде чем снова запускать syncer, укажите её в SYNCER_DATABASE_URL"),
+    # probe
+    Text("answer: {kind} of {n} items, {size} bytes in {seconds} s, {pressed}",
+         "ответ: {kind}, записей {n}; {size} байт за {seconds} с, {pressed}"),
+    Text("answer: {kind}, not a list, {size} bytes in {seconds} s, {pressed}",
+         "ответ: {kind}, а не список; {size} байт за {seconds} с, {pressed}"),
+    Text("compressed with gzip", "сжат gzip"),
+    Text("not compressed", "не сжат"),
+    Text("headers: {names}; Date: {date}; ETag: {etag}", "заголовки: {names}; Date: {date}; ETag: {etag}"),
+    Text("{names} and {n} of unusual names", "{names} и ещё {n} с необычными именами"),
+    Text("items that are no object: {n} of type {kind}", "записей, которые не объект: {n}, их тип {kind}"),
+    Text("keys (how many items have it: types; forms; values)", "ключи (у скольких записей он есть: типы; формы; "
+         "значения)"),
+    Text("(unknown to syncer)", "(syncer его не знает)"),
+    Text("{n} more, whose names may be data and are not shown",
+         "и ещё {n}: их имена могут быть данными и не показаны"),
+    Text("what is not certain of the upstream", "что об API известно не наверняка"),
+    Text("naive times are at {offset}", "время без пояса — по {offset}"),
+    Text("deleted instances leave the list after three months", "удалённые инстансы уходят из списка через три месяца"),
+    Text("new live instances say isExpired", "новые живые инстансы называются isExpired"),
+    Text("confirmed", "подтверждается"),
+    Text("contradicted", "опровергается"),
+    Text("not seen", "не видно"),
+    Text("not provable", "не доказать"),
+    Text("timeCreated and a Date header are both needed", "нужны и timeCreated, и заголовок Date"),
+    Text("read so, the newest timeCreated lies after the answer's Date",
+         "если читать так, самое новое timeCreated позже, чем Date ответа"),
+    Text("no timeCreated lies after Date; create an instance and probe within minutes to see the offset",
+         "ни одно timeCreated не позже Date; чтобы увидеть пояс, создайте инстанс и в те же минуты повторите probe"),
+    Text("the newest timeCreated lies ahead of Date unless the offset is at least {least}: the times are not UTC",
+         "самое новое timeCreated позже Date, если пояс меньше {least}: это время — не UTC"),
+    Text("no deleted instance with a time is listed", "в списке нет удалённых инстансов с временем удаления"),
+    Text("{n} deleted instances are listed, {old} of them longer; the oldest deletion is {days} days ago",
+         "удалённых в списке {n}, дольше трёх месяцев из них {old}; самому давнему удалению {days} дн."),
+    Text("no live instance is younger than an hour", "живых инстансов моложе часа нет"),
+    Text("none of {n} live instances younger than an hour", "ни одного из живых моложе часа, а их {n}"),
+    Text("{some} of {n} live instances younger than an hour, the oldest of {minutes} minutes",
+         "{some} из живых моложе часа, а их {n}; самому старшему {minutes} мин"),
     # the demo
     Text("The estate by status", "Инстансы по статусам"),
     Text("{n} rows updated, no transition", "изменено строк: {n}, переходов нет"),

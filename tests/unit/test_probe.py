@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from syncer.doctor import probe
 from syncer.scrub import Scrubber
+from syncer.words.language import Language
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -33,7 +34,7 @@ def shape_of(answer: bytes | list[Any], **headers: str) -> dict[str, Any]:
 
 
 def shown(document: dict[str, Any]) -> str:
-    return "\n".join([json.dumps(document, ensure_ascii=False), *probe.lines(document)])
+    return "\n".join([json.dumps(document, ensure_ascii=False), *probe.lines(Language.EN, document)])
 
 
 def key(document: dict[str, Any], name: str) -> dict[str, Any]:
@@ -215,7 +216,30 @@ def test_size_and_duration_are_told() -> None:
     document = shape_of(answer)
 
     assert (len(answer), 1.25, 1) == (document["body_bytes"], document["seconds"], document["items"])
-    assert f"array of 1 items, {len(answer)} bytes in 1.25 s, not compressed" in probe.lines(document)[0]
+    assert f"array of 1 items, {len(answer)} bytes in 1.25 s, not compressed" in probe.lines(Language.EN, document)[0]
+
+
+@pytest.mark.parametrize("born", ["now", "later", "long ago", "no list"])
+def test_a_person_is_told_the_shape_in_their_language(born: str) -> None:
+    """Types, forms, keys and headers are of no language."""
+    ages = {"now": timedelta(0), "later": timedelta(days=-1), "long ago": timedelta(days=400)}
+    answer = [
+        item(1, timeCreated=upstream_time(NOW - age), isExpired=not age, newKey="x")
+        for age in [ages.get(born)]
+        if age is not None
+    ]
+    gone = [item(2, deleted=True, timeDeleted=upstream_time(NOW - timedelta(days=9)))] if born == "now" else []
+    document = shape_of([*answer, *gone, None] if answer else b'{"code": 401}', weird_="x", Content_Encoding="gzip")
+
+    lines = [re.sub("^  .*?: [0-9].*$", "", line) for line in probe.lines(Language.RU, document)]
+    said = re.sub(
+        r"(заголовки|тип): ?[^;]*|Date:.*|Date|timeCreated|isExpired|array|object|null|gzip|probe|UTC|API",
+        "",
+        "\n".join(lines),
+    )
+
+    assert re.search("[а-я]{3}", said)
+    assert [] == re.findall("[A-Za-z]{2,}", said), said
 
 
 AGO_4_MONTHS = upstream_time(NOW - timedelta(days=120))
