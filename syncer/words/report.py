@@ -54,7 +54,7 @@ REPORT: Catalogue = {
     "age": Text("Age of the data", "Возраст данных"),
     "age_none": Text("no data", "нет данных"),
     "age_seen": Text("seen {moment}", "получены {moment}"),
-    "age_oldest": Text("the oldest of {n} accounts: {account}", "старшие из {n} аккаунтов: {account}"),
+    "age_oldest": Text("the oldest of {n} accounts: {account}", "самые давние — у {account}, аккаунтов {n}"),
     "seconds": Text(("{n} s", "{n} s"), ("{n} с", "{n} с", "{n} с")),
     "minutes": Text(("{n} min", "{n} min"), ("{n} мин", "{n} мин", "{n} мин")),
     "hours": Text(("{n} h", "{n} h"), ("{n} ч", "{n} ч", "{n} ч")),
