@@ -14,7 +14,7 @@ ACCOUNTS ?= 200
 # Options of the bench, for one: make bench BENCH="--sizes 1000 100000 1000000 --repeat 1"
 BENCH ?=
 
-.PHONY: help demo test check coverage audit sbom docs analysts pictures proof soak mutants view-faults world-faults replicas replicas-1000 start bench bench-phases bench-imports bench-daemon bench-history bench-views format wheel release clean
+.PHONY: help demo test check coverage audit sbom docs analysts pictures proof soak mutants view-faults world-faults replicas replicas-1000 replicas-10000 start bench bench-phases bench-imports bench-daemon bench-history bench-views format wheel release clean
 
 demo: .venv/runnable  ## the product in one command, no token needed; it ends in a page to open
 	@$(BIN)/syncer demo
@@ -56,6 +56,9 @@ replicas: .venv/installed  ## 3 daemons, 20 accounts, killed at random for two m
 
 replicas-1000: .venv/installed  ## 4 daemons keep 1,000 accounts on a schedule of five minutes
 	$(BIN)/python tests/proof/replicas.py --replicas 4 --accounts 1000 --interval 300 --seconds 960 --kill-every 0 --seed 1
+
+replicas-10000: .venv/installed  ## 4 daemons keep 10,000 accounts of 50 instances on a schedule of ten minutes
+	$(BIN)/python tests/proof/replicas.py --replicas 4 --accounts 10000 --instances 50 --interval 600 --seconds 1900 --kill-every 0 --seed 1
 
 start: .venv/installed  ## seconds until ACCOUNTS accounts that begin at once are served by one daemon, on each database
 	$(BIN)/python bench/start.py --accounts $(ACCOUNTS)

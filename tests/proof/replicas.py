@@ -28,14 +28,13 @@ sys.path[:0] = [str(CHECKOUT), str(CHECKOUT / "tests")]
 import postgres  # noqa: E402 - found by the line above
 import psycopg  # noqa: E402
 
-INSTANCES = 10  # per account
 NAME_PREFIX = "version "
 
 
 class Upstream:
     """Every answer differs from the one before: the first instance's name counts an account's answers."""
 
-    def __init__(self, chance: random.Random, slowest: float) -> None:
+    def __init__(self, chance: random.Random, slowest: float, instances: int) -> None:
         self.requests: dict[str, list[float]] = defaultdict(list)
         self._lock = threading.Lock()
         upstream = self
@@ -52,7 +51,7 @@ class Upstream:
                 items = [
                     {"idInstance": (number + 1) * 1000 + place, "deleted": False, "isExpired": False,
                      "name": f"{NAME_PREFIX}{version}" if place == 0 else "steady"}
-                    for place in range(INSTANCES)
+                    for place in range(instances)
                 ]  # fmt: skip
                 body = json.dumps(items).encode()
                 self.send_response(200)
@@ -121,12 +120,24 @@ class Replicas:
             found.append((int(fields[11]) + int(fields[12])) / ticks)
         return found
 
+    def threads(self) -> int:
+        """Of the replica that has most of them."""
+        return max(len(list(Path(f"/proc/{process.pid}/task").iterdir())) for process in self.running)
+
     def memory_mb(self) -> list[float]:
         page = os.sysconf("SC_PAGE_SIZE")
         return [int(Path(f"/proc/{p.pid}/statm").read_text().split()[1]) * page / 1e6 for p in self.running]
 
 
-def broken_promises(url: str, accounts: int) -> list[str]:
+def connections(url: str) -> int:
+    """Those to the database, but for this one."""
+    with psycopg.connect(url) as connection:
+        query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        (count,) = connection.execute(query).fetchone() or (0,)
+        return int(count)
+
+
+def broken_promises(url: str, instances: int) -> list[str]:
     """What the tables say against the promise."""
     broken = []
     with psycopg.connect(url) as connection:
@@ -152,8 +163,8 @@ def broken_promises(url: str, accounts: int) -> list[str]:
         broken += [f"{name}: {accepted.get(name, 0)} accepted runs, {applied.get(name, 0)} in the history"
                    for name in {*accepted, *applied} if accepted.get(name) != applied.get(name)]  # fmt: skip
         (count,) = rows("SELECT count(*) FROM instance_history WHERE transition = 'created'")[0]
-        if count != accounts * INSTANCES:
-            broken.append(f"{count} instances were created, {accounts * INSTANCES} exist")
+        if count != instances:
+            broken.append(f"{count} instances were created, {instances} exist")
         ids = [row[0] for row in rows("SELECT id FROM instance_history ORDER BY run_id, id")]
         if len(ids) != len(set(ids)):
             broken.append("history ids repeat")
@@ -165,6 +176,7 @@ def main() -> int:
     for name, default in (
         ("replicas", 3),
         ("accounts", 20),
+        ("instances", 10),
         ("interval", 5),
         ("seconds", 120),
         ("kill-every", 4),
@@ -174,7 +186,7 @@ def main() -> int:
     options = parser.parse_args()
     chance = random.Random(options.seed)
     server = postgres.start()
-    upstream = Upstream(chance, slowest=0.3)
+    upstream = Upstream(chance, slowest=0.3, instances=options.instances)
     with tempfile.TemporaryDirectory() as folder:
         url = server.create_database()
         replicas = Replicas(Path(folder), upstream.url, url, options.accounts, options.interval)
@@ -182,11 +194,16 @@ def main() -> int:
         for _ in range(options.replicas):
             replicas.start()
         all_seen_after = None
-        next_kill = began + 10
+        next_kill = next_look = began + 10
+        most_threads = most_connections = 0
         while time.monotonic() - began < options.seconds:
             time.sleep(0.1)
             if all_seen_after is None and len(upstream.requests) == options.accounts:
                 all_seen_after = time.monotonic() - began
+            if time.monotonic() > next_look:
+                most_threads = max(most_threads, replicas.threads())
+                most_connections = max(most_connections, connections(url))
+                next_look = time.monotonic() + 5
             if options.kill_every and time.monotonic() > next_kill:
                 replicas.kill_one(chance)
                 next_kill = time.monotonic() + chance.uniform(0.2, 2) * options.kill_every
@@ -194,7 +211,13 @@ def main() -> int:
         exit_codes = replicas.stop()
         log = (Path(folder) / "replicas.log").read_text()
         gaps = [later - earlier for asked in upstream.requests.values() for earlier, later in pairwise(asked)]
-        broken = broken_promises(url, options.accounts)
+        settled = [
+            later - earlier
+            for asked in upstream.requests.values()
+            for earlier, later in pairwise(asked)
+            if all_seen_after is not None and earlier > began + all_seen_after
+        ]
+        broken = broken_promises(url, options.accounts * options.instances)
         broken += [f"a replica ended with {code}" for code in exit_codes if code]
         broken += [f"{log.count('Traceback')} tracebacks in the log"] if "Traceback" in log else []
         if len(upstream.requests) != options.accounts:
@@ -205,13 +228,16 @@ def main() -> int:
     if server.server:
         server.server.remove()
     gaps.sort()
-    print(f"{options.replicas} replicas, {options.accounts} accounts every {options.interval} s, seed {options.seed}, "
+    print(f"{options.replicas} replicas, {options.accounts} accounts of {options.instances} every {options.interval} s, seed {options.seed}, "
           f"{time.monotonic() - began:.0f} s, {replicas.kills} kills")  # fmt: skip
     print(f"runs by status: {statuses}")
     print(f"every account was polled within {all_seen_after or float('nan'):.1f} s of the start")
     if gaps:
         print(f"seconds between polls of an account: median {median(gaps):.2f}, 99th percentile "
               f"{gaps[int(len(gaps) * 0.99)]:.2f}, shortest {gaps[0]:.2f}, longest {gaps[-1]:.2f}")  # fmt: skip
+    if settled:
+        print(f"the longest since every account had been polled once: {max(settled):.2f}")
+    print(f"at most {most_threads} threads in a replica, {most_connections} connections in all")
     print(f"CPU seconds per replica: {[round(one, 1) for one in cpu]}, resident MB: {[round(one) for one in memory]}")
     print("\n".join(broken) if broken else "every promise held: in order, nothing lost, nothing doubled")
     return 1 if broken else 0
