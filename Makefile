@@ -81,7 +81,7 @@ bench-daemon: .venv/installed  ## CPU and bytes of a poll that changes nothing, 
 bench-history: .venv/installed  ## a run before and after the history has grown to 10,000,000 rows
 	$(BIN)/python bench/history.py
 
-proof: .venv/installed  ## the long proofs, each for its share of PROOF_MINUTES; their record is docs/proof.md
+proof: .venv/installed  ## the long proofs, each for its share of PROOF_MINUTES; their record is docs/proof/record.md
 	$(BIN)/python tests/proof/all_proofs.py --minutes $(PROOF_MINUTES) --seed $(SEED)
 
 soak: .venv/installed  ## two daemons, 10,000 instances, a poll a second, a third of the answers faulty, for PROOF_MINUTES

@@ -13,7 +13,7 @@ from pathlib import Path
 
 PROOFS = (
     "worlds", "models", "figures", "customers", "receivers", "kills", "statements", "system_calls", "upgrades",
-    "lost_commits", "races", "bodies", "year", "honest",
+    "bodies", "year", "honest",
 )  # fmt: skip
 
 

@@ -33,7 +33,7 @@ def keep(
     seed: str = "",
     day: str = "",
 ) -> None:
-    """Print a line of the record in docs/proof.md, and append it to a file if one is given; the day is today's."""
+    """Print a line of the record in docs/proof/record.md, and append it to a file if one is given; the day is today's."""
     day = day or f"{datetime.now(UTC):%Y-%m-%d}"  # noqa: TID251 - the day of the record
     kept = f"| {day} | {proof} | {seed} | {count:,} | {seconds:,.0f} s | {figures} | {found} |"
     print(kept, flush=True)
