@@ -18,7 +18,7 @@ from syncer.scrub import Scrubber
 from syncer.settings.config import AccountSettings, Settings
 from syncer.storage import schema
 from syncer.storage.lease import Keeper, NotDue, UnderWay
-from syncer.storage.tokens import safe
+from syncer.storage.tokens import safe, spellings_of
 from syncer.sync import Terms, run_once
 from syncer.upstream.client import Upstream, fetch_into
 
@@ -49,6 +49,7 @@ class Runs:
         self._preparing = threading.Lock()
         self._keeper = Keeper(engine)
         self._ping = Ping(settings.ping_url)
+        self._token_key = settings.token_key
 
     @property
     def holder(self) -> str:
@@ -116,8 +117,18 @@ class Runs:
         return result
 
     def reread(self) -> None:
-        """Use every secret as it is now: of tokens that is so at each run, of the database at each new connection."""
+        """Use every secret as it is now: of tokens that is so at each run, of the database at each new connection.
+
+        Under another key the next answer is read whole, and the tokens are kept anew. What cannot be read stays.
+        """
         self.engine.dispose()
+        if self.settings.reread_token_key is not None:
+            try:
+                self._token_key = self.settings.reread_token_key()
+                self.scrub.learn(*spellings_of(self._token_key))
+            except ConfigurationError as error:
+                fields = {"action": "secret_unreadable", "error": str(error)}
+                log.error("the key of the tokens cannot be read", extra={"fields": fields})
         for configured in self.settings.accounts:
             try:
                 self.scrub.learn(configured.read_token())
@@ -140,7 +151,7 @@ class Runs:
 
     def terms(self, configured: AccountSettings) -> Terms:
         """What a run of the account goes by."""
-        key = self.settings.token_key
+        key = self._token_key
         return Terms(
             name=configured.name,
             decoder=Decoder(self.settings.upstream_offset, self._scrub_answer[configured.name], keeps_tokens=bool(key)),

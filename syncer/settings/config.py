@@ -7,7 +7,6 @@ Over 300 lines: each setting is checked in one place, pairs of them included.
 
 import os
 import tomllib
-from base64 import b64encode
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -30,7 +29,7 @@ from syncer.settings.options import DOCUMENT, given
 from syncer.settings.reading import parsed, read_secret_file, refuse_unknown, unless_secret
 from syncer.settings.receivers import ReceiverSettings, Surroundings, receivers_of
 from syncer.storage.database import parse_database_url
-from syncer.storage.tokens import parse_key
+from syncer.storage.tokens import parse_key, spellings_of
 from syncer.words.language import Language, language_of
 
 NEARLY = 0.8  # of difflib's ratio: SYNCER_SHEDULE is a mistyped setting, SYNCER_PORT is somebody else's
@@ -68,6 +67,7 @@ class Settings:
     ping_url: str | None = field(repr=False)
     auto_migrate: bool
     token_key: bytes | None = field(repr=False)
+    reread_token_key: Callable[[], bytes] | None = field(repr=False)
     accounts: tuple[AccountSettings, ...]
     receivers: tuple[ReceiverSettings, ...] = ()
 
@@ -76,7 +76,7 @@ class Settings:
         found = [self.database_url.password or "", self.ping_url or ""]
         found += [str(value) for name, value in self.database_url.query.items() if "password" in name]
         if self.token_key is not None:
-            found += [self.token_key.hex(), b64encode(self.token_key).decode("ascii")]
+            found += spellings_of(self.token_key)
         for configured in self.accounts:
             with suppress(ConfigurationError):
                 found.append(configured.read_token())
@@ -146,7 +146,6 @@ def settings_of(context: click.Context) -> Settings:
     sources = _Sources(context)
     _refuse_mistyped(sources.environment, document)
     zone = sources.read("timezone", forms.parse_zone)
-    token_key = sources.secret("token_key")
     accounts = _accounts(sources, document.get("accounts"), zone)
     language = sources.read("lang", forms.parse_language) or language_of(sources.environment)
     around = Surroundings(sources.environment, tuple(account.name for account in accounts), zone, language)
@@ -166,7 +165,8 @@ def settings_of(context: click.Context) -> Settings:
         listen=sources.read("listen", forms.parse_listen),
         ping_url=sources.read("ping_url", forms.parse_ping_url),
         auto_migrate=sources.read("auto_migrate", forms.parse_switch),
-        token_key=parse_key(token_key[1]().strip()) if token_key else None,
+        token_key=_token_key(sources) if sources.secret("token_key") else None,
+        reread_token_key=(lambda: _token_key(sources)) if sources.is_in_file("token_key") else None,
         accounts=accounts,
         receivers=receivers_of(document.get("receivers"), around),
     )
@@ -175,6 +175,11 @@ def settings_of(context: click.Context) -> Settings:
 def _database_url(sources: _Sources) -> URL:
     called, read = sources.secret("database_url") or ("SYNCER_DATABASE_URL", _not_set)
     return parse_database_url(read().strip(), called)
+
+
+def _token_key(sources: _Sources) -> bytes:
+    _called, read = sources.secret("token_key") or ("SYNCER_TOKEN_KEY", _not_set)
+    return parse_key(read().strip())
 
 
 def check_tokens(settings: Settings) -> None:

@@ -27,6 +27,11 @@ SETTING = "SYNCER_TOKEN_KEY"
 _SEALED = ("ciphertext", "token_fingerprint", "key_fingerprint")
 
 
+def spellings_of(key: bytes) -> list[str]:
+    """A key as it may stand in a setting."""
+    return [key.hex(), base64.b64encode(key).decode("ascii")]
+
+
 def parse_key(text: str) -> bytes:
     """A key of 32 bytes, as 64 hex digits or as base64. Raises `ConfigurationError`, which does not show it."""
     try:

@@ -29,6 +29,7 @@ from sqlalchemy import inspect, text
 from sqlalchemy.engine import make_url
 from waiting import HANG_SECONDS, SOON_SECONDS, wait_for
 
+from syncer.answer.values import fingerprint
 from syncer.daemon.loop import GRACE_SECONDS
 from syncer.storage import database
 from syncer.storage.lease import LEASE
@@ -415,6 +416,40 @@ def test_the_end_of_its_terminal_ends_a_daemon_cleanly(
 
     assert exit_code == 0
     assert actions[-1] == "daemon_stopped"
+
+
+def test_sighup_makes_a_daemon_keep_tokens_under_the_key_that_its_file_has_now(
+    start_daemon: StartDaemon, run_syncer: RunSyncer, sqlite_url: str, tmp_path: Path
+) -> None:
+    run_syncer("db", "upgrade", env={"SYNCER_DATABASE_URL": sqlite_url})
+    old, new = "0f" * 32, "3c" * 32
+    key = tmp_path / "key"
+    key.touch(mode=0o600)
+    key.write_text(old)
+
+    def kept_under() -> str | None:
+        engine = database.open_engine(database.parse_database_url(sqlite_url))
+        with database.reading(engine, "reading the tokens") as connection:
+            found: str | None = connection.scalar(text("SELECT max(key_fingerprint) FROM instance_tokens"))
+        engine.dispose()
+        return found
+
+    with FaultServer([fault.json_list([item(1)])]) as server:
+        settings = {"API_URL": server.url, "DATABASE_URL": sqlite_url, "SCHEDULE": "1s"}
+        process = start_daemon(TOKEN_KEY_FILE=str(key), **settings)
+        wait_for(lambda: kept_under() == fingerprint(old))
+        key.write_text(new)
+        process.send_signal(signal.SIGHUP)
+        wait_for(lambda: kept_under() == fingerprint(new))
+        key.write_text("no key")
+        process.send_signal(signal.SIGHUP)
+        lines = follow(process, lambda line: line["action"] == "secret_unreadable")
+        assert "no key of 32 bytes" in lines[-1]["error"]
+        process.send_signal(signal.SIGTERM)
+        exit_code, _seconds, _actions = ended(process)
+
+    assert exit_code == 0
+    assert kept_under() == fingerprint(new)
 
 
 def test_without_a_terminal_sighup_makes_a_daemon_read_its_secrets_anew(
