@@ -18,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -193,8 +193,8 @@ def install_peers(wanted: list[str]) -> dict[str, Path]:
     return pythons
 
 
-def bodies(folder: Path, count: int, seed: int) -> dict[str, Path]:
-    """The answers of all cases, as files."""
+def bodies(folder: Path, count: int, seed: int, cases: Collection[str] = CASES) -> dict[str, Path]:
+    """The answers of these cases, as files."""
 
     def both(number: int, item: dict[str, Any]) -> dict[str, Any]:
         return estate.daily_roll(number, estate.one_percent(number, item))
@@ -207,8 +207,10 @@ def bodies(folder: Path, count: int, seed: int) -> dict[str, Path]:
         "keys": (lambda number, item: estate.keys_shuffled(number, both(number, item)), False),
     }
     for name, (change, shuffled) in made.items():
-        estate.write_body(str(folder / name), count, seed, change, shuffled=shuffled)
-    return {name: folder / name for name in made} | {"same": folder / "first"}
+        if name in {"first", *cases}:
+            estate.write_body(str(folder / name), count, seed, change, shuffled=shuffled)
+    paths = {name: folder / name for name in made} | {"same": folder / "first"}
+    return {case: path for case, path in paths.items() if case in cases}
 
 
 def run(
@@ -219,6 +221,8 @@ def run(
     for case in (*(["schema"] if tool in {"syncer", "other"} else []), *CASES):
         if case in paths:
             server.show(str(paths[case]))
+        elif case != "schema":
+            continue
         cost = measure(command_of(case, tool, server.url, database, pythons), environment, database)
         if cost is None:
             return  # what it was killed at would burden the cases that follow
@@ -303,14 +307,16 @@ def main() -> None:
     parser.add_argument("--tools", nargs="+", default=["floor hash", "floor rows", "syncer", *PEERS])
     parser.add_argument("--other", type=Path, help="another checkout of syncer, as the tool `other` beside this one's")
     parser.add_argument("--repeat", type=int, default=3, help="medians of so many")
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=CASES, help="these alone, in their order")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--pictures", nargs="*", choices=CASES, default=[], help="cases to draw a chart of")
     parser.add_argument("--output", type=Path, help="write the tables here too")
     parser.add_argument("--csv", type=Path, help="append what was measured, one line a process, to this file")
     wanted = parser.parse_args()
     pythons = install_peers([tool for tool in wanted.tools if tool in PEERS])
-    tools = [tool for tool in wanted.tools if tool not in PEERS or tool in pythons]
-    tools += ["other"] if wanted.other else []
+    tools = [
+        tool for tool in (*wanted.tools, *(["other"] if wanted.other else [])) if tool not in PEERS or tool in pythons
+    ]
     machine = f"Python {platform.python_version()}, {os.cpu_count()} cores, seed {wanted.seed}"
     starts = {(tool, kind): seconds_of_start(tool, kind, 5) for tool in STARTS for kind in wanted.databases}
     lines = [f"{machine}, medians of {wanted.repeat}"]
@@ -327,8 +333,8 @@ def main() -> None:
                 folder = Path(name)
                 if wanted.other:
                     (folder / "other").symlink_to(wanted.other.resolve())
-                paths = bodies(folder, size, wanted.seed)
-                megabytes = paths["first"].stat().st_size / 1e6
+                paths = bodies(folder, size, wanted.seed, wanted.cases)
+                megabytes = (folder / "first").stat().st_size / 1e6
                 for _ in range(wanted.repeat):
                     for kind in wanted.databases:
                         for tool in tools:

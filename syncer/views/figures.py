@@ -97,14 +97,14 @@ def _blind_gaps(connection: Connection, account: str | None) -> list[dict[str, A
     return [dict(row._mapping) for row in connection.execute(_of(account, sync_runs, query))]
 
 
-def _expiries(connection: Connection, account: str | None) -> dict[date, int]:
+def _expiries(connection: Connection, account: str | None) -> list[dict[str, Any]]:
     """How many live instances that do not renew themselves expire on each of the next days."""
     hour = _hour(bi_expiring.c.expiration_date)
     query = select(hour, func.count()).where(bi_expiring.c.days_left.between(0, EXPIRY_DAYS)).group_by(hour)
     by_day = Counter[date]()
     for of_hour, n in connection.execute(_of(account, bi_expiring, query)):
         by_day[_day_of(of_hour)] += n
-    return dict(sorted(by_day.items()))
+    return [{"day": day, "instances": n} for day, n in sorted(by_day.items())]
 
 
 def _with_ends(connection: Connection, attention: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -132,7 +132,7 @@ ANSWERS: dict[str, tuple[Behaviour, str]] = {
     "null": (fault.respond(200, b"null"), "это не список, а null"),
     "half a list": (fault.respond(200, b'[{"idInstance":1'), "это не целый JSON"),
     "nothing": (fault.respond(200, b""), "он пуст; выводов из него syncer не делает"),
-    "an empty list": (fault.json_list([]), "ответ пуст, а живых инстансов 2; если всё верно: syncer approve 2"),
+    "an empty list": (fault.json_list([]), "ответ пуст, а живых инстансов 2 (1 “client”, 2 “client”); если всё верно: syncer approve 2"),
     "another account's": (fault.json_list([item(77)]), "словно токен от другого аккаунта"),
     "down": (fault.respond(503, headers={"Retry-After": "9999"}), "следующий запуск попробует снова"),
     "as before": (fault.json_list([item(1), paid(2)]), "в списке 2, новых 0"),

@@ -177,7 +177,7 @@ def test_what_expires_is_counted_by_the_day_at_which_it_does(lived: tuple[Mirror
 
     found = read(mirror, now)
 
-    assert found["expiries"] == Counter(map(billing_day, ends))
+    assert {row["day"]: row["instances"] for row in found["expiries"]} == Counter(map(billing_day, ends))
     assert ends
     shown = [row for one in found["attention"] for row in one["instances"]]
     stored = {row["id_instance"]: row["expiration_date"] for row in mirror.rows(instances)}
@@ -338,7 +338,7 @@ def _enlarge(found: Found, now: datetime) -> None:
         {"cohort_month": f"{2022 + n // 12}-{n % 12 + 1:02}", "size": large, "survival": [0.987] * (60 - n)}
         for n in range(60)
     ]
-    found["expiries"] = {billing_day(now) + timedelta(days=n): 1_034 for n in range(29)}
+    found["expiries"] = [{"day": billing_day(now) + timedelta(days=n), "instances": 1_034} for n in range(29)]
     reasons = (
         "expired_not_deleted",
         "not_renewed",

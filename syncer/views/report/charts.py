@@ -258,7 +258,7 @@ def _months_later(month: str, months: int) -> str:
 
 def _expiries(figures: Figures, words: Words) -> Figure:
     today = billing_day(figures["as_of"])
-    by_day = Counter[date](figures["expiries"])
+    by_day = Counter[date]({row["day"]: row["instances"] for row in figures["expiries"]})
     days = [today + timedelta(days=n) for n in range(EXPIRY_DAYS + 1)]
     slots = [
         (
