@@ -52,8 +52,11 @@ def _ids_of(items: Pieces) -> Sequence[int | None]:
 
 def _as_they_were(known: Known) -> tuple[set[int], bytearray]:
     """The hashes that tell an item that is as it was, and for each row 1 where they hold its own, else 0."""
-    tells = bytearray(map(and_, map(bool, known.hashes), known.flags.translate(_NO_RETURN)))
-    hashes = set(compress(known.hashes, tells))
+    tells = known.flags.translate(_NO_RETURN)
+    hashes = set(known.hashes)
+    if 0 in tells or 0 in hashes:
+        tells = bytearray(map(and_, map(bool, known.hashes), tells))
+        hashes = set(compress(known.hashes, tells))
     if len(hashes) < tells.count(1):  # two rows of one hash, which is as good as never: each item is looked at
         return set(), bytearray(len(tells))
     return hashes, tells
@@ -116,12 +119,12 @@ class Comparison:
             return ()
         if not as_they_were:
             return everywhere
-        places = []
-        for place, item_hash in enumerate(hashes):
-            if item_hash in as_they_were:
-                as_they_were.remove(item_hash)  # if it comes again it is looked at
-            else:
-                places.append(place)
+        places = [place for place, item_hash in enumerate(hashes) if item_hash not in as_they_were]
+        if len(places) + len(as_they_were) < len(hashes):  # one of them comes twice: its first place is as it was
+            first = {item_hash: place for place, item_hash in reversed([*enumerate(hashes)])}
+            places = [
+                place for place in everywhere if hashes[place] not in as_they_were or first[hashes[place]] < place
+            ]
         return places
 
     def _look_closer(self, items: Pieces, hashes: Sequence[int], positions: Sequence[int]) -> None:
