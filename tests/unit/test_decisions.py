@@ -114,3 +114,14 @@ def test_what_is_only_created_means_nothing_else_and_all_else_means_more(
     as_it_is = MirrorRow("default", read, START, START, None, None)
     is_so = (decision.events, decision.row) == (created_as_it_says, as_it_is)
     assert is_only_created(read, START) == is_so
+
+
+def test_what_is_told_in_one_and_what_is_told_one_by_one_is_seen_and_owned_alike() -> None:
+    rows = rows_of(3) | rows_of(4, account="other")
+    told = [item(1), item(2, deleted=True), item(3, name="new"), item(4, name="claimed")]
+
+    batches = list(decisions_of(listing(told, with_flags(rows, {4: CLAIMED})), OBSERVATION, rows_in(rows)))
+
+    assert [1] == [one.id_instance for some in batches for one in some.created]
+    assert [1, 2] == [one.id_instance for some in batches for one in some.first_sights()]
+    assert [1, 2, 3] == [one.id_instance for some in batches for one in some.owned_items()]
