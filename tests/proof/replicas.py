@@ -29,6 +29,7 @@ import postgres  # noqa: E402 - found by the line above
 import psycopg  # noqa: E402
 
 NAME_PREFIX = "version "
+LONGEST_STOP = 600  # seconds; how long it took is told
 
 
 class Upstream:
@@ -110,7 +111,7 @@ class Replicas:
     def stop(self) -> list[int]:
         for process in self.running:
             process.send_signal(signal.SIGTERM)
-        return [process.wait(60) for process in self.running]
+        return [process.wait(LONGEST_STOP) for process in self.running]
 
     def cpu_seconds(self) -> list[float]:
         ticks = os.sysconf("SC_CLK_TCK")
@@ -208,7 +209,9 @@ def main() -> int:
                 replicas.kill_one(chance)
                 next_kill = time.monotonic() + chance.uniform(0.2, 2) * options.kill_every
         cpu, memory = replicas.cpu_seconds(), replicas.memory_mb()
+        asked_to_stop = time.monotonic()
         exit_codes = replicas.stop()
+        stopped_after = time.monotonic() - asked_to_stop
         log = (Path(folder) / "replicas.log").read_text()
         gaps = [later - earlier for asked in upstream.requests.values() for earlier, later in pairwise(asked)]
         settled = [
@@ -237,6 +240,7 @@ def main() -> int:
               f"{gaps[int(len(gaps) * 0.99)]:.2f}, shortest {gaps[0]:.2f}, longest {gaps[-1]:.2f}")  # fmt: skip
     if settled:
         print(f"the longest since every account had been polled once: {max(settled):.2f}")
+    print(f"stopped within {stopped_after:.1f} s")
     print(f"at most {most_threads} threads in a replica, {most_connections} connections in all")
     print(f"CPU seconds per replica: {[round(one, 1) for one in cpu]}, resident MB: {[round(one) for one in memory]}")
     print("\n".join(broken) if broken else "every promise held: in order, nothing lost, nothing doubled")
