@@ -120,11 +120,13 @@ class Comparison:
         if not as_they_were:
             return everywhere
         places = [place for place, item_hash in enumerate(hashes) if item_hash not in as_they_were]
-        if len(places) + len(as_they_were) < len(hashes):  # one of them comes twice: its first place is as it was
-            first = {item_hash: place for place, item_hash in reversed([*enumerate(hashes)])}
-            places = [
-                place for place in everywhere if hashes[place] not in as_they_were or first[hashes[place]] < place
-            ]
+        if len(places) + len(as_they_were) < len(hashes):  # one of them comes twice, and its first place alone is known
+            places = []
+            for place, item_hash in enumerate(hashes):
+                if item_hash in as_they_were:
+                    as_they_were.remove(item_hash)
+                else:
+                    places.append(place)
         return places
 
     def _look_closer(self, items: Pieces, hashes: Sequence[int], positions: Sequence[int]) -> None:

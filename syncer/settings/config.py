@@ -146,6 +146,7 @@ def settings_of(context: click.Context) -> Settings:
     sources = _Sources(context)
     _refuse_mistyped(sources.environment, document)
     zone = sources.read("timezone", forms.parse_zone)
+    read_token_key = _token_key_reader(sources)
     accounts = _accounts(sources, document.get("accounts"), zone)
     language = sources.read("lang", forms.parse_language) or language_of(sources.environment)
     around = Surroundings(sources.environment, tuple(account.name for account in accounts), zone, language)
@@ -165,8 +166,8 @@ def settings_of(context: click.Context) -> Settings:
         listen=sources.read("listen", forms.parse_listen),
         ping_url=sources.read("ping_url", forms.parse_ping_url),
         auto_migrate=sources.read("auto_migrate", forms.parse_switch),
-        token_key=_token_key(sources) if sources.secret("token_key") else None,
-        reread_token_key=(lambda: _token_key(sources)) if sources.is_in_file("token_key") else None,
+        token_key=read_token_key() if read_token_key else None,
+        reread_token_key=read_token_key if sources.is_in_file("token_key") else None,
         accounts=accounts,
         receivers=receivers_of(document.get("receivers"), around),
     )
@@ -177,9 +178,9 @@ def _database_url(sources: _Sources) -> URL:
     return parse_database_url(read().strip(), called)
 
 
-def _token_key(sources: _Sources) -> bytes:
-    _called, read = sources.secret("token_key") or ("SYNCER_TOKEN_KEY", _not_set)
-    return parse_key(read().strip())
+def _token_key_reader(sources: _Sources) -> Callable[[], bytes] | None:
+    secret = sources.secret("token_key")
+    return secret and (lambda: parse_key(secret[1]().strip()))
 
 
 def check_tokens(settings: Settings) -> None:

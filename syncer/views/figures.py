@@ -1,4 +1,7 @@
-"""The estate in figures, read from the views as plain data; `terminal/render` and `views/report` show it."""
+"""The estate in figures, read from the views as plain data; `terminal/render` and `views/report` show it.
+
+Over 300 lines: one reading, so that all figures of a report are of one moment.
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -36,7 +39,10 @@ def read_figures(connection: Connection, now: datetime, account: str | None) -> 
     today = billing_day(now)
     daily = _daily(connection, account)
     months = read(connection, _of(account, bi_churn_monthly, select(bi_churn_monthly)))
-    attention = connection.execute(_of(account, bi_attention, select(bi_attention))).all()
+    dated = select(bi_attention, instances.c.expiration_date).join(
+        instances, instances.c.id_instance == bi_attention.c.id_instance
+    )
+    attention = connection.execute(_of(account, bi_attention, dated)).all()
     leaks = spending.paid_for_nothing(connection, attention, spending.read_left(connection, account), now)
     cost_by_month = _cost_by_month(daily)
     every_group = estate.count_groups(connection)
@@ -58,7 +64,7 @@ def read_figures(connection: Connection, now: datetime, account: str | None) -> 
         "kinds": _kinds(groups),
         "periods": _periods(daily, today),
         "churn": _churn(months),
-        "attention": _with_ends(connection, spending.worst_first(attention, leaks)),
+        "attention": spending.worst_first(attention, leaks),
         "paid_for_nothing": [leak.as_figures() for leak in leaks],
         "expiries": _expiries(connection, account),
         "statuses_by_week": _statuses_by_week(connection, account, daily, today),
@@ -105,20 +111,6 @@ def _expiries(connection: Connection, account: str | None) -> list[dict[str, Any
     for of_hour, n in connection.execute(_of(account, bi_expiring, query)):
         by_day[_day_of(of_hour)] += n
     return [{"day": day, "instances": n} for day, n in sorted(by_day.items())]
-
-
-def _with_ends(connection: Connection, attention: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The same, each instance with its expiration date."""
-    shown = [row for reason in attention for row in reason["instances"]]
-    query = select(instances.c.id_instance, instances.c.expiration_date)
-    ids = {row["id_instance"] for row in shown}
-    ends = {
-        row.id_instance: row.expiration_date
-        for row in connection.execute(query.where(instances.c.id_instance.in_(ids)))
-    }
-    for row in shown:
-        row["expiration_date"] = ends.get(row["id_instance"])
-    return attention
 
 
 def _totals(groups: Iterable[estate.Group]) -> dict[str, int]:
