@@ -58,7 +58,7 @@ replicas-1000: .venv/installed  ## 4 daemons keep 1,000 accounts on a schedule o
 	$(BIN)/python tests/proof/replicas.py --replicas 4 --accounts 1000 --interval 300 --seconds 960 --kill-every 0 --seed 1
 
 replicas-10000: .venv/installed  ## 4 daemons keep 10,000 accounts of 50 instances on a schedule of ten minutes
-	$(BIN)/python tests/proof/replicas.py --replicas 4 --accounts 10000 --instances 50 --interval 600 --seconds 1900 --kill-every 0 --seed 1
+	$(BIN)/python tests/proof/replicas.py --replicas 4 --accounts 10000 --instances 50 --interval 600 --seconds 1500 --kill-every 0 --seed 1
 
 start: .venv/installed  ## seconds until ACCOUNTS accounts that begin at once are served by one daemon, on each database
 	$(BIN)/python bench/start.py --accounts $(ACCOUNTS)

@@ -35,13 +35,15 @@ class Daemon:
 
     What was missed coalesces into one run, a job never overlaps itself, and a wall clock that jumps neither stalls a
     job nor makes it burst. `stop` is set on the first signal: jobs that watch it give up, others are waited for.
+    `on_planned` is told a job's name when it has run, or is moved, and `next_run_at` knows its next time.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it is told to call
         self,
         jobs: Sequence[Job],
         stop: threading.Event,
         *,
+        on_planned: Callable[[str], None] = lambda _name: None,
         on_tick: Callable[[], None] = lambda: None,
         on_reread: Callable[[], None] = lambda: None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),  # noqa: TID251 - the daemon reads the clock
@@ -51,6 +53,7 @@ class Daemon:
 
         self._jobs = {job.name: job for job in jobs}
         self._stop = stop
+        self._on_planned = on_planned
         self._on_tick = on_tick
         self._on_reread = on_reread
         self._clock = clock
@@ -87,6 +90,7 @@ class Daemon:
     def run_until_stopped(self) -> bool:
         """Run the jobs; True if everything had ended by itself within `GRACE_SECONDS` after the stop."""
         wall, monotonic = self._clock(), time.monotonic()  # before the jobs are told a time: no jump of it goes unseen
+        self._scheduler.start(paused=True)  # one that stands searches all jobs for each
         for job in self._jobs.values():
             self._scheduler.add_job(
                 self._around(job),
@@ -95,7 +99,7 @@ class Daemon:
                 name=job.name,
                 next_run_time=wall,
             )
-        self._scheduler.start()
+        self._scheduler.resume()
         log.info("started", extra={"fields": {"action": "daemon_started", "jobs": len(self._jobs)}})
         why = self._tick_until_signalled(wall, monotonic)
         log.info("stopping", extra={"fields": {"action": "daemon_stopping", "signal": why}})
@@ -136,6 +140,7 @@ class Daemon:
             planned = planned_after_jump(self._jobs[job.id].schedule, job.next_run_time, jump, now)
             if planned != job.next_run_time:
                 self._scheduler.modify_job(job.id, next_run_time=planned)
+                self._on_planned(job.id)
         self._scheduler.wakeup()
 
     def _around(self, job: Job) -> Callable[[], None]:
@@ -149,6 +154,7 @@ class Daemon:
                 # Nothing escapes: the library would log the exception in its own words.
                 log.exception("defect", extra={"fields": {"action": "defect", "job": job.name}})
             finally:
+                self._on_planned(job.name)
                 with self._changed:
                     self._busy -= 1
                     self._changed.notify_all()

@@ -2,9 +2,10 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
 from sqlalchemy import Engine
@@ -14,37 +15,42 @@ from syncer.storage import lease
 from syncer.storage.database import writing
 
 LONGEST_FAREWELL_SECONDS = 5.0  # a database that does not answer holds up no stop
+PACE_SECONDS = 0.5  # between two words: of a thousand accounts some run at every moment
+MOST_TOLD_AT_ONCE = 1000  # accounts in one transaction
 
 
 class Plans(NamedTuple):
-    """When each account is run next, by which clock, and what is set as soon as that changes."""
+    """When each account is run next, None while that is not known, by which clock; and those of which that changed."""
 
-    next_runs: Callable[[], Mapping[str, datetime]]
+    accounts: frozenset[str]
+    next_run_at: Callable[[str], datetime | None]
     clock: Callable[[], datetime]
-    changed: threading.Event
+    changed: SimpleQueue[str]
 
 
 @contextmanager
 def told(engine: Engine, daemon: str, plans: Plans) -> Iterator[None]:
-    """While the block runs, tell all of it every `lease.BEAT` and what changed at once; take it back at its end.
+    """While the block runs, tell that the daemon lives, every `lease.BEAT`, and soon what changed; then take it back.
 
-    A database that cannot be told is told the next time.
+    What cannot be told now is told at a later beat. The work grows with the accounts that ran, not with all of them.
     """
     is_over = threading.Event()
 
     def tell_until_over() -> None:
-        known: dict[str, datetime] = {}
-        beat_at = time.monotonic() - lease.BEAT.total_seconds()
+        untold: set[str] = set()
+        next_beat = time.monotonic()
         while not is_over.is_set():
-            is_beat = time.monotonic() - beat_at >= lease.BEAT.total_seconds()
-            next_runs, now = plans.next_runs(), plans.clock()
-            news = {name: at for name, at in next_runs.items() if is_beat or known.get(name) != at}
+            news = _taken(plans.changed, next_beat - time.monotonic())
+            untold |= news
             with suppress(DatabaseFailed):
-                heard = _tell(engine, daemon, {name: (at - now).total_seconds() for name, at in news.items()})
-                known |= {name: news[name] for name in heard}
-            beat_at = time.monotonic() if is_beat else beat_at
-            plans.changed.wait(max(0.0, beat_at + lease.BEAT.total_seconds() - time.monotonic()))
-            plans.changed.clear()
+                if time.monotonic() >= next_beat:
+                    next_beat = time.monotonic() + lease.BEAT.total_seconds()
+                    with writing(engine, "telling that the daemon lives") as connection:
+                        its, free = lease.say_living(connection, daemon)
+                    news |= untold & its | plans.accounts & free
+                for names in _in_parts(news):
+                    untold -= _tell(engine, daemon, plans, names)
+            is_over.wait(PACE_SECONDS)
         with suppress(DatabaseFailed), writing(engine, "telling that the daemon ends") as connection:
             lease.take_back(connection, daemon)
 
@@ -54,12 +60,30 @@ def told(engine: Engine, daemon: str, plans: Plans) -> Iterator[None]:
         yield
     finally:
         is_over.set()
-        plans.changed.set()
+        plans.changed.put("")  # no account's name: it is only waited for
         thread.join(LONGEST_FAREWELL_SECONDS)
 
 
-def _tell(engine: Engine, daemon: str, seconds: Mapping[str, float]) -> list[str]:
-    if not seconds:
-        return []
+def _taken(changed: SimpleQueue[str], seconds: float) -> set[str]:
+    """All that is there, or the first that comes within so long, and what has come with it."""
+    taken: set[str] = set()
+    with suppress(Empty):
+        taken.add(changed.get(timeout=max(0.0, seconds)))
+        while True:
+            taken.add(changed.get_nowait())
+    return taken
+
+
+def _in_parts(names: Iterable[str]) -> Iterator[list[str]]:
+    ordered = sorted(names)
+    for first in range(0, len(ordered), MOST_TOLD_AT_ONCE):
+        yield ordered[first : first + MOST_TOLD_AT_ONCE]
+
+
+def _tell(engine: Engine, daemon: str, plans: Plans, names: list[str]) -> set[str]:
+    now = plans.clock()
+    next_runs = {name: at for name in names if (at := plans.next_run_at(name)) is not None}
+    if not next_runs:
+        return set()
     with writing(engine, "telling when the next runs are") as connection:
-        return lease.tell(connection, daemon, seconds)
+        return lease.tell(connection, daemon, {name: (at - now).total_seconds() for name, at in next_runs.items()})

@@ -1,11 +1,11 @@
 """`syncer run`: every account on its schedule, and what is seen of it from outside."""
 
-import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import datetime
 from functools import partial
+from queue import SimpleQueue
 
 from syncer.daemon import health
 from syncer.daemon.leased_runs import Runs
@@ -29,19 +29,19 @@ def run_unattended(runs: Runs, metrics: Metrics, environment: Mapping[str, str])
     Raises `ConfigurationError` for an address that cannot be listened on.
     """
     notify = systemd_notifier(environment)
-    next_runs_changed = threading.Event()
+    changed: SimpleQueue[str] = SimpleQueue()
     senders = Senders(runs)
 
     def run(configured: AccountSettings) -> float | None:
         try:
             return runs.run_if_due(configured)
         finally:
-            next_runs_changed.set()
             senders.wake()
 
     daemon = Daemon(
         [Job(configured.name, configured.schedule, partial(run, configured)) for configured in runs.settings.accounts],
         runs.stop,
+        on_planned=changed.put,
         on_reread=runs.reread,
         on_tick=_watchdog(notify, watchdog_seconds(environment)),
     )
@@ -57,18 +57,13 @@ def run_unattended(runs: Runs, metrics: Metrics, environment: Mapping[str, str])
                 )
             )
         notify(f"READY=1\nSTATUS=polling {len(runs.settings.accounts)} accounts")
-        plans = Plans(partial(_next_runs, runs, daemon), runs.clock, next_runs_changed)
+        accounts = frozenset(configured.name for configured in runs.settings.accounts)
+        plans = Plans(accounts, daemon.next_run_at, runs.clock, changed)
         stack.enter_context(told(runs.engine, runs.holder, plans))
         stack.enter_context(senders.running(runs.settings.receivers))
         ended = daemon.run_until_stopped()
         notify("STOPPING=1")
     return ended
-
-
-def _next_runs(runs: Runs, daemon: Daemon) -> dict[str, datetime]:
-    """When each account is run next."""
-    due = {configured.name: daemon.next_run_at(configured.name) for configured in runs.settings.accounts}
-    return {name: at for name, at in due.items() if at is not None}
 
 
 def unready(runs: Runs) -> list[str]:

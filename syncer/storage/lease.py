@@ -14,7 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Engine, bindparam, false, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Connection, Engine, bindparam, func, or_, select, text, update
 
 from syncer.errors import DatabaseFailed
 from syncer.rules.schedule import Schedule
@@ -91,9 +91,17 @@ def read_holders(connection: Connection) -> dict[str, str]:
     return {row.account: row.holder for row in connection.execute(query) if is_living(row.holder, row.expires_at, now)}
 
 
-def has_told_lately(now: datetime) -> ColumnElement[bool]:
-    """Of which rows the daemon is believed to live: by its last word, which a clock that was set back may put ahead."""
-    return func.coalesce(leases.c.daemon_beat_at.between(now - SILENCE, now + SILENCE), false())
+def read_living(connection: Connection, now: datetime) -> dict[str, datetime]:
+    """The daemons that are believed to live, each with its last word.
+
+    A clock that was set back may put that word ahead a little. One row of a daemon speaks for all of its rows.
+    """
+    query = (
+        select(leases.c.daemon, func.max(leases.c.daemon_beat_at).label("beat_at"))
+        .where(leases.c.daemon.is_not(None), leases.c.daemon_beat_at.between(now - SILENCE, now + SILENCE))
+        .group_by(leases.c.daemon)
+    )
+    return {row.daemon: row.beat_at for row in connection.execute(query)}
 
 
 def database_now(connection: Connection) -> datetime:
@@ -165,23 +173,46 @@ def release(connection: Connection, account: str, holder: str) -> None:
     )
 
 
-def tell(connection: Connection, daemon: str, next_runs: Mapping[str, float]) -> list[str]:
-    """Note that a daemon lives and in how many seconds it runs each account; gives the accounts of which that is noted.
+def tell(connection: Connection, daemon: str, next_runs: Mapping[str, float]) -> set[str]:
+    """Note in how many seconds a daemon runs each account; gives the accounts of which that is noted.
 
     The word of another daemon that lives stays. Rows that somebody holds are passed by: nobody waits for anybody.
     """
     now = database_now(connection)
-    is_ours = or_(leases.c.daemon.is_(None), leases.c.daemon == daemon, ~has_told_lately(now))
-    query = select(leases.c.account).where(leases.c.account.in_(next_runs), is_ours).with_for_update(skip_locked=True)
+    query = select(leases.c.account).where(leases.c.account.in_(next_runs), _is_open_to(connection, daemon, now))
     rows: list[dict[str, Any]] = [
         {"of": account, "next": now + timedelta(seconds=max(0.0, next_runs[account]))}
-        for account in connection.scalars(query)
+        for account in connection.scalars(query.with_for_update(skip_locked=True))
     ]
     if rows:
         statement = update(leases).where(leases.c.account == bindparam("of"))
         told = statement.values(daemon=daemon, daemon_beat_at=now, next_run_at=bindparam("next"))
         connection.execute(told, rows)
-    return [row["of"] for row in rows]
+    return {row["of"] for row in rows}
+
+
+def say_living(connection: Connection, daemon: str) -> tuple[set[str], set[str]]:
+    """Note that a daemon lives; gives the accounts that it speaks for, and those that no living daemon does.
+
+    One row is written, however many accounts there are.
+    """
+    now = database_now(connection)
+    query = select(leases.c.account, leases.c.daemon).where(_is_open_to(connection, daemon, now))
+    its: set[str] = set()
+    free: set[str] = set()
+    for account, spoken_for_by in connection.execute(query):
+        (its if spoken_for_by == daemon else free).add(account)
+    first = select(leases.c.account).where(leases.c.daemon == daemon).order_by(leases.c.account).limit(1)
+    account = connection.scalar(first.with_for_update(skip_locked=True))
+    if account is not None:
+        connection.execute(update(leases).where(leases.c.account == account).values(daemon_beat_at=now))
+    return its, free
+
+
+def _is_open_to(connection: Connection, daemon: str, now: datetime) -> ColumnElement[bool]:
+    """Of which rows a daemon may say when they are run: its own, and those that no other one that lives has."""
+    others = read_living(connection, now).keys() - {daemon}
+    return or_(leases.c.daemon.is_(None), leases.c.daemon.not_in(others))
 
 
 def take_back(connection: Connection, daemon: str) -> None:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from syncer.answer.known import CLAIMED, FREE
+from syncer.answer.known import CLAIMED, FREE, Known
 from syncer.answer.listing import Listing
 from syncer.model import MirrorRow
 from syncer.rules.decisions import Rows
@@ -20,14 +20,13 @@ def observe(
 
     A clock that was set back must not make anything observed before what these accounts observed earlier.
     """
-    standings = runs.read_standings(connection)
     shared = bool(listing.foreign_ids) and mirror.has_other_accounts(connection, account)
     strangers = [*listing.foreign_ids] if shared else []
-    if listing.known.flags.count(CLAIMED | FREE):
-        strangers += [key for key, flag in zip(listing.known.ids, listing.known.flags, strict=True) if flag & FREE]
-    owners = {account}
-    for ids in rows.batches(strangers):
-        owners |= mirror.read_owners(connection, ids)
+    strangers += _claims(listing.known, CLAIMED | FREE)
+    owners = {account, *_owners_of(connection, strangers)}
+    # What is claimed changes nothing of its owner's, but is told beside what its owner was last seen with.
+    concerned = owners | _owners_of(connection, _claims(listing.known, CLAIMED))
+    standings = runs.read_standings(connection, concerned)
     moments = [at]
     for owner in owners & standings.keys():
         moments += [moment for moment in standings[owner][:2] if moment is not None]
@@ -50,3 +49,14 @@ def observe(
         return claims.read_claimants(connection, ids)
 
     return observation, Rows(read, read_dates, read_claimants, shared)
+
+
+def _claims(known: Known, flags: int) -> list[int]:
+    """The ids of the claims with these very flags."""
+    if not known.flags.count(flags):
+        return []
+    return [key for key, its in zip(known.ids, known.flags, strict=True) if its == flags]
+
+
+def _owners_of(connection: Connection, ids: Sequence[int]) -> set[str]:
+    return {owner for some in rows.batches(ids) for owner in mirror.read_owners(connection, some)}

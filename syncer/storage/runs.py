@@ -7,7 +7,7 @@ Over 300 lines: one run's row is begun, held, approved, accepted and looked up b
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -136,12 +136,11 @@ class Standing(NamedTuple):
     is_retired: bool
 
 
-def read_standings(connection: Connection) -> dict[str, Standing]:
-    """Of every account."""
+def read_standings(connection: Connection, names: Collection[str]) -> dict[str, Standing]:
+    """Of these accounts, as far as they are known."""
     columns = accounts.c
-    found = connection.execute(
-        select(columns.account, columns.last_accepted_at, columns.moved_at, columns.retired_at.is_not(None))
-    )
+    query = select(columns.account, columns.last_accepted_at, columns.moved_at, columns.retired_at.is_not(None))
+    found = connection.execute(query.where(columns.account.in_(sorted(names))))
     return {account: Standing(*rest) for account, *rest in found}
 
 

@@ -193,20 +193,22 @@ def read_leases(connection: Connection) -> list[dict[str, Any]]:
     `beat_age_seconds` and `next_run_in_seconds` are by the database's clock, as everything in the row is.
     """
     now = lease.database_now(connection)
-    query = select(leases, lease.has_told_lately(now).label("has_told_lately")).order_by(leases.c.account)
-    return [_believed(dict(row._mapping), now) for row in connection.execute(query)]
+    beats = {daemon: at for daemon, at in lease.read_living(connection, now).items() if not lease.is_gone(daemon)}
+    query = select(leases).order_by(leases.c.account)
+    return [_believed(dict(row._mapping), beats, now) for row in connection.execute(query)]
 
 
-def _believed(row: dict[str, Any], now: datetime) -> dict[str, Any]:
+def _believed(row: dict[str, Any], beats: Mapping[str, datetime], now: datetime) -> dict[str, Any]:
     if not lease.is_living(row["holder"], row["expires_at"], now):
         row |= {"holder": None, "expires_at": None}
-    beat, is_heard = row["daemon_beat_at"], row.pop("has_told_lately")
-    if row["daemon"] is not None and (not is_heard or lease.is_gone(row["daemon"])):
-        row |= {"daemon": None, "daemon_beat_at": None, "next_run_at": None}
-    lives = row["daemon"] is not None
+    beat_at = beats.get(row["daemon"])
+    if beat_at is None:
+        unsaid = ("daemon", "daemon_beat_at", "next_run_at", "beat_age_seconds", "next_run_in_seconds")
+        return row | dict.fromkeys(unsaid)
     return row | {
-        "beat_age_seconds": max(0, int((now - beat).total_seconds())) if lives else None,
-        "next_run_in_seconds": max(0, int((row["next_run_at"] - now).total_seconds())) if lives else None,
+        "daemon_beat_at": beat_at,
+        "beat_age_seconds": max(0, int((now - beat_at).total_seconds())),
+        "next_run_in_seconds": max(0, int((row["next_run_at"] - now).total_seconds())),
     }
 
 

@@ -1,7 +1,8 @@
 """What a daemon tells of itself in the database, and what is believed of it, on both databases."""
 
 import threading
-from datetime import timedelta
+from datetime import datetime, timedelta
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -37,7 +38,7 @@ def tell(mirror: Mirror, daemon: str, **seconds: float) -> None:
 
 def later(mirror: Mirror, by: timedelta) -> None:
     """As if that much time had passed since the daemons last told anything."""
-    with mirror.engine.begin() as connection:
+    with database.writing(mirror.engine, "moving the clock") as connection:
         for row in connection.execute(leases.select()).all():
             moved = {name: getattr(row, name) for name in ("daemon_beat_at", "next_run_at")}
             moved = {name: moment and moment - by for name, moment in moved.items()}
@@ -47,9 +48,10 @@ def later(mirror: Mirror, by: timedelta) -> None:
 def plans(next_runs: dict[str, int]) -> presence.Plans:
     """In so many seconds each, by a clock that stands."""
     return presence.Plans(
-        lambda: {name: START + timedelta(seconds=seconds) for name, seconds in next_runs.items()},
+        frozenset(next_runs),
+        lambda name: START + timedelta(seconds=next_runs[name]),
         lambda: START,
-        threading.Event(),
+        SimpleQueue(),
     )
 
 
@@ -137,11 +139,49 @@ def test_what_changed_is_told_at_once(known: Mirror) -> None:
         wait_for(lambda: {row["daemon"] for row in read(known)} == {ELSEWHERE})
         (_, before) = known.rows(leases)
         next_runs["north"] = 9000
-        told.changed.set()
+        told.changed.put("north")
         wait_for(lambda: (read(known)[0]["next_run_in_seconds"] or 0) > 1000)
         (_, after) = known.rows(leases)
 
     assert before == after, "of a thousand accounts, one that ran is no reason to write all"
+
+
+def test_one_row_says_that_a_daemon_lives_for_all_of_its_accounts(known: Mirror) -> None:
+    tell(known, ELSEWHERE, north=940, south=940)
+    later(known, lease.SILENCE)
+    with database.writing(known.engine, "a beat") as connection:
+        assert ({"north", "south"}, set()) == lease.say_living(connection, ELSEWHERE)
+
+    assert ["daemon web1:4242, beat 0 s ago, next runs: north in 14 min, south in 14 min"] == lines(known)
+    beats = [row["daemon_beat_at"] for row in known.rows(leases)]
+    assert beats[0] > beats[1], "a thousand accounts are no thousand rows every ten seconds"
+
+
+def test_what_a_silent_daemon_had_is_taken_at_the_next_beat(known: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "BEAT", timedelta(seconds=0.1))
+    tell(known, OTHER, north=900, south=900)
+    with presence.told(known.engine, ELSEWHERE, plans({"north": 900, "south": 900})):
+        later(known, lease.SILENCE)
+        wait_for(lambda: {row["daemon"] for row in read(known)} == {ELSEWHERE})
+
+
+def test_a_daemon_beside_one_that_speaks_for_all_accounts_tries_what_ran_alone(known: Mirror) -> None:
+    """Of four replicas, three had tried again for all accounts at each run of one."""
+    tell(known, OTHER, north=900, south=900)
+    tried: list[str] = []
+
+    def next_run_at(name: str) -> datetime:
+        tried.append(name)
+        return START
+
+    told = plans({"north": 900, "south": 900})._replace(next_run_at=next_run_at)
+    with presence.told(known.engine, ELSEWHERE, told):
+        for name in ("north", "south", "north"):
+            told.changed.put(name)
+            wait_for(lambda: told.changed.empty() and tried[-1:] == [name])  # noqa: B023 - it is called at once
+
+    assert ["north", "south", "north"] == tried
+    assert {OTHER} == {row["daemon"] for row in read(known)}
 
 
 @pytest.mark.parametrize("mirror", ["postgresql"], indirect=True)  # SQLite locks no rows
