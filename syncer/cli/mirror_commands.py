@@ -83,8 +83,10 @@ def run(context: Context) -> None:
     from syncer.settings.receivers import check_receivers
 
     check_receivers(context.settings.receivers)
-    metrics = Metrics(configured.name for configured in context.settings.accounts)
-    if not run_unattended(runs_of(context, metrics.record), metrics, os.environ):
+    is_read = context.settings.listen is not None  # an account's series take 11 kB
+    metrics = Metrics(configured.name for configured in context.settings.accounts if is_read)
+    runs = runs_of(context, metrics.record) if is_read else runs_of(context)
+    if not run_unattended(runs, metrics, os.environ):
         # A thread that cannot be interrupted must not keep the process; its transaction is rolled back.
         logging.shutdown()
         os._exit(0)
