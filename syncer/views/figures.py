@@ -10,7 +10,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, Text, cast, func, literal_column, select
+from sqlalchemy import ColumnElement, Connection, Select, Text, case, cast, func, literal_column, select
 
 from syncer.rules.timeline import billing_day
 from syncer.storage.tables import instances, sync_runs
@@ -105,11 +105,11 @@ def _blind_gaps(connection: Connection, account: str | None) -> list[dict[str, A
 
 def _expiries(connection: Connection, account: str | None) -> list[dict[str, Any]]:
     """How many live instances that do not renew themselves expire on each of the next days."""
-    hour = _hour(bi_expiring.c.expiration_date)
-    query = select(hour, func.count()).where(bi_expiring.c.days_left.between(0, EXPIRY_DAYS)).group_by(hour)
+    expires = _day(bi_expiring.c.expiration_date)
+    query = select(expires, func.count()).where(bi_expiring.c.days_left.between(0, EXPIRY_DAYS)).group_by(expires)
     by_day = Counter[date]()
-    for of_hour, n in connection.execute(_of(account, bi_expiring, query)):
-        by_day[_day_of(of_hour)] += n
+    for day, n in connection.execute(_of(account, bi_expiring, query)):
+        by_day[_day_of(day)] += n
     return [{"day": day, "instances": n} for day, n in sorted(by_day.items())]
 
 
@@ -217,31 +217,37 @@ def _statuses_by_week(
 def _expired_steps(connection: Connection, account: str | None) -> Iterator[tuple[str, date, int]]:
     """When live instances began and ceased to be expired."""
     version = instance_versions.c
-    query = select(_hour(version.valid_from), _hour(version.valid_to))
-    query = query.where(version.is_expired, ~version.deleted, ~version.missing)
-    versions = connection.execute(_of(account, instance_versions, query)).all()
-    for step, hours in zip((1, -1), zip(*versions, strict=True), strict=False):
-        for hour, n in Counter(hours).items():
-            if hour is not None:
-                yield "expired", _day_of(hour), step * n
+    began, ceased = _day(version.valid_from), case((version.valid_to.is_not(None), _day(version.valid_to)))
+    query = select(began, ceased, func.count()).where(version.is_expired, ~version.deleted, ~version.missing)
+    for first, last, n in connection.execute(_of(account, instance_versions, query).group_by(began, ceased)).all():
+        yield "expired", _day_of(first), n
+        if last is not None:
+            yield "expired", _day_of(last), -n
 
 
 def _missing_steps(connection: Connection, account: str | None) -> Iterator[tuple[str, date, int]]:
     columns = instances.c
-    hour = _hour(columns.missing_since)
-    query = select(hour, columns.deleted, func.count()).where(columns.missing_since.is_not(None))
-    for hour_, deleted, n in connection.execute(_of(account, instances, query).group_by(hour, columns.deleted)).all():
-        yield "purged" if deleted else "vanished", _day_of(hour_), n
+    since = _day(columns.missing_since)
+    query = select(since, columns.deleted, func.count()).where(columns.missing_since.is_not(None))
+    for day, deleted, n in connection.execute(_of(account, instances, query).group_by(since, columns.deleted)).all():
+        yield "purged" if deleted else "vanished", _day_of(day), n
 
 
-def _hour(moment: ColumnElement[datetime]) -> ColumnElement[Any]:
-    """The hour (UTC) of a moment as both databases write it, so that the database counts: days begin with an hour."""
-    return func.substr(cast(moment, Text), literal_column("1"), literal_column("13"))
+def _day(moment: ColumnElement[datetime]) -> ColumnElement[Any]:
+    """A moment's day (UTC) as both databases write it, behind a 1 from 21:00 on, so that the database counts.
+
+    The day at UTC+3 is the next one then.
+    """
+    written = cast(moment, Text)
+    is_late = func.substr(written, literal_column("12"), literal_column("2")) >= literal_column("'21'")
+    day = func.substr(written, literal_column("1"), literal_column("10"))
+    return case((is_late, literal_column("'1'").concat(day)), else_=literal_column("'0'").concat(day))
 
 
-@lru_cache(maxsize=1 << 16)
-def _day_of(hour: str) -> date:
-    return billing_day(datetime.fromisoformat(f"{hour}:00:00+00:00"))
+@lru_cache(maxsize=1 << 14)
+def _day_of(written: str) -> date:
+    """The day at UTC+3 of what `_day` gives."""
+    return date.fromisoformat(written[1:]) + timedelta(days=int(written[0]))
 
 
 def _moved_steps(connection: Connection, account: str | None) -> Iterator[tuple[str, date, int]]:
