@@ -29,12 +29,13 @@ def read_claims(connection: Connection, account: str) -> list[tuple[int, int, in
 
 def read_contested(connection: Connection, account: str) -> Sequence[int]:
     """What the account misses, and another one claims."""
-    query = (
-        select(claims.c.id_instance)
-        .distinct()
-        .join(instances, instances.c.id_instance == claims.c.id_instance)
-        .where(instances.c.account == account, instances.c.missing_since.is_not(None))
+    # Not a join: SQLite would begin with the account's rows, which are many, where claims are few or none.
+    is_missed = exists().where(
+        instances.c.id_instance == claims.c.id_instance,
+        instances.c.account == account,
+        instances.c.missing_since.is_not(None),
     )
+    query = select(claims.c.id_instance).distinct().where(is_missed)
     return connection.scalars(query).all()
 
 
