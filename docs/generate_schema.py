@@ -131,7 +131,7 @@ COLUMNS = {
     "beat_at": "when the holder last renewed the lease",
     "expires_at": "when the lease ends unless it is renewed",
     "daemon": "the daemon that runs the account next; NULL when none said so",
-    "daemon_beat_at": "when it last said so; one that is silent for a minute is not believed",
+    "daemon_beat_at": "when it last said so in this row; one whose rows are all older than a minute is not believed",
     "next_run_at": "when it does",
     "ciphertext": "nonce and AES-256-GCM ciphertext, bound to the id",
     "key_fingerprint": "tells which key it was encrypted with",

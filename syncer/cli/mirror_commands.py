@@ -83,7 +83,7 @@ def run(context: Context) -> None:
     from syncer.settings.receivers import check_receivers
 
     check_receivers(context.settings.receivers)
-    is_read = context.settings.listen is not None  # an account's series take 11 kB
+    is_read = context.settings.listen is not None  # an account's series take 25 kB
     metrics = Metrics(configured.name for configured in context.settings.accounts if is_read)
     runs = runs_of(context, metrics.record) if is_read else runs_of(context)
     if not run_unattended(runs, metrics, os.environ):

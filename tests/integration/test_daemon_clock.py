@@ -27,8 +27,12 @@ class Started:
 
     def __init__(self, schedule: str, run: Callable[[], float | None]) -> None:
         self.ticks = 0
+        self.planned: list[datetime] = []
         self.daemon = Daemon(
-            [Job("job", parse_schedule(schedule, ZoneInfo("UTC")), run)], threading.Event(), on_tick=self._tick
+            [Job("job", parse_schedule(schedule, ZoneInfo("UTC")), run)],
+            threading.Event(),
+            on_planned=lambda _name: self.planned.append(self.follows),
+            on_tick=self._tick,
         )
         self._thread = threading.Thread(target=self.daemon.run_until_stopped)
         self._thread.start()
@@ -88,6 +92,26 @@ def test_a_clock_set_forward_an_hour_makes_one_run(clock: Any, start: Start, sch
     started.let_it_tick()
     assert len(runs) == 2
     assert started.follows > NOON + timedelta(hours=1)
+
+
+@pytest.mark.usefixtures("clock")
+@pytest.mark.parametrize("seconds", [None, 40.0])
+def test_when_a_job_runs_next_is_told_as_it_stands_then(start: Start, seconds: float | None) -> None:
+    """Whoever is told has not to ask again: the time to try again is settled before."""
+    started = start("5m", lambda: seconds)
+    wait_for(lambda: started.planned)
+
+    waits = [at - NOON for at in started.planned]
+    assert all(timedelta(seconds=seconds or 300) <= wait < timedelta(seconds=(seconds or 300) + 60) for wait in waits)
+
+
+def test_that_a_moved_clock_changes_when_a_job_runs_is_told(clock: Any, start: Start) -> None:
+    started = start("5m", lambda: None)
+    wait_for(lambda: started.planned)
+
+    clock.shift(timedelta(hours=-1))
+
+    wait_for(lambda: started.planned[-1] <= NOON - timedelta(minutes=54))
 
 
 @pytest.mark.parametrize("schedule", ["5m", "*/5 * * * *"])
