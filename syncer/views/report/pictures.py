@@ -214,7 +214,8 @@ def slots(label: str, days: Sequence[tuple[str, int, str]], soon: int, number: N
         half = 100 * (len(text) * LETTER / 2 + 3) / NARROWEST
         start = min(max(middle - half, 0), 100 - 2 * half)
         y = bars[place].y - 4
-        is_clear = all(bar.y > y for bar in bars if bar.x < start + 2 * half and bar.x + bar.width > start)
+        # No taller bar beneath it, not even by the few units that letters reach below their line.
+        is_clear = all(bar.y >= bars[place].y for bar in bars if bar.x < start + 2 * half and bar.x + bar.width > start)
         if n and is_clear and all(start + 2 * half <= other or start >= end for other, end in taken):
             taken.append((start, start + 2 * half))
             marks.append(kept_within(Label(middle, y, text, "middle", "value")))
