@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from queue import Empty, SimpleQueue
@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 from syncer.errors import DatabaseFailed
 from syncer.storage import lease
 from syncer.storage.database import writing
+from syncer.storage.rows import batches
 
 LONGEST_FAREWELL_SECONDS = 5.0  # a database that does not answer holds up no stop
 PACE_SECONDS = 0.5  # between two words: of a thousand accounts some run at every moment
@@ -32,7 +33,7 @@ class Plans(NamedTuple):
 def told(engine: Engine, daemon: str, plans: Plans) -> Iterator[None]:
     """While the block runs, tell that the daemon lives, every `lease.BEAT`, and soon what changed; then take it back.
 
-    What cannot be told now is told at a later beat. The work grows with the accounts that ran, not with all of them.
+    What cannot be told now is told at a later beat. A beat writes one row, and each account that ran another.
     """
     is_over = threading.Event()
 
@@ -48,7 +49,7 @@ def told(engine: Engine, daemon: str, plans: Plans) -> Iterator[None]:
                     with writing(engine, "telling that the daemon lives") as connection:
                         its, free = lease.say_living(connection, daemon)
                     news |= untold & its | plans.accounts & free
-                for names in _in_parts(news):
+                for names in batches(sorted(news), MOST_TOLD_AT_ONCE):
                     untold -= _tell(engine, daemon, plans, names)
             is_over.wait(PACE_SECONDS)
         with suppress(DatabaseFailed), writing(engine, "telling that the daemon ends") as connection:
@@ -72,12 +73,6 @@ def _taken(changed: SimpleQueue[str], seconds: float) -> set[str]:
         while True:
             taken.add(changed.get_nowait())
     return taken
-
-
-def _in_parts(names: Iterable[str]) -> Iterator[list[str]]:
-    ordered = sorted(names)
-    for first in range(0, len(ordered), MOST_TOLD_AT_ONCE):
-        yield ordered[first : first + MOST_TOLD_AT_ONCE]
 
 
 def _tell(engine: Engine, daemon: str, plans: Plans, names: list[str]) -> set[str]:

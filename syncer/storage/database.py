@@ -235,7 +235,7 @@ def become_sole_writer(connection: Connection) -> None:
     and no other account's run moves an instance between this run's reading and its writing.
     """
     if connection.dialect.name == "postgresql":
-        # Others of ours may come first, however many: no reason to lose an answer, as somebody else's lock would be.
+        # However many runs come first, each of them goes on: an answer is not lost for that.
         connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{TURN_TIMEOUT_SECONDS}s'")
         connection.exec_driver_sql(SOLE_WRITER_LOCK)
         connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'")

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, Text, case, cast, func, literal_column, select
 
-from syncer.rules.timeline import billing_day
+from syncer.rules.timeline import billing_day, midnight_of
 from syncer.storage.tables import instances, sync_runs
 from syncer.views import estate, past, spending
 from syncer.views.catalogue import (
@@ -31,6 +31,7 @@ EXPIRY_DAYS = 30
 WEEKS = 104  # of the charts over time
 MONTHS = 12  # of what came and went
 STATUSES = ("active", "expired", "deleted", "vanished")
+_MIDNIGHT = f"{midnight_of(date(2026, 1, 1)):%H}"  # at UTC+3, in UTC
 _SUMS = ("created", "deleted", "began", "ended", "billable", "millionths")  # of each day
 
 
@@ -217,7 +218,7 @@ def _statuses_by_week(
 def _expired_steps(connection: Connection, account: str | None) -> Iterator[tuple[str, date, int]]:
     """When live instances began and ceased to be expired."""
     version = instance_versions.c
-    began, ceased = _day(version.valid_from), case((version.valid_to.is_not(None), _day(version.valid_to)))
+    began, ceased = _day(version.valid_from), _day(version.valid_to)
     query = select(began, ceased, func.count()).where(version.is_expired, ~version.deleted, ~version.missing)
     for first, last, n in connection.execute(_of(account, instance_versions, query).group_by(began, ceased)).all():
         yield "expired", _day_of(first), n
@@ -234,20 +235,22 @@ def _missing_steps(connection: Connection, account: str | None) -> Iterator[tupl
 
 
 def _day(moment: ColumnElement[datetime]) -> ColumnElement[Any]:
-    """A moment's day (UTC) as both databases write it, behind a 1 from 21:00 on, so that the database counts.
+    """A moment's day (UTC) and the hour with which its day at UTC+3 began, or 00, so that the database counts by day.
 
-    The day at UTC+3 is the next one then.
+    As both databases write it; NULL for none.
     """
     written = cast(moment, Text)
-    is_late = func.substr(written, literal_column("12"), literal_column("2")) >= literal_column("'21'")
-    day = func.substr(written, literal_column("1"), literal_column("10"))
-    return case((is_late, literal_column("'1'").concat(day)), else_=literal_column("'0'").concat(day))
+    hour = func.substr(written, literal_column("12"), literal_column("2"))
+    began = case(
+        (hour >= literal_column(f"'{_MIDNIGHT}'"), literal_column(f"'{_MIDNIGHT}'")), else_=literal_column("'00'")
+    )
+    return func.substr(written, literal_column("1"), literal_column("11")).concat(began)
 
 
 @lru_cache(maxsize=1 << 14)
 def _day_of(written: str) -> date:
     """The day at UTC+3 of what `_day` gives."""
-    return date.fromisoformat(written[1:]) + timedelta(days=int(written[0]))
+    return billing_day(datetime.fromisoformat(f"{written}:00:00+00:00"))
 
 
 def _moved_steps(connection: Connection, account: str | None) -> Iterator[tuple[str, date, int]]:
