@@ -4,7 +4,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import timedelta
 from itertools import count
 from typing import Any, NamedTuple
@@ -66,8 +66,12 @@ def _takes_lost_for_done(_real: Any) -> Any:
 
     def write(engine: Any, _run: Any, what: Callable[[Any], Any]) -> Any:
         result = None
-        with suppress(DatabaseFailed), database.writing(engine, "applying the answer") as connection:
-            result = what(connection)
+        try:
+            with database.writing(engine, "applying the answer") as connection:
+                result = what(connection)
+        except DatabaseFailed:
+            if result is None:
+                raise
         return result
 
     return write

@@ -352,10 +352,11 @@ class World:
                 estates[place].kinds.extend([kind] * times)
             case steps.Late(place, _, _):
                 estates[place].late.append(step)
-            case steps.Sync(place):
+            case steps.Sync(place, behind):
                 self.pass_time(self.now + A_MOMENT)
                 if place in self.polled:
                     process = self._start(100 + len(self.manual), places=[place])
+                    process.offset = timedelta(seconds=-behind)
                     self.manual.append(process)
                     self._proceed(process.run_manually())
             case steps.Read(number, at, nth, group, minutes):

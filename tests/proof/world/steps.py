@@ -131,9 +131,10 @@ class Late(NamedTuple):
 
 
 class Sync(NamedTuple):
-    """Somebody runs `syncer sync`."""
+    """Somebody runs `syncer sync`, by a clock that is so many seconds behind."""
 
     account: int
+    behind: int = 0
 
 
 class Takes(NamedTuple):
@@ -333,6 +334,10 @@ def drawn(chance: random.Random, kinds: Sequence[str], ways: Sequence[str], days
         steps += [chance.choice(draw.happenings)() for _ in range(chance.choice([0, 1, 1, 1, 2, 2, 3]))]
         if chance.random() < 0.15:
             steps += draw.met()
+        if chance.random() < 0.1:
+            steps += draw.hurried()
+        if chance.random() < 0.03:
+            steps += draw.leap()
         passing = min(minutes, chance.choice([1, 7, 45, 200, 480, 700, 1440, 2000]))
         steps.append(Pass(passing))
         minutes -= passing
@@ -347,7 +352,7 @@ class _Drawing:
     def __init__(self, chance: random.Random, kinds: Sequence[str], ways: Sequence[str], setting: Setting) -> None:
         self.chance, self.kinds, self.ways = chance, kinds, ways
         self.accounts, self.processes, self.receivers = len(setting.accounts), setting.processes, len(setting.receivers)
-        lives: list[Callable[[], Step]] = [
+        self.lives: list[Callable[[], Step]] = [
             self.born, self.born, self.dies, self.dies, self.renamed, self.billed, self.extended, self.rekeyed,
             self.lost, self.moved, self.restored, self.purged,
         ]  # fmt: skip
@@ -361,7 +366,7 @@ class _Drawing:
             self.priced, self.priced, self.sold, self.sold, self.cut, self.newer,
         ]  # fmt: skip
         told: list[Callable[[], Step]] = [self.takes, self.takes, self.takes, self.resume, self.dies_telling]
-        self.happenings = [*lives, *faults, *deeds, *(told if self.receivers else [])]
+        self.happenings = [*self.lives, *faults, *deeds, *(told if self.receivers else [])]
 
     def account(self) -> int:
         return self.chance.randrange(self.accounts)
@@ -420,6 +425,17 @@ class _Drawing:
         late = Late(account, self.chance.choice([45, 170, 4000]), self.chance.choice([True, False]))
         amid = [self.chance.choice(self.happenings)() for _ in range(self.chance.choice([1, 1, 2]))]
         return [late, Meet(account, 1440), *amid, Pass(self.chance.choice([1, 1, 2, 5]))]
+
+    def hurried(self) -> list[Step]:
+        """Two people at one account: what the first has seen is later by his clock than what the second sees by his."""
+        account, behind = self.account(), self.chance.choice([2, 100, 240, 400])
+        amid = [self.chance.choice(self.lives)() for _ in range(self.chance.choice([0, 1, 1, 3]))]
+        return [Sync(account), *amid, Sync(account, behind)]
+
+    def leap(self) -> list[Step]:
+        """A clock runs days ahead, long enough for a run by it, and is set right."""
+        process = self.process()
+        return [Clock(process, 400_000), Pass(self.chance.choice([200, 1440])), Clock(process, -400_000)]
 
     def kill(self) -> Step:
         at = self.chance.choice(["line", "line", "statement", "commit", "after commit"])
