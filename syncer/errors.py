@@ -4,12 +4,16 @@ Every message is one line: what was being done, what is wrong, what to do. No me
 """
 
 from collections.abc import Iterable
+from datetime import datetime
 
 LIKENESS = 0.6  # of difflib's ratio
 
 
 class SyncerError(Exception):
-    """Base of every error that a user can meet; anything else that escapes is a defect (exit code 1)."""
+    """Base of every error that a user can meet; anything else that escapes is a defect (exit code 1).
+
+    `http_status` and `answered_at`, its `Date`, are those of the answer that it is about, if there was one.
+    """
 
     exit_code = 1
     kind = "defect"
@@ -18,6 +22,7 @@ class SyncerError(Exception):
         super().__init__(message)
         self.kind = kind or type(self).kind
         self.http_status = http_status
+        self.answered_at: datetime | None = None
 
 
 class ConfigurationError(SyncerError):
@@ -38,10 +43,9 @@ class UpstreamUnreachable(SyncerError):
         message: str,
         *,
         kind: str | None = None,
-        http_status: int | None = None,
         retry_after_seconds: float | None = None,
     ) -> None:
-        super().__init__(message, kind=kind, http_status=http_status)
+        super().__init__(message, kind=kind)
         self.retry_after_seconds = retry_after_seconds
 
 

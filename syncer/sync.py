@@ -337,7 +337,7 @@ def _fail(  # noqa: PLR0913 - a run without an answer: nothing of it is at hand 
     A database that cannot take even that leaves the row to a later run.
     """
     status = RunStatus.ABANDONED if isinstance(error, FetchStopped) else RunStatus.FAILED
-    columns = columns or ({"http_status": error.http_status} if error.http_status else {})
+    columns = columns or {"http_status": error.http_status, "answered_at": error.answered_at}
     try:
         with database.writing(engine, "noting the failure") as connection:
             runs.finish_run(

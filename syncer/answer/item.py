@@ -25,7 +25,7 @@ from syncer.answer.values import (
     without_secrets,
 )
 from syncer.model import FIELDS, LARGEST_ID, TYPES, Instance, Item, Reject
-from syncer.scrub import REMOVED, SHORTEST_TOKEN
+from syncer.scrub import REMOVED
 
 SHORTEST_KNOWN_TOKEN = 16  # characters
 LONGEST_REJECTED_TEXT = 1024  # characters kept of one string of a rejected item
@@ -156,7 +156,9 @@ class ItemReader:
         """
         stored = {text: storable(text) if isinstance(text, str) else text for text in set(texts)}
         texts = list(map(stored.__getitem__, texts))
-        if any(isinstance(text, str) and len(text) >= SHORTEST_TOKEN for text in stored):  # long enough to hold it
+        if any(
+            isinstance(text, str) and len(text) >= SHORTEST_KNOWN_TOKEN for text in stored
+        ):  # long enough to hold it
             texts = [
                 _without_token(text, token) if isinstance(text, str) and token in text else text
                 for text, token in zip(texts, tokens, strict=True)
@@ -199,7 +201,7 @@ def is_known_token(token: str) -> bool:
 
 def _without_token(text: str, token: str) -> str:
     """A text without the token of its own item, if that is long enough not to stand in innocent words."""
-    return text.replace(token, REMOVED) if len(token) >= SHORTEST_TOKEN else text
+    return text.replace(token, REMOVED) if len(token) >= SHORTEST_KNOWN_TOKEN else text
 
 
 def parse_item(item: Text) -> Any:

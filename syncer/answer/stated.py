@@ -10,7 +10,7 @@ from syncer.errors import AnswerUnusable, ClockWrong, SyncerError
 
 BACKWARDS = timedelta(minutes=1)  # by which back ends of one service may differ
 
-_NEXT = re.compile(r"""\brel\s*=\s*(?:"[^"]*\bnext\b[^"]*"|next\b)""", re.IGNORECASE)
+_LINK = re.compile(r"""<[^>]*>|([\w!#$&+.^`|~*-]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^\s;,"]*)""")  # a target, or a parameter
 _COUNT = re.compile(r"[0-9]{1,18}")
 
 
@@ -35,10 +35,10 @@ def read_stated(headers: Mapping[str, str]) -> Stated:
     part = None
     if "content-range" in headers:
         part = "Content-Range"
-    elif _NEXT.search(headers.get("link", "")):
+    elif _links_to_next(headers.get("link", "")):
         part = 'Link with rel="next"'
     return Stated(
-        at=_moment(headers.get("date")),
+        at=read_http_date(headers.get("date")),
         age=timedelta(seconds=min(int(age), 10**9)) if _COUNT.fullmatch(age) else timedelta(),
         total=int(total) if _COUNT.fullmatch(total) else None,
         part=part,
@@ -88,7 +88,15 @@ def _stale(why: str) -> SyncerError:
     )
 
 
-def _moment(header: str | None) -> datetime | None:
+def _links_to_next(header: str) -> bool:
+    """Whether one of its links is of the relation `next` (RFC 8288)."""
+    return any(
+        name.lower() == "rel" and "next" in value.strip('"').lower().split() for name, value in _LINK.findall(header)
+    )
+
+
+def read_http_date(header: str | None) -> datetime | None:
+    """The moment that a header says, in UTC; None where it is missing or garbled."""
     try:
         moment = parsedate_to_datetime(header or "")
         return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)

@@ -11,14 +11,14 @@ import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
 import httpx
 
 from syncer import __version__
+from syncer.answer.stated import read_http_date
 from syncer.errors import AnswerUnusable, FetchStopped, SyncerError, UpstreamRefused, UpstreamUnreachable
 from syncer.model import Answer, Read
 from syncer.upstream.proxy import proxy_for, way_of
@@ -89,12 +89,13 @@ def fetch_into(  # noqa: PLR0913 - two of them have defaults: for those who want
         on_try(f"{failure}; try {attempt} of {TRIES}, the next in {pause:.1f} s")
         if stop.wait(pause):
             raise FetchStopped("the run was given up while waiting for the upstream: syncer was told to stop")
-    raise UpstreamUnreachable(
+    after_all = UpstreamUnreachable(
         f"{failure} ({attempt} of {TRIES} tries); the next run tries again",
         kind=failure.kind,
-        http_status=failure.http_status,
         retry_after_seconds=failure.retry_after_seconds,
     )
+    after_all.http_status, after_all.answered_at = failure.http_status, failure.answered_at
+    raise after_all
 
 
 def _fetch_once(
@@ -105,6 +106,8 @@ def _fetch_once(
     on_headers: Callable[[Mapping[str, str]], None],
 ) -> Answer[Read]:
     problem: SyncerError
+    status: int | None = None
+    headers: dict[str, str] = {}
     ends = Ends(
         stopped=FetchStopped("the run was given up while fetching: syncer was told to stop"),
         late=_unreachable(f"the answer was not complete after {upstream.timeout_seconds:g} s", "timeout"),
@@ -128,14 +131,14 @@ def _fetch_once(
                     extensions={"trace": watch.trace},
                 ) as response,
             ):
-                arrived_at, headers = clock(), dict(response.headers)
+                arrived_at, status, headers = clock(), response.status_code, dict(response.headers)
                 on_headers(headers)
                 if response.status_code != 200:
                     raise _refusal(response, upstream, arrived_at)
                 chunks = watch.timed(_inflated(response, upstream.scrub))
                 body = read(_bounded(chunks, upstream.largest_body))
                 watch.check()
-                return Answer(body, response.status_code, headers, arrived_at)
+                return Answer(body, status, headers, arrived_at)
         except SyncerError as error:
             problem = error
         except httpx.TimeoutException as error:
@@ -150,7 +153,8 @@ def _fetch_once(
         except (httpx.InvalidURL, UnicodeError):
             problem = UpstreamRefused("calling the upstream: SYNCER_API_URL is no address; correct it")
         if not isinstance(problem, UpstreamRefused):
-            watch.check()
+            problem = watch.problem or problem
+    problem.http_status, problem.answered_at = status, read_http_date(headers.get("date"))
     # Raised outside the except blocks: an httpx exception must not travel along as the context.
     raise problem
 
@@ -193,8 +197,7 @@ def _inflated(response: httpx.Response, scrub: Callable[[str], str]) -> Iterator
         return
     if encodings not in (["gzip"], ["x-gzip"]):
         raise AnswerUnusable(
-            f"reading the answer: it is encoded as {scrub(header)[:20]!r}, which was not asked for; check any proxy",
-            http_status=response.status_code,
+            f"reading the answer: it is encoded as {scrub(header)[:20]!r}, which was not asked for; check any proxy"
         )
     inflater = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
     for chunk in response.iter_raw():
@@ -224,29 +227,22 @@ def _bounded(chunks: Iterator[bytes], largest_body: int) -> Iterator[bytes]:
 
 
 def _refusal(response: httpx.Response, upstream: Upstream, now: datetime) -> SyncerError:
-    """What a status other than 200 means."""
+    """What a status other than 200 means; the status itself is noted with it later."""
     status = response.status_code
     words = _excerpt(response, upstream)
     said = f"HTTP {status}{f' {words!r}' if words else ''}"
     if status in TRANSIENT_STATUSES or status >= 500:
         kind = "rate_limited" if status == 429 else "server_error"
-        return _unreachable(
-            f"it answered {said}", kind, status, retry_after_seconds(response.headers.get("retry-after"), now)
-        )
+        return _unreachable(f"it answered {said}", kind, retry_after_seconds(response.headers.get("retry-after"), now))
     if status >= 400:
-        return UpstreamRefused(
-            f"calling the upstream: it answered {said}; check the partner token and SYNCER_API_URL", http_status=status
-        )
+        return UpstreamRefused(f"calling the upstream: it answered {said}; check the partner token and SYNCER_API_URL")
     if status in {301, 302, 303, 307, 308}:
         return UpstreamRefused(
             f"calling the upstream: it redirects (HTTP {status}), which is not followed because the path carries the "
             "token; set SYNCER_API_URL to the right address",
             kind="redirected",
-            http_status=status,
         )
-    return AnswerUnusable(
-        f"reading the answer: it came with {said}, not 200; nothing is inferred from it", http_status=status
-    )
+    return AnswerUnusable(f"reading the answer: it came with {said}, not 200; nothing is inferred from it")
 
 
 def _excerpt(response: httpx.Response, upstream: Upstream) -> str:
@@ -272,19 +268,12 @@ def retry_after_seconds(header: str | None, now: datetime) -> float | None:
     header = header.strip()
     if header.isascii() and header.isdigit():
         return float(header[:12])
-    try:
-        moment = parsedate_to_datetime(header)
-    except ValueError:
-        return None
-    return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds())
+    moment = read_http_date(header)
+    return None if moment is None else max(0.0, (moment - now).total_seconds())
 
 
-def _unreachable(
-    problem: str, kind: str, http_status: int | None = None, retry_after_seconds: float | None = None
-) -> UpstreamUnreachable:
-    return UpstreamUnreachable(
-        f"calling the upstream: {problem}", kind=kind, http_status=http_status, retry_after_seconds=retry_after_seconds
-    )
+def _unreachable(problem: str, kind: str, retry_after_seconds: float | None = None) -> UpstreamUnreachable:
+    return UpstreamUnreachable(f"calling the upstream: {problem}", kind=kind, retry_after_seconds=retry_after_seconds)
 
 
 def _phase(error: httpx.TimeoutException) -> str:

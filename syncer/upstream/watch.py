@@ -35,7 +35,8 @@ class Watch:
         self._ends = ends
         self._over = threading.Event()
         self._stream: Any = None
-        self._problem: SyncerError | None = None
+        self.problem: SyncerError | None = None
+        """Why the exchange was ended, if it was."""
         self._thread = threading.Thread(target=self._watch, name="fetch-watch", daemon=True)
 
     def __enter__(self) -> Self:
@@ -66,16 +67,16 @@ class Watch:
         return self._waited if since is None else self._waited + time.monotonic() - since
 
     def check(self) -> None:
-        """Raise why the exchange was ended, if it was: what was read until then is no whole answer."""
-        if self._problem is not None:
-            raise self._problem
+        """Raise the `problem`, if there is one: what was read until then is no whole answer."""
+        if self.problem is not None:
+            raise self.problem
 
     def _watch(self) -> None:
         while not self._over.wait(WATCH_SECONDS):
             if self._stop.is_set():
-                self._problem = self._ends.stopped
+                self.problem = self._ends.stopped
             elif self._waited_so_far() > self._seconds:
-                self._problem = self._ends.late
-            if self._problem is not None and self._stream is not None:
+                self.problem = self._ends.late
+            if self.problem is not None and self._stream is not None:
                 with suppress(OSError):
                     self._stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)

@@ -362,7 +362,9 @@ def test_a_failed_run_is_a_row_and_nothing_else(mirror: Mirror) -> None:
     before = mirror.rows(instances), mirror.rows(accounts)
 
     def unreachable(_read: object) -> NoReturn:
-        raise UpstreamUnreachable("calling the upstream: no route", http_status=503)
+        error = UpstreamUnreachable("calling the upstream: no route")
+        error.http_status = 503
+        raise error
 
     report = mirror.observe([], fetch=unreachable)
 

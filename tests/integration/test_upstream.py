@@ -189,6 +189,14 @@ def test_retry_after_is_honoured_in_both_its_forms(header: str) -> None:
     assert second.at - first.at >= 0.95
 
 
+@pytest.mark.parametrize(
+    "header",
+    ["soon", "-1", "Wed, 21 Oct 99999999999 07:28:00 GMT", "Mon, 01 Jan 2026 600:00:00 +9999996999999"],
+)
+def test_a_retry_after_that_is_garbled_says_nothing(header: str) -> None:
+    assert client.retry_after_seconds(header, NOW) is None
+
+
 @pytest.mark.parametrize("header", ["1000000000", "9" * 400, "Fri, 31 Dec 9999 23:59:59 GMT"])
 def test_a_retry_after_that_is_too_long_ends_the_tries(header: str) -> None:
     with FaultServer([fault.respond(503, headers={"Retry-After": header})]) as server:

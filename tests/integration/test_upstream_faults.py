@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -76,22 +76,22 @@ def drip_slowly(connection: Connection) -> None:
 ROWS: dict[str, Row] = {
     # connections and bodies
     "silence": fails(fault.silence, 3, "timeout"),
-    "one byte a second": fails(drip_slowly, 3, "timeout"),
+    "one byte a second": fails(drip_slowly, 3, "timeout", 200),
     "slow headers": fails(fault.drip_headers, 3, "timeout"),
-    "slow body": fails(fault.drip_body, 3, "timeout"),
+    "slow body": fails(fault.drip_body, 3, "timeout", 200),
     "reset before the answer": fails(fault.reset_before_answer, 3, "network"),
-    "reset amid the body": spoils(fault.reset_amid_body, 3, "network"),
+    "reset amid the body": spoils(fault.reset_amid_body, 3, "network", 200),
     "close without answer": fails(fault.close_without_answer, 3, "network"),
-    "body shorter than Content-Length": spoils(lambda whole: fault.respond(200, whole[:-20], length=len(whole)), 3, "network"),
+    "body shorter than Content-Length": spoils(lambda whole: fault.respond(200, whole[:-20], length=len(whole)), 3, "network", 200),
     "body longer than Content-Length": spoils(lambda whole: fault.respond(200, whole, length=len(whole) - 20), 5, "not_a_list", 200),
-    "chunked without end": spoils(lambda whole: fault.chunked(whole, ends=False), 3, "network"),
-    "bad chunk size": fails(fault.bad_chunk_size, 3, "network"),
+    "chunked without end": spoils(lambda whole: fault.chunked(whole, ends=False), 3, "network", 200),
+    "bad chunk size": fails(fault.bad_chunk_size, 3, "network", 200),
     "endless headers": fails(fault.endless_headers, 3, "network"),
     "not HTTP at all": fails(fault.not_http, 3, "network"),
-    "endless body": fails(fault.endless_body, 5, "too_large"),
-    "gzip bomb": fails(fault.gzip_bomb, 5, "too_large"),
-    "truncated gzip": spoils(lambda whole: fault.compressed(whole, cut=9), 3, "network"),
-    "gzip that is none": spoils(lambda whole: fault.respond(200, whole, {"Content-Encoding": "gzip"}), 3, "network"),
+    "endless body": fails(fault.endless_body, 5, "too_large", 200),
+    "gzip bomb": fails(fault.gzip_bomb, 5, "too_large", 200),
+    "truncated gzip": spoils(lambda whole: fault.compressed(whole, cut=9), 3, "network", 200),
+    "gzip that is none": spoils(lambda whole: fault.respond(200, whole, {"Content-Encoding": "gzip"}), 3, "network", 200),
     "unknown Content-Encoding": spoils(lambda whole: fault.compressed(whole, encoding="br"), 5, "not_a_list", 200),
     "chunked": passes(last=fault.chunked),
     "gzip": passes(last=fault.compressed),
@@ -229,6 +229,30 @@ def test_a_black_hole_costs_that_run_alone(estate: Estate, monkeypatch: pytest.M
     monkeypatch.setattr(client, "TRIES", 1)
     with fault.black_hole() as url:
         estate.assert_unreachable(url)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "status"),
+    [
+        (fault.respond(400, b"no", {"Date": "Sun, 01 Nov 2026 12:00:00 GMT"}), 400),
+        (fault.respond(429, b"", {"Date": "Sun, 01 Nov 2026 12:00:00 GMT", "Retry-After": "999"}), 429),
+        (fault.respond(206, b"[]", {"Date": "Sun, 01 Nov 2026 12:00:00 GMT"}), 206),
+        (fault.respond(200, b"[]", {"Date": "Sun, 01 Nov 2026 12:00:00 GMT", "Content-Encoding": "br"}), 200),
+        (fault.respond(200, b" " * 2**21, {"Date": "Sun, 01 Nov 2026 12:00:00 GMT"}), 200),
+    ],
+)
+def test_a_failed_run_keeps_the_status_and_the_date_of_its_answer(
+    estate: Estate, behaviour: Behaviour, status: int
+) -> None:
+    with FaultServer([behaviour]) as server:
+        estate.sync(server.url, max_body=2**20)
+
+    run = estate.mirror.runs()[-1]
+    assert (run["status"], run["http_status"], run["answered_at"]) == (
+        "failed",
+        status,
+        datetime(2026, 11, 1, 12, tzinfo=UTC),
+    )
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])

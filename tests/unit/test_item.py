@@ -11,10 +11,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from reading import WholeBody, read_whole
 
-from syncer.answer.item import Decoder, ItemReader
+from syncer.answer.item import SHORTEST_KNOWN_TOKEN, Decoder, ItemReader
 from syncer.errors import AnswerUnusable, SyncerError, UpstreamRefused
 from syncer.model import FIELDS, Instance, Item, Reject
-from syncer.scrub import SHORTEST_TOKEN, Scrubber
+from syncer.scrub import Scrubber
 
 DECODER = Decoder(timedelta(hours=3), Scrubber([PARTNER_TOKEN]))
 
@@ -477,7 +477,7 @@ def test_an_item_by_itself_is_rejected_at_its_position() -> None:
     assert Reject(7, 1, "name is not a string", '{"idInstance":1,"name":5}') == rejected
 
 
-@pytest.mark.parametrize(("length", "removed"), [(SHORTEST_TOKEN - 1, False), (SHORTEST_TOKEN, True)])
+@pytest.mark.parametrize(("length", "removed"), [(SHORTEST_KNOWN_TOKEN - 1, False), (SHORTEST_KNOWN_TOKEN, True)])
 def test_a_token_is_removed_from_other_texts_unless_it_is_too_short_to_be_one(*, length: int, removed: bool) -> None:
     token = "z" * length
 
@@ -592,7 +592,7 @@ def test_a_token_that_stands_in_another_field_is_removed_from_it() -> None:
 
 # Beside the keys of every list those that the quick reading knows; an unknown one sends the item the other way.
 OWN_TOKEN = "0123456789abcdef0123456789abcdef"
-SHORT_TOKEN = "z" * SHORTEST_TOKEN
+SHORT_TOKEN = "z" * SHORTEST_KNOWN_TOKEN
 BARE = {"idInstance": 1, "deleted": False, "isExpired": True}
 TOO_LONG = "ж" * ((FIELDS["name"].longest_bytes or 0) // 2 + 1)
 LISTED_TEXTS = st.sampled_from(
@@ -617,7 +617,11 @@ UNUSUAL_ITEMS = st.dictionaries(KEYS, json_values(st.floats(allow_nan=False, all
 
 @given(st.lists(USUAL_ITEMS | UNUSUAL_ITEMS, max_size=4))
 @example(
-    [item(name=None), item(typeInstance="t" * SHORTEST_TOKEN), item(apiUrl="https://1101.api.example", mediaUrl=None)]
+    [
+        item(name=None),
+        item(typeInstance="t" * SHORTEST_KNOWN_TOKEN),
+        item(apiUrl="https://1101.api.example", mediaUrl=None),
+    ]
 )
 @example([item(name=f"has {api_token(1)}", apiTokenInstance=api_token(1)), item(apiTokenInstance=None), item(0)])
 @example(

@@ -19,6 +19,7 @@ MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
         ({"date": "Sun, 01 Nov 2026 15:00:00 +0300"}, Stated(at=AT)),
         ({"date": "Sun, 01 Nov 2026 12:00:00 -0000"}, Stated(at=AT)),
         ({"date": "yesterday"}, NOTHING_STATED),
+        ({"date": "Wed, 21 Oct 99999999999 07:28:00 GMT"}, NOTHING_STATED),
         ({"date": ""}, NOTHING_STATED),
         ({"date": "Fri, 31 Dec 9999 23:00:00 -2300"}, NOTHING_STATED),
         ({"age": " 600 "}, Stated(age=timedelta(minutes=10))),
@@ -32,6 +33,10 @@ MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
         ({"link": "</?page=2>; rel=next, </?page=9>; rel=last"}, Stated(part='Link with rel="next"')),
         ({"link": '</?page=2>; title="x"; REL="last Next"'}, Stated(part='Link with rel="next"')),
         ({"link": '</next>; rel="prev"'}, NOTHING_STATED),
+        ({"link": '</?rel=next>; rel="prev"'}, NOTHING_STATED),
+        ({"link": '</a>; rel="next-archive"'}, NOTHING_STATED),
+        ({"link": '</a>; title="b; rel=next"; rel=prev'}, NOTHING_STATED),
+        ({"link": '</a>; rel="prev", </b>; Rel = NEXT'}, Stated(part='Link with rel="next"')),
         ({"link": '</style.css>; rel="preload"; as=next'}, NOTHING_STATED),
     ],
 )
