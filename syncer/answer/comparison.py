@@ -227,7 +227,8 @@ class Comparison:
             self._redated,
             rejects,
             self._known,
-            self._absent(),
+            self._absent() if self._every_id_read else array("q"),
+            unproven=array("q") if self._every_id_read else self._absent(),
             shares_any=any(self._seen),
             foreign_ids=foreign_ids,
             repeated=self._repeated,
@@ -237,7 +238,7 @@ class Comparison:
 
     def _absent(self) -> "array[int]":
         absent = array("q")
-        row = self._seen.find(0) if self._every_id_read else -1
+        row = self._seen.find(0)
         while row >= 0:
             if not self._known.flags[row] & MISSING or self._known.flags[row] & CONTESTED:
                 absent.append(row)

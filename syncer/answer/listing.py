@@ -16,9 +16,9 @@ class Listing(NamedTuple):
     `differing` holds the items that are not as they were when they were applied, `redated` those of which nothing but
     the expiration date is not; `foreign_ids` are those that the account has no row of. `absent` are the rows of `known`
     that are listed in the mirror, or claimed, and not in the answer: none where an id could not be read, it may have
-    been any of them. `shares_any` says that an id of the account is listed. `digest` is what the answer is recognised
-    by when it comes again under the same `seed`. `repeated` are items that say what another one says, and are not
-    counted in `listed`.
+    been any of them; they are `unproven` then. `shares_any` says that an id of the account is listed. `digest` is what
+    the answer is recognised by when it comes again under the same `seed`. `repeated` are items that say what another
+    one says, and are not counted in `listed`.
     Of an answer with a `problem` only its size and SHA-256 mean anything; of one that was recognised, besides these,
     what it lists.
     """
@@ -33,6 +33,7 @@ class Listing(NamedTuple):
     rejects: tuple[Reject, ...] = ()
     known: Known = NOTHING_KNOWN
     absent: "array[int]" = array("q")
+    unproven: "array[int]" = array("q")
     shares_any: bool = True
     foreign_ids: "array[int]" = array("q")
     repeated: int = 0

@@ -195,7 +195,9 @@ def examine(listing: Listing, tally: Tally, bounds: Bounds, approved: Approved) 
 
 def _grounds(listing: Listing, tally: Tally, bounds: Bounds, live: int, own: int) -> Iterable[Ground]:
     tolerated = _tolerated(bounds.declared, live)
-    compared = own - tally.gone
+    flags = listing.known.flags
+    unproven = [flags[row] for row in listing.unproven if not flags[row] & (MISSING | CLAIMED)]
+    compared = own - tally.gone - len(unproven)
     if listing.listed == 0 and live:
         yield _all_live(listing, tally, HoldReason.EMPTY, live)
     elif listing.listed and not listing.shares_any and own:
@@ -208,7 +210,7 @@ def _grounds(listing: Listing, tally: Tally, bounds: Bounds, live: int, own: int
     if len(tally.stripped) > _tolerated(bounds.declared, compared):
         fields = ", ".join(sorted(tally.stripped_fields))
         yield tally.stripped.ground(HoldReason.STRIPPED, compared, told=f"{fields}: ")
-    renewing = listing.known.flags.count(RENEWING) - tally.gone_renewing
+    renewing = flags.count(RENEWING) - tally.gone_renewing - unproven.count(RENEWING)
     if len(tally.went_back) > _tolerated(TOLERATED_SHARE, renewing):
         yield tally.went_back.ground(HoldReason.OLDER, renewing)
     for shift, group in tally.shifted.items():

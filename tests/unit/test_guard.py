@@ -72,6 +72,20 @@ def changed(n: int, of: int = 100, **values: Any) -> list[dict[str, Any]]:
     return [item(key, **(values if key <= n else {})) for key in range(1, of + 1)]
 
 
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"tariff": None}, "stripped"),
+        ({"timeCreated": "2026-06-03T19:39:44"}, "shifted +1:00:00"),
+        ({"expirationDate": "2026-12-02T18:39:44"}, "older"),
+    ],
+)
+def test_what_is_not_listed_is_not_compared_though_an_id_cannot_be_read(values: dict[str, Any], reason: str) -> None:
+    held = Judge(ESTATE, [*changed(4, of=12, **values), {"deleted": False}]).grounds()
+
+    assert held == {reason: (1, 2, 3, 4)}
+
+
 # --- what is not there ---------------------------------------------------------------------------------------------------
 
 
