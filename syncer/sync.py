@@ -255,7 +255,7 @@ def _accept(connection: Connection, answered: _Answered, clock: Clock) -> RunRes
             terms.safe.keep(connection, decided.owned_items())
     if (hold := _judge(connection, terms, listing, tally)) is not None:
         raise _WouldBeHeld(hold)
-    writer.close()
+    writer.close(seed_is_new=listing.seed != run.base.hash_seed)
     claims.drop_claims(connection, terms.name, dropped_claims(listing))
     claims.claim_unread(connection, terms.name, run.id, unread_strangers(listing))
     mirror.keep_rejects(connection, run.id, listing.rejects)

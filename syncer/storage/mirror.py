@@ -3,6 +3,7 @@
 What it reads, by the thousand, is read in `rows`; which rows it is decided against is said in `observing`.
 """
 
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
@@ -73,10 +74,11 @@ class Writer:
         self._observed_at = observed_at
         self._observed = rows.moment(observed_at) or ""
         self._updates = rows.Updates(connection, instances, "id_instance")
+        self._hashes = array("q")  # of items whose rows do not differ: item, rest and id of each; 0 for none
         self._moved_with: set[str] = set()  # other accounts that instances were moved to or from
 
     def write(self, decisions: Sequence[Decision]) -> None:
-        """Write the rows that differ with their history, the hashes of those that do not, and claims."""
+        """Write the rows that differ with their history, and claims."""
         claimed = [decision for decision in decisions if decision.is_claim]
         if claimed:
             self._claim(claimed)
@@ -85,14 +87,13 @@ class Writer:
         changes = timeline.changes_by(self._connection, touched)
         new: list[Decision] = []
         changed: dict[tuple[tuple[str, ...], bool], list[Decision]] = {}  # by the columns, and whether in history
-        marks: list[tuple[int | None, ...]] = []  # hashes of rows that do not differ
         for decision in decisions:
             if decision.before is None:
                 new.append(decision)
             elif decision.differs:
                 changed.setdefault((decision.differing, bool(decision.events)), []).append(decision)
             elif (hashes := self._lasting_hashes(decision)) != NO_HASHES:
-                marks.append((*hashes, decision.id_instance))
+                self._hashes.extend((hashes[0] or 0, hashes[1] or 0, decision.id_instance))
         if new:
             self._insert(new)
         for (columns, _), known in changed.items():
@@ -101,8 +102,6 @@ class Writer:
         if history:
             rows.insert(self._connection, instance_history, _HISTORY_COLUMNS, history)
         timeline.write(self._connection, changes)
-        if marks:  # it changes nothing that one reads
-            self._updates.add(_HASHES, marks)
         self._move([one for one in touched if one.before is not None and one.before.account != one.row.account])
         self.created += len(new)
         self.updated += sum(map(len, changed.values()))
@@ -231,8 +230,16 @@ class Writer:
             drop_claims(self._connection, owner, ids)
             self.is_lasting = False
 
-    def close(self) -> None:
-        """Write what waits, and void what the accounts that instances were moved to or from are known by."""
+    def close(self, *, seed_is_new: bool) -> None:
+        """Write what waits, and void what the accounts that instances were moved to or from are known by.
+
+        How an item is spelt now is written only with other changes, or where no hash means anything any more: a run in
+        which nothing changed writes no row (CONTRACT 3), and the key order may vary from answer to answer.
+        """
+        if self.created or self.updated or seed_is_new:
+            triples = zip(*[iter(self._hashes)] * 3, strict=True)
+            for batch in rows.batches((one or None, rest or None, key) for one, rest, key in triples):
+                self._updates.add(_HASHES, batch)
         self._updates.close()
         if self._moved_with:
             void_bases(self._connection, self._moved_with, self._observed_at)
