@@ -54,13 +54,13 @@ def explain(context: Context, id_instance: int, as_json: bool) -> None:
 @account_filter
 @json_flag
 def find(context: Context, wanted: str, account_name: str | None, as_json: bool) -> None:
-    """Find instances by a part of their name or id. Capital letters make no difference."""
+    """Find instances by a part of their name, id or customer. Capital letters make no difference."""
     from syncer.storage import database, schema
     from syncer.terminal import printing, render
     from syncer.views.find import read_found
 
     if not wanted.strip():
-        raise ConfigurationError("find: TEXT is empty; give a part of a name or of an id")
+        raise ConfigurationError("find: TEXT is empty; give a part of a name, an id or a customer")
     schema.require_current(context.engine)
     with database.reading(context.engine, "looking for instances") as connection:
         require_account(connection, account_name)

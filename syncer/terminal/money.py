@@ -9,7 +9,7 @@ from syncer.terminal.printing import line, moment, print_more
 from syncer.terminal.render import console, field, worded
 from syncer.views.invoice import KINDS
 from syncer.words.catalogue import Words
-from syncer.words.language import Language
+from syncer.words.language import Language, rounded
 
 _MONEY = {
     Language.EN: str.maketrans({}),
@@ -21,7 +21,7 @@ def money(words: Words, amount: Decimal | int | None, currency: str | None = Non
     """An amount to the hundredth, as the language writes it."""
     if amount is None:
         return words("no_amount")
-    written = f"{amount:,.2f}".translate(_MONEY[words.language])
+    written = f"{rounded(Decimal(amount), 2):,}".translate(_MONEY[words.language])
     return f"{written} {currency}" if currency else written
 
 

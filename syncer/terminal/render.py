@@ -173,8 +173,11 @@ def print_estate_at(words: Words, found: dict[str, Any]) -> None:
 
 def print_found(words: Words, found: Sequence[dict[str, Any]], shown: int) -> None:
     """Instances that were looked for; so many lines of them."""
-    columns = ("id_instance", "status", "name", "type_instance", "tariff", "account", "expiration_date")
-    headings = ("instance", "status", "name", "type", "tariff", "account", "expires")
+    columns = ["id_instance", "status", "name", "type_instance", "tariff", "account", "expiration_date"]
+    headings = ["instance", "status", "name", "type", "tariff", "account", "expires"]
+    if any(one["customer"] is not None for one in found):
+        columns.insert(3, "customer")
+        headings.insert(3, "customer")
     rows = [[field(column, one[column]) for column in columns] for one in found[:shown]]
     console().print(worded(words, words("instances"), headings, rows))
     print_more(words, found, shown)

@@ -223,7 +223,13 @@ def _uncertain(connection: Connection, month: date, account: str | None) -> dict
     """
     lives = ended_lives.c
     query = (
-        select(lives.id_instance, lives.first_night, lives.end_night, instance_history.c.previous_observed_at)
+        select(
+            lives.id_instance,
+            lives.ended_at,
+            lives.first_night,
+            lives.end_night,
+            instance_history.c.previous_observed_at,
+        )
         .join(instances, instances.c.id_instance == lives.id_instance)
         .join(instance_history, instance_history.c.id_instance == lives.id_instance)
         .where(
@@ -243,7 +249,7 @@ def _uncertain(connection: Connection, month: date, account: str | None) -> dict
     days, ids = 0, []
     for row in connection.execute(query):
         seen = row.previous_observed_at
-        if midnight_of(row.end_night) - seen <= UNCERTAIN_AFTER:
+        if row.ended_at - seen <= UNCERTAIN_AFTER:
             continue
         since = first_midnight(seen + timedelta(microseconds=1))
         uncertain = (min(row.end_night, next_month(month)) - max(row.first_night, since, month)).days

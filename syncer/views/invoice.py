@@ -1,6 +1,7 @@
 """The vendor's invoice beside the bill: what they bill and we don't see, and the other way round."""
 
 import csv
+import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -23,6 +24,7 @@ from syncer.views.spreadsheet import (
     plain_heading,
     read_text,
 )
+from syncer.words.language import rounded
 
 COLUMN_NAMES = {
     "id": IDS,
@@ -32,6 +34,7 @@ COLUMN_NAMES = {
     "currency": ("currency", "валюта"),
 }
 UNIT_PRICES = ("price", "unit_price", "unit price", "rate", "цена", "тариф за день")
+_LONG_ID = re.compile(r"\D*(?:[0-9]\D?){7,}(?:[.,]0+)?")  # no number of lines has so many digits
 KINDS = ("currency", "only_invoiced", "only_seen", "days", "amount", "not_compared")
 
 
@@ -135,7 +138,7 @@ def _parse_rows(path: Path, table: Headed) -> Invoice:
     rows: dict[str, Billed] = {}
     for line, cells in table.lines:
         name = table.cell(cells, key)
-        if not name or is_sum(name) or (key == "id" and is_sum(next(one for one in cells if one))):
+        if not name or is_sum(name) or (key == "id" and _adds_up(cells, name)):
             continue
         where = f"--invoice: {path}, line {line}"
         name = str(instance_id(where, name)) if key == "id" else name
@@ -153,6 +156,11 @@ def _parse_rows(path: Path, table: Headed) -> Invoice:
             own or before.currency,
         )
     return Invoice(key, rows)
+
+
+def _adds_up(cells: Sequence[str], name: str) -> bool:
+    """Whether a line adds up the others: it begins so, and what stands for its id is at most how many they are."""
+    return is_sum(next(one for one in cells if one)) and _LONG_ID.fullmatch(name) is None
 
 
 def compare_invoice(invoice: Invoice, ours: Mapping[str, Charge]) -> Comparison:
@@ -184,5 +192,5 @@ def _compare(billed: Billed, seen: Charge) -> str | None:
     if billed.currency is not None and seen.currency is not None and billed.currency != seen.currency:
         return "currency"
     if billed.amount is not None and seen.amount is not None and not seen.unpriced_days:
-        return "amount" if round(billed.amount, 2) != round(seen.amount, 2) else None
+        return "amount" if rounded(billed.amount, 2) != rounded(seen.amount, 2) else None
     return "not_compared" if billed.days is None else None

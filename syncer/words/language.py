@@ -62,12 +62,17 @@ def signed(n: int) -> str:
     return f"+{number(n)}" if n > 0 else number(n)
 
 
+def rounded(value: Decimal, places: int) -> Decimal:
+    """A number with so many decimals, half up, as invoices are."""
+    return value.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
+
+
 def decimal(language: Language, value: Decimal, places: int) -> str:
     """A number with so many decimals, rounded half up."""
-    rounded = value.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
-    whole, _, fraction = f"{abs(rounded):f}".partition(".")
+    shown = rounded(value, places)
+    whole, _, fraction = f"{abs(shown):f}".partition(".")
     point = "." if language is Language.EN else ","
-    sign = MINUS if rounded < 0 else ""
+    sign = MINUS if shown < 0 else ""
     return sign + number(int(whole)) + (point + fraction if fraction else "")
 
 

@@ -161,7 +161,10 @@ TERMINAL: Catalogue = {
     "no_match": Text("no transitions match", "таких переходов нет"),
     # find
     "instances": Text("Instances", "Инстансы"),
-    "found_none": Text("no instance has that in its name or id", "ни в названии, ни в номере инстанса такого нет"),
+    "found_none": Text(
+        "no instance has that in its name, id or customer",
+        "ни в названии, ни в номере, ни в клиенте инстанса такого нет",
+    ),
     # approve
     "held_for": Text(
         ("{reason}: {n} instance", "{reason}: {n} instances"),

@@ -1,13 +1,15 @@
-"""Instances by a part of their name or id, and what is of one account alone, on both databases."""
+"""Instances by a part of their name, id or customer, and what is of one account alone, on both databases."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 from builders import item, paid
 from mirror import Mirror, account
+from sqlalchemy import insert
 
 from syncer.storage import database
+from syncer.storage.tables import customers
 from syncer.views import export, past
 from syncer.views.catalogue import VIEWS
 from syncer.views.find import read_found
@@ -47,6 +49,27 @@ def test_a_part_of_a_name_or_id_finds_an_instance_whatever_its_case(lived: Mirro
     """Those that live come first: the bakery is deleted."""
     with database.reading(lived.engine, "looking for instances") as connection:
         assert ids == [one["id_instance"] for one in read_found(connection, wanted)]
+
+
+@pytest.mark.parametrize(("wanted", "ids"), [("acme", [CAFE, BAKERY]), ("ООО «Рога", [7]), ("beta", [CAFE])])
+def test_a_part_of_a_customer_finds_what_is_and_was_theirs(lived: Mirror, wanted: str, ids: list[int]) -> None:
+    with lived.engine.begin() as connection:
+        connection.execute(
+            insert(customers),
+            [
+                {"id_instance": BAKERY, "customer": "ACME", "valid_from": date(2026, 11, 1)},
+                {"id_instance": CAFE, "customer": "Acme", "valid_from": date(2026, 11, 1)},
+                {"id_instance": CAFE, "customer": "Beta", "valid_from": date(2026, 12, 1)},
+                {"id_instance": 7, "customer": "ООО «Рога и копыта»", "valid_from": date(2026, 11, 1)},
+                {"id_instance": 8, "customer": "Acme", "valid_from": date(2026, 11, 1)},
+            ],
+        )
+    with database.reading(lived.engine, "looking for instances") as connection:
+        found = {one["id_instance"]: one["customer"] for one in read_found(connection, wanted)}
+
+    assert ids == list(found)
+    last = {BAKERY: "ACME", CAFE: "Beta", 7: "ООО «Рога и копыта»"}
+    assert found == {key: last[key] for key in ids}
 
 
 def test_what_is_found_has_its_status(lived: Mirror) -> None:

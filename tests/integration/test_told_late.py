@@ -210,6 +210,20 @@ def test_age_and_billable_days_begin_at_the_corrected_creation(mirror: Mirror) -
     assert [(10, 11)] == query(mirror, "SELECT age_days, billable_days FROM bi_instances")
 
 
+def test_days_are_certain_where_the_answer_before_is_a_day_old_at_most(mirror: Mirror) -> None:
+    show(
+        mirror,
+        ("10-10 23:58", [one(1), one(2), one(3), one(4)]),
+        ("10-11 00:03", [one(2), one(3), one(4)]),
+        ("10-12 00:03", [one(3), one(4)]),
+        ("10-13 00:04", [one(4)]),
+    )
+    with mirror.engine.connect() as connection:
+        uncertain = bill.bill(connection, date(2026, 10, 1), at("11-20"), None)["uncertain"]
+
+    assert {"days": 1, "instances": [3]} == uncertain
+
+
 def test_days_of_which_nobody_knows_are_told(mirror: Mirror) -> None:
     show(mirror, ("07-01 12:00", [one(1), one(2)]), ("10-15 12:00", [one(1)]))
     with mirror.engine.connect() as connection:

@@ -66,6 +66,8 @@ def compared(billed: Billed, ours: Charge) -> tuple[bool, list[str]]:
         (Billed(10, Decimal("25.004")), rub(10, "25"), (True, [])),
         (Billed(11, Decimal("27.50")), rub(10, "25"), (False, ["days"])),
         (Billed(10, Decimal(26)), rub(10, "25"), (False, ["amount"])),
+        (Billed(1, Decimal("0.13")), rub(1, "0.125"), (True, [])),
+        (Billed(1, Decimal("0.12")), rub(1, "0.125"), (False, ["amount"])),
         (Billed(None, Decimal(25)), rub(10, "25"), (True, [])),
         (Billed(None, Decimal(25)), rub(10, None, 10), (False, ["not_compared"])),
         (Billed(None, Decimal(25)), rub(10, "20", 2), (False, ["not_compared"])),
@@ -107,6 +109,10 @@ def test_differences_are_told_by_kind() -> None:
         (
             "id,price,days,amount\n1,2.5,4,10\nTotal,,4,10\n",
             Invoice("id", {"1": Billed(4, Decimal(10))}),
+        ),
+        (
+            "name;id;days\nTotal Taxi;1101000077;31\nИтого;1;31\nВсего;2 инстанса;31\n",
+            Invoice("id", {"1101000077": Billed(31, None)}),
         ),
         ("id,amount (USD)\n1,10\n", Invoice("id", {"1": Billed(None, Decimal(10), "USD")})),
         ("id,sum,currency\n1,10,usd\n", Invoice("id", {"1": Billed(None, Decimal(10), "USD")})),
