@@ -38,7 +38,7 @@ def _id_of(item: bytes | msgspec.Raw) -> int | None:
         pass
     try:
         return id_of(parse_item(item))
-    except (ValueError, RecursionError):
+    except ValueError:
         raise NotAList from None
 
 
@@ -196,7 +196,7 @@ class Comparison:
     ) -> list[Item | Reject]:
         try:
             return self._reader.read(items, positions, hashes, rests)
-        except (ValueError, RecursionError):
+        except ValueError:
             raise NotAList from None
 
     def _keep(self, outcomes: Sequence[Item | Reject]) -> None:

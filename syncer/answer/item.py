@@ -21,6 +21,7 @@ from syncer.answer.values import (
     read_time,
     read_times,
     refuse_too_long,
+    shallow,
     storable,
     without_secrets,
 )
@@ -102,7 +103,7 @@ class ItemReader:
         """What each item says, or why it is rejected; `positions` are their places in the list.
 
         An item that is not in its usual form, or expired, keeps no hash of its rest.
-        Raises `ValueError` or `RecursionError` for what is no JSON in UTF-8.
+        Raises `ValueError` for what is no JSON in UTF-8.
         """
         text = b",".join(items)
         text.decode()
@@ -205,11 +206,15 @@ def _without_token(text: str, token: str) -> str:
 
 
 def parse_item(item: Text) -> Any:
-    """An item's JSON value; raises `ValueError` or `RecursionError` for one that the standard library refuses too."""
+    """An item's JSON value, of a deep one what `shallow` leaves; raises `ValueError` for what is no JSON."""
     try:
         return _ANY.decode(item)
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        return parse_json(bytes(item).decode())  # msgspec refuses a lone surrogate, for one
+        text = bytes(item).decode()
+    try:
+        return parse_json(text)  # msgspec refuses a lone surrogate, for one
+    except RecursionError:
+        return parse_json(shallow(text)[0])
 
 
 def id_of(value: object) -> int | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from syncer.answer.values import refuse_constant
+from syncer.answer.values import refuse_constant, shallow
 
 QUICK_TRIES = 4  # at the end of a block; text with many closing braces needs the slower way
 
@@ -106,7 +106,7 @@ def _scan(block: bytes) -> tuple[Pieces, int]:
         text, _bytes = utf_8_decode(block)  # the last character may still be on its way
         at = _skip_space(text, 0)
         while at < len(text):
-            _value, end = _SCANNER.raw_decode(text, at)
+            end = _end_of(text, at)
             comma = _skip_space(text, end)
             if text[comma : comma + 1] != ",":
                 break
@@ -116,6 +116,16 @@ def _scan(block: bytes) -> tuple[Pieces, int]:
     except (ValueError, RecursionError):
         pass
     return items, len(text[:after_comma].encode())
+
+
+def _end_of(text: str, at: int) -> int:
+    """Where the value that begins here ends; raises `ValueError` if it is not whole."""
+    try:
+        _value, end = _SCANNER.raw_decode(text, at)
+    except RecursionError:
+        whole, end = shallow(text, at)
+        _SCANNER.decode(whole)
+    return end
 
 
 _SCANNER = json.JSONDecoder(parse_constant=refuse_constant, parse_int=str, parse_float=str)

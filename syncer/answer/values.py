@@ -13,6 +13,7 @@ from msgspec import ValidationError, convert
 from syncer.scrub import REMOVED, is_secret_value
 
 DEEPEST_NESTING = 64  # levels of an item, of which it is the first; PostgreSQL and SQLite both read far deeper ones
+DEEPEST_JSON = 10_000  # levels of what is read as JSON at all
 LONGEST_NUMBER = 4000  # digits; Python refuses to convert integers beyond 4,300
 
 Scrub = Callable[[str], str]
@@ -22,6 +23,9 @@ _TIME = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})T((?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9])"
     r"(?:\.([0-9]{1,9}))?(Z|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])?"
 )
+# Of JSON: strings, what opens and closes, all else; and the quotation mark of a string that does not end.
+_PIECES = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]|[^\[\]{}"]+|"', re.DOTALL)
+_OPENING, _CLOSING = frozenset("[{"), frozenset("]}")
 _NO_DATE, _NO_YEAR = "0001-01-01", "0001-"
 EARLIEST, LATEST = datetime(2010, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)  # the service is younger
 _USUAL_LENGTH = len("2022-06-03T18:39:44")
@@ -161,6 +165,32 @@ def without_secrets(value: object, scrub: Scrub, levels: int = DEEPEST_NESTING) 
 def parse_json(text: str) -> object:
     """A JSON value, also where a string holds a lone surrogate; raises `ValueError` or `RecursionError`."""
     return json.loads(text, parse_constant=refuse_constant, parse_int=_integer, parse_float=_float)
+
+
+def shallow(text: str, at: int = 0) -> tuple[str, int]:
+    """The container that begins here without what is nested too deeply to be stored, and where it ends.
+
+    Parsers call themselves for each level and give up after some hundreds. What is left out was read all the same, from
+    the inside. Raises `ValueError` for what is no JSON, or deeper than `DEEPEST_JSON` levels.
+    """
+    inside: list[list[str]] = []
+    for token in _PIECES.finditer(text, at):
+        piece = token.group()
+        if piece in _OPENING and len(inside) < DEEPEST_JSON:
+            inside.append([piece])
+        elif not inside or piece in _OPENING:
+            break
+        elif piece in _CLOSING:
+            whole = "".join(inside.pop()) + piece
+            if len(inside) > DEEPEST_NESTING:
+                parse_json(whole)
+                whole = "[]"
+            if not inside:
+                return whole, token.end()
+            inside[-1].append(whole)
+        else:
+            inside[-1].append(piece)
+    raise ValueError("it is no whole JSON container")
 
 
 def refuse_constant(constant: str) -> NoReturn:

@@ -506,6 +506,31 @@ def test_numbers_beyond_the_common_range_are_kept_to_the_digit() -> None:
     assert extra == {"a": 123456789012345678901234567890, "b": "1e400", "c": "9" * 5000}
 
 
+@pytest.mark.parametrize("opening", ["[", '{"a":[1,"]}",'])
+@pytest.mark.parametrize("levels", [100, 900, 990, 1500, 9000])
+@pytest.mark.parametrize("block_bytes", [100, 10**6])
+def test_an_item_that_is_nested_however_deeply_does_not_sink_the_rest(
+    opening: str, levels: int, block_bytes: int
+) -> None:
+    closing = "]" if opening == "[" else "]}"
+    levels = levels // len(closing)
+    deep = f'{{"idInstance":2,"deleted":false,"isExpired":false,"x":{opening * levels}1{closing * levels}}}'
+    text = f"[{json.dumps(item(1))}, {deep}, {json.dumps(item(3))}]".encode()
+
+    read = read_whole(text, DECODER._replace(block_bytes=block_bytes))
+
+    assert list(read.instances) == [1, 3]
+    assert [(one.id_instance, one.reason) for one in read.rejects] == [(2, "it is nested deeper than 64 levels")]
+
+
+@pytest.mark.parametrize("inside", ["NaN", "1,,2", '"a', "tru", '{"a"}', "]", "{]", "01", r'"\x"'])
+def test_what_is_nested_deeply_is_read_as_strictly_as_all_else(inside: str) -> None:
+    deep = f'{{"idInstance":2,"deleted":false,"isExpired":false,"x":{"[" * 1500}{inside}{"]" * 1500}}}'
+
+    with pytest.raises(AnswerUnusable):
+        read_whole(f"[{json.dumps(item(1))}, {deep}]".encode(), DECODER)
+
+
 def test_a_value_nested_too_deeply_is_rejected() -> None:
     assert (
         why_rejected(json.loads('{"idInstance":1,"deleted":false,"isExpired":false,"a":' + "[" * 65 + "]" * 65 + "}"))
