@@ -3,9 +3,20 @@
 import os
 
 from alembic import context
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.schema import CreateColumn
+from sqlalchemy.sql.compiler import DDLCompiler
 
 from syncer.storage import database, schema
 from syncer.storage.tables import metadata
+
+
+@compiles(CreateColumn, "sqlite")
+def _with_named_key(created: CreateColumn, compiler: DDLCompiler, **options: object) -> str:
+    """A key of which SQLite gives no value twice stands with its column, where SQLAlchemy would leave out its name."""
+    text = compiler.visit_create_column(created, **options)
+    key = compiler.preparer.format_constraint(created.element.table.primary_key)
+    return text and text.replace("PRIMARY KEY AUTOINCREMENT", f"CONSTRAINT {key} PRIMARY KEY AUTOINCREMENT")
 
 
 def run(connection: object) -> None:

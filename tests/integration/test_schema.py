@@ -50,13 +50,23 @@ def test_constraints_of_models_and_migrations_agree(engine: Engine) -> None:
             name for name in declared if name.rpartition("_")[2] in {"deleted", "free", "partner", "expired", "missing"}
         }
         query = "SELECT conname FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND contype <> 'n'"
-    else:  # where AUTOINCREMENT leaves a primary key without a name
-        declared -= {"pk_instance_history", "pk_sync_runs"}
+    else:
         query = "SELECT sql FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'alembic%'"
     with engine.connect() as connection:
         found = " ".join(connection.scalars(text(query)))
 
     assert set() == {name for name in declared if name not in found}
+
+
+def test_every_constraint_has_a_name(engine: Engine) -> None:
+    schema.upgrade(engine)
+    seen = inspect(engine)
+
+    for table in metadata.tables:
+        constraints = [
+            *seen.get_foreign_keys(table), *seen.get_unique_constraints(table), *seen.get_check_constraints(table)
+        ]  # fmt: skip
+        assert None not in {seen.get_pk_constraint(table)["name"], *(one["name"] for one in constraints)}, table
 
 
 def test_the_views_are_those_of_the_files_and_a_missing_one_is_told(engine: Engine) -> None:
