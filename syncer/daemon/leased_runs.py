@@ -14,6 +14,7 @@ from syncer.daemon.notify import Ping
 from syncer.errors import ConfigurationError, RunOvertaken, SyncerError
 from syncer.model import Answer, Fetch, Read, RunResult, RunStatus, Trigger
 from syncer.rules.guard import Bounds
+from syncer.rules.schedule import Again
 from syncer.scrub import Scrubber
 from syncer.settings.config import AccountSettings, Settings
 from syncer.storage import schema
@@ -71,8 +72,11 @@ class Runs:
         assert not isinstance(outcome, NotDue)  # noqa: S101 - a manual run has no schedule to be measured by
         return outcome
 
-    def run_if_due(self, configured: AccountSettings) -> float | None:
-        """A scheduled run; where another process is at it, or was lately, the seconds until the next attempt."""
+    def run_if_due(self, configured: AccountSettings) -> Again | None:
+        """A scheduled run; where another process is at it, or was lately, when to try again.
+
+        A lease may end before its time, so its end puts off no attempt of the schedule.
+        """
         try:
             outcome = self._run(configured, Trigger.SCHEDULE)
         except SyncerError as error:
@@ -81,7 +85,7 @@ class Runs:
         if isinstance(outcome, RunResult):
             return None
         log.debug("not run", extra={"fields": {"action": "run_skipped", "account": configured.name}})
-        return outcome.seconds
+        return Again(outcome.seconds, is_latest=isinstance(outcome, UnderWay))
 
     def _not_started(self, configured: AccountSettings, error: SyncerError) -> RunResult:
         error.args = (self.scrub(str(error)),)

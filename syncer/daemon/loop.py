@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
-from syncer.rules.schedule import Schedule, planned_after_jump, trigger
+from syncer.rules.schedule import Again, Schedule, planned_after_jump, planned_again, trigger
 
 log = logging.getLogger(__name__)
 
@@ -23,11 +23,11 @@ MOST_AT_ONCE = 128  # runs; most of a run is waiting for the upstream
 
 
 class Job(NamedTuple):
-    """Something to run on a schedule; `run` says in how many seconds to try again, None for the schedule's own time."""
+    """Something to run on a schedule; `run` says when to try again, None for the schedule's own time."""
 
     name: str
     schedule: Schedule
-    run: Callable[[], float | None]
+    run: Callable[[], Again | None]
 
 
 class Daemon:
@@ -161,6 +161,7 @@ class Daemon:
 
         return run
 
-    def _try_again(self, name: str, seconds: float | None) -> None:
-        if seconds is not None and not self._stop.is_set():
-            self._scheduler.modify_job(name, next_run_time=self._clock() + timedelta(seconds=seconds))
+    def _try_again(self, name: str, again: Again | None) -> None:
+        planned = self.next_run_at(name)
+        if again is not None and planned is not None and not self._stop.is_set():
+            self._scheduler.modify_job(name, next_run_time=planned_again(again, planned, self._clock()))

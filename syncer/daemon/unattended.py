@@ -15,6 +15,7 @@ from syncer.daemon.notify import systemd_notifier, watchdog_seconds
 from syncer.daemon.presence import Plans, told
 from syncer.daemon.senders import Senders
 from syncer.errors import DatabaseFailed
+from syncer.rules.schedule import Again
 from syncer.settings.config import AccountSettings
 from syncer.storage import database, growth, schema
 from syncer.views import estate
@@ -32,7 +33,7 @@ def run_unattended(runs: Runs, metrics: Metrics, environment: Mapping[str, str])
     changed: SimpleQueue[str] = SimpleQueue()
     senders = Senders(runs)
 
-    def run(configured: AccountSettings) -> float | None:
+    def run(configured: AccountSettings) -> Again | None:
         try:
             return runs.run_if_due(configured)
         finally:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo
 
 if TYPE_CHECKING:
@@ -218,6 +218,19 @@ class Cron:
 
 
 Schedule = Interval | Cron
+
+
+class Again(NamedTuple):
+    """In how many seconds to try what was not run; with `is_latest` at its own next time where that is sooner."""
+
+    seconds: float
+    is_latest: bool = False
+
+
+def planned_again(again: Again, planned: datetime, now: datetime) -> datetime:
+    """When something is tried again that is planned for a moment."""
+    tried = now + timedelta(seconds=again.seconds)
+    return min(tried, planned) if again.is_latest else tried
 
 
 def planned_after_jump(schedule: Schedule, planned: datetime, jump: timedelta, now: datetime) -> datetime:

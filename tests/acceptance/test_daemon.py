@@ -199,6 +199,33 @@ def test_a_dead_holder_is_replaced_within_the_time_of_its_lease(start_daemon: St
     assert time.monotonic() - began < LEASE.total_seconds() + SOON_SECONDS
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_who_met_a_run_under_way_goes_on_with_its_schedule_once_that_has_ended(
+    start_daemon: StartDaemon, run_syncer: RunSyncer, database_url: str, number: int
+) -> None:
+    """Not when the lease would have ended that it met; and what is said of its next run is so."""
+    env = {"SYNCER_DATABASE_URL": database_url}
+    run_syncer("db", "upgrade", env=env)
+    with FaultServer([fault.silence, fault.json_list([item(1)])]) as server:
+        settings = {"API_URL": server.url, "DATABASE_URL": database_url, "SCHEDULE": "3s"}
+        first = start_daemon(**settings)
+        wait_for(lambda: server.requests)
+        second = start_daemon(LOG_LEVEL="debug", **settings)
+        read_until(second, "run_skipped")
+        first.send_signal(number)
+        first.communicate(timeout=HANG_SECONDS)
+        ended_at = time.monotonic()
+        wait_for(lambda: len(server.requests) > 1)
+        waited = time.monotonic() - ended_at
+        wait_for(lambda: f":{second.pid}, beat" in run_syncer("status", env=env).stdout)
+        shown = run_syncer("status", env=env).stdout
+        second.send_signal(signal.SIGTERM)
+        second.communicate(timeout=HANG_SECONDS)
+
+    assert waited < LEASE.total_seconds() / 2
+    assert re.search(rf":{second.pid}, beat \d+ s ago, next run (now|in [1-3] s)$", shown, re.MULTILINE), shown
+
+
 def test_a_crash_loop_polls_no_faster_than_the_schedule(start_daemon: StartDaemon, sqlite_url: str) -> None:
     with FaultServer([fault.json_list([item(1)])]) as server:
         for restart in range(5):

@@ -15,17 +15,17 @@ from waiting import HANG_SECONDS, wait_for
 
 from syncer.daemon import loop
 from syncer.daemon.loop import Daemon, Job
-from syncer.rules.schedule import parse_schedule
+from syncer.rules.schedule import Again, parse_schedule
 
 NOON = datetime(2026, 11, 23, 12, 0, 30, tzinfo=UTC)
 TICKS = 4  # of the daemon's loop: by the second it has seen a clock that moved, and what it did about it has begun
-Start = Callable[[str, Callable[[], float | None]], "Started"]
+Start = Callable[[str, Callable[[], Again | None]], "Started"]
 
 
 class Started:
     """A daemon with one job, in a thread."""
 
-    def __init__(self, schedule: str, run: Callable[[], float | None]) -> None:
+    def __init__(self, schedule: str, run: Callable[[], Again | None]) -> None:
         self.ticks = 0
         self.planned: list[datetime] = []
         self.daemon = Daemon(
@@ -71,7 +71,7 @@ def start() -> Iterator[Start]:
     """Starts daemons, and stops them at the end."""
     started: list[Started] = []
 
-    def begin(schedule: str, run: Callable[[], float | None]) -> Started:
+    def begin(schedule: str, run: Callable[[], Again | None]) -> Started:
         started.append(Started(schedule, run))
         return started[-1]
 
@@ -177,14 +177,30 @@ def test_a_machine_that_slept_for_a_day_runs_once_and_goes_on(clock: Any, start:
 def test_a_job_that_says_when_to_try_again_is_heard(start: Start) -> None:
     runs: list[float] = []
 
-    def run() -> float | None:
+    def run() -> Again | None:
         runs.append(time.monotonic())
-        return 0.2 if len(runs) < 4 else None
+        return Again(0.2) if len(runs) < 4 else None
 
     start("1h", run)
     wait_for(lambda: len(runs) == 4)
 
     assert all(later - earlier >= 0.19 for earlier, later in pairwise(runs))
+
+
+@pytest.mark.parametrize("is_latest", [True, False])
+def test_a_job_that_says_when_to_try_again_at_the_latest_keeps_its_schedule(start: Start, *, is_latest: bool) -> None:
+    runs: list[int] = []
+
+    def run() -> Again:
+        runs.append(1)
+        return Again(3600, is_latest=is_latest)
+
+    started = start("1s", run)
+    wait_for(lambda: len(runs) == (3 if is_latest else 1))
+    started.let_it_tick()
+
+    hour = datetime.now(UTC) + timedelta(minutes=59)  # noqa: TID251
+    assert (started.follows < hour) == is_latest
 
 
 def test_a_run_longer_than_its_interval_never_overlaps_itself(clock: Any, start: Start) -> None:

@@ -7,7 +7,16 @@ from zoneinfo import ZoneInfo
 import pytest
 from cronsim import CronSim, CronSimError
 
-from syncer.rules.schedule import Cron, Interval, parse_duration, parse_schedule, planned_after_jump, trigger
+from syncer.rules.schedule import (
+    Again,
+    Cron,
+    Interval,
+    parse_duration,
+    parse_schedule,
+    planned_after_jump,
+    planned_again,
+    trigger,
+)
 
 MOSCOW = ZoneInfo("Europe/Moscow")
 UTC_ZONE = ZoneInfo("UTC")
@@ -180,3 +189,15 @@ def test_what_was_planned_follows_a_clock_that_moved(schedule: str, jump: timede
     planned = MONDAY + timedelta(minutes=30)  # half an hour ahead when the clock moves
 
     assert expected == planned_after_jump(parse_schedule(schedule, UTC_ZONE), planned, jump, MONDAY + jump)
+
+
+@pytest.mark.parametrize(
+    ("again", "seconds"),
+    [(Again(10), 10), (Again(90), 90), (Again(10, is_latest=True), 10), (Again(90, is_latest=True), 30)],
+)
+def test_what_is_tried_again_at_the_latest_is_so_at_its_own_time_where_that_is_sooner(
+    again: Again, seconds: int
+) -> None:
+    planned = MONDAY + timedelta(seconds=30)
+
+    assert MONDAY + timedelta(seconds=seconds) == planned_again(again, planned, MONDAY)

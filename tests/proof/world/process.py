@@ -19,7 +19,7 @@ from syncer.daemon.leased_runs import Runs
 from syncer.daemon.senders import Senders
 from syncer.errors import DatabaseFailed
 from syncer.model import RunResult
-from syncer.rules.schedule import trigger
+from syncer.rules.schedule import Again, planned_again, trigger
 from syncer.send import Sender, Sending
 from syncer.settings.config import AccountSettings
 from syncer.settings.receivers import ReceiverSettings
@@ -137,7 +137,7 @@ class Task(Work):
         super().__init__(process)
         self.account, self.is_manual = account, is_manual
         self.result: RunResult | None = None  # of a run that began
-        self.seconds: float | None = None  # until the next attempt, where it did not
+        self.again: Again | None = None  # when it is tried, where it did not
         self.run_row: tuple[int, Any] | None = None
         self.based_on: tuple[int, int, int] = (0, 0, 0)
         self.told: Told | None = None
@@ -149,7 +149,7 @@ class Task(Work):
         if self.is_manual:
             self.result = self.process.runs.run_now(self.account)
         else:
-            self.seconds = self.process.runs.run_if_due(self.account)
+            self.again = self.process.runs.run_if_due(self.account)
 
     def ask(self, request: bytes) -> Reply:
         return self.process.place.ask(self, request)
@@ -361,8 +361,9 @@ class Process:
         """A run has ended."""
         if self.tasks.get(task.account.name) is task:
             del self.tasks[task.account.name]
-        if task.seconds is not None and task.account.name in self.next_runs:
-            self.next_runs[task.account.name] = self.clock() + timedelta(seconds=task.seconds)
+        name = task.account.name
+        if task.again is not None and name in self.next_runs:
+            self.next_runs[name] = planned_again(task.again, self.next_runs[name], self.clock())
 
 
 def be_late(writes: bool) -> None:

@@ -254,4 +254,4 @@ def _told_of(row: Any, task: Task) -> str:
         return f"run {row.id} {row.status} {row.error_kind or ''} {row.warning or ''} {counts}"
     if task.result is not None and task.result.error is not None:
         return f"no run, {task.result.error.kind}"
-    return "no run" if task.seconds is None else "not run"
+    return "no run" if task.again is None else "not run"
