@@ -257,14 +257,26 @@ def test_the_latest_deletion_and_expiry_count_also_where_they_are_told_to_lie_be
 
 @pytest.mark.parametrize("mirror", ["postgresql"], indirect=True)
 def test_no_view_depends_on_the_time_zone_of_the_readers_session(mirror: Mirror) -> None:
-    """A day of 23 hours: the clocks went forward in New York on 2026-03-08, in Berlin on 2026-03-29."""
-    mirror.now = datetime(2026, 3, 30, tzinfo=UTC)
-    nearly_a_day = [
-        item(7, deleted=True, timeCreated="2026-03-07T15:00:00", timeDeleted="2026-03-08T14:30:00"),
-        item(8, deleted=True, timeCreated="2026-03-28T15:00:00", timeDeleted="2026-03-29T14:30:00"),
+    """Also where the clocks changed a few days ago, and will in a few days: days of 23 and of 25 hours."""
+    now = real_now().replace(microsecond=0)
+    back = (now - timedelta(days=4)).replace(hour=12)  # a day over the night in which they changed
+    half = timedelta(minutes=30)
+    mirror.now = now - timedelta(days=30, minutes=35)
+    for gone, left in ((99001, [99002, 99003]), (99002, [99003])):  # an hour apart, about 30 days ago
+        mirror.observe([item(key) for key in (gone, *left)], of=account(tolerated="100%"))
+        mirror.observe([item(key) for key in left], of=account(tolerated="100%"))
+        mirror.now += timedelta(minutes=55)
+    mirror.now = now - timedelta(hours=1)
+    soon = [
+        paid(key, expirationDate=local(now + timedelta(days=7) + more)) for key, more in ((99004, half), (99005, -half))
     ]
-    mirror.observe(nearly_a_day)
+    nearly_a_day = [
+        item(key, deleted=True, timeCreated=local(back), timeDeleted=local(back + timedelta(days=1) + more))
+        for key, more in ((99007, half), (99008, -half))
+    ]
+    mirror.observe([item(99003), *soon, *nearly_a_day])
     play(mirror, random.Random(0), 3)
+    first, last = ((now + timedelta(days=days)).timetuple().tm_yday - 1 for days in (-3, 3))
 
     def read_in(zone: str) -> dict[str, set[Any]]:
         connection.exec_driver_sql(f"SET LOCAL TimeZone = '{zone}'")
@@ -272,9 +284,12 @@ def test_no_view_depends_on_the_time_zone_of_the_readers_session(mirror: Mirror)
 
     with mirror.engine.connect() as connection:  # one transaction, so that now() stands still
         expected = read_in("UTC")
+        attention = {(row[0], row[3]) for row in expected["bi_attention"]}
 
-        assert expected == read_in("Europe/Berlin")
-        assert expected == read_in("America/New_York")
+        assert {(99002, "vanished"), (99005, "expiring_soon"), (99008, "lived_under_a_day")} <= attention
+        assert not {(99001, "vanished"), (99004, "expiring_soon"), (99007, "lived_under_a_day")} & attention
+        for zone in ("Europe/Berlin", "America/New_York", f"AAA0BBB,{first},{last}", f"AAA0BBB,{last},{first}"):
+            assert expected == read_in(zone), zone
 
 
 def statuses_now(mirror: Mirror) -> list[estate.AccountStatus]:
