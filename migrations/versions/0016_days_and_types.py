@@ -1,4 +1,4 @@
-"""What needs attention is told by days of 24 hours each, whatever zone the reader's session is in."""
+"""Attention is told by days of 24 hours each; on SQLite (from 3.41) each column of a view has its type."""
 
 from pathlib import Path
 from runpy import run_path
@@ -12,8 +12,8 @@ depends_on = None
 
 FOLDER = Path(__file__).parent.parent / "views"
 # Names, columns and types stay the same, so what others have put on a view stays too.
-OLD_VIEWS = {"bi_attention": "v04"}
-NEW_VIEWS = {"bi_attention": "v05"}
+OLD_VIEWS = {"bi_attention": "v04", "instance_versions": "v02"}
+NEW_VIEWS = {"bi_attention": "v05", "instance_versions": "v03"}
 
 
 def replace_views(views: dict[str, str]) -> None:
