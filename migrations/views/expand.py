@@ -50,14 +50,15 @@ WORDS = {
         "substr({0}, 12) = '21:00:00.000000'",
         "CAST({0} AT TIME ZONE 'UTC' AS time) = TIME '21:00:00'",
     ),
-    "days_later": (
-        "strftime('%Y-%m-%d %H:%M:%f000', {0}, '{1} days')",
-        "({0} + INTERVAL '{1} days')",
-    ),
-    # of 24 hours each; the days above have 23 or 25 where PostgreSQL's session is in a zone whose clocks change
+    # of 24 hours each
     "whole_days_later": (
         "strftime('%Y-%m-%d %H:%M:%f000', {0}, '{1} days')",
         "({0} + {1} * INTERVAL '24 hours')",
+    ),
+    # for views of before revision 0016 alone: days of 23 or 25 hours where a PostgreSQL session's clocks change
+    "days_later": (
+        "strftime('%Y-%m-%d %H:%M:%f000', {0}, '{1} days')",
+        "({0} + INTERVAL '{1} days')",
     ),
     # months as numbers that can be subtracted
     "month_number": (

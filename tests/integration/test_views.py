@@ -15,7 +15,7 @@ from syncer.errors import AnswerUnusable
 from syncer.storage.sqlite_file import sqlite_path
 from syncer.views import estate
 from syncer.views.bill import charges_by_instance
-from syncer.views.catalogue import read, sync_status
+from syncer.views.catalogue import VIEWS, read, sync_status
 
 COLUMNS = {
     "bi_instances": "id_instance, account, name, type_instance, messenger, tariff, status, is_partner, is_free, time_created, time_deleted, expiration_date, days_to_expiration, age_days, billable_days, renewed_at, first_seen_at, last_seen_at, changed_at, missing_since, partner_user_uiid, customer",
@@ -257,14 +257,26 @@ def test_the_latest_deletion_and_expiry_count_also_where_they_are_told_to_lie_be
 
 @pytest.mark.parametrize("mirror", ["postgresql"], indirect=True)
 def test_no_view_depends_on_the_time_zone_of_the_readers_session(mirror: Mirror) -> None:
-    """A day of 23 hours: the clocks went forward in New York on 2026-03-08, in Berlin on 2026-03-29."""
-    mirror.now = datetime(2026, 3, 30, tzinfo=UTC)
-    nearly_a_day = [
-        item(7, deleted=True, timeCreated="2026-03-07T15:00:00", timeDeleted="2026-03-08T14:30:00"),
-        item(8, deleted=True, timeCreated="2026-03-28T15:00:00", timeDeleted="2026-03-29T14:30:00"),
+    """Also where the clocks changed a few days ago, and will in a few days: days of 23 and of 25 hours."""
+    now = real_now().replace(microsecond=0)
+    back = (now - timedelta(days=4)).replace(hour=12)  # a day over the night in which they changed
+    half = timedelta(minutes=30)
+    mirror.now = now - timedelta(days=30, minutes=35)
+    for gone, left in ((99001, [99002, 99003]), (99002, [99003])):  # an hour apart, about 30 days ago
+        mirror.observe([item(key) for key in (gone, *left)], of=account(tolerated="100%"))
+        mirror.observe([item(key) for key in left], of=account(tolerated="100%"))
+        mirror.now += timedelta(minutes=55)
+    mirror.now = now - timedelta(hours=1)
+    soon = [
+        paid(key, expirationDate=local(now + timedelta(days=7) + more)) for key, more in ((99004, half), (99005, -half))
     ]
-    mirror.observe(nearly_a_day)
+    nearly_a_day = [
+        item(key, deleted=True, timeCreated=local(back), timeDeleted=local(back + timedelta(days=1) + more))
+        for key, more in ((99007, half), (99008, -half))
+    ]
+    mirror.observe([item(99003), *soon, *nearly_a_day])
     play(mirror, random.Random(0), 3)
+    first, last = ((now + timedelta(days=days)).timetuple().tm_yday - 1 for days in (-3, 3))
 
     def read_in(zone: str) -> dict[str, set[Any]]:
         connection.exec_driver_sql(f"SET LOCAL TimeZone = '{zone}'")
@@ -272,9 +284,12 @@ def test_no_view_depends_on_the_time_zone_of_the_readers_session(mirror: Mirror)
 
     with mirror.engine.connect() as connection:  # one transaction, so that now() stands still
         expected = read_in("UTC")
+        attention = {(row[0], row[3]) for row in expected["bi_attention"]}
 
-        assert expected == read_in("Europe/Berlin")
-        assert expected == read_in("America/New_York")
+        assert {(99002, "vanished"), (99005, "expiring_soon"), (99008, "lived_under_a_day")} <= attention
+        assert not {(99001, "vanished"), (99004, "expiring_soon"), (99007, "lived_under_a_day")} & attention
+        for zone in ("Europe/Berlin", "America/New_York", f"AAA0BBB,{first},{last}", f"AAA0BBB,{last},{first}"):
+            assert expected == read_in(zone), zone
 
 
 def statuses_now(mirror: Mirror) -> list[estate.AccountStatus]:
@@ -378,13 +393,39 @@ def test_a_moment_just_before_midnight_is_not_rounded_into_the_next_day(recent: 
     assert ["2026-01-01"] == [str(row["day"]) for row in query(recent, "SELECT * FROM bi_transitions_daily")]
 
 
-@pytest.mark.parametrize("mirror", ["sqlite"], indirect=True)
-@pytest.mark.parametrize("view", COLUMNS)
-def test_each_column_of_a_view_has_a_declared_type(mirror: Mirror, view: str) -> None:
-    """By an SQLite of today, whatever Python comes with: before 3.41 a CAST of a view has no type."""
-    connection = apsw.Connection(str(sqlite_path(mirror.engine.url)))
-    found = list(connection.execute(f"SELECT name, type FROM pragma_table_info('{view}')"))
-    connection.close()
+DECLARED = {  # on SQLite, where days and moments are text, and amounts floats
+    "bigint": {"INT", "INTEGER"},
+    "integer": {"INT"},
+    "boolean": {"BOOLEAN"},
+    "text": {"TEXT"},
+    "character varying": {"VARCHAR"},
+    "date": {"DATE", "TEXT"},
+    "timestamp with time zone": {"DATETIME", "TEXT"},
+    "numeric": {"REAL"},
+    "double precision": {"REAL"},
+}
 
-    assert COLUMNS[view].split(", ") == [name for name, _type in found]
-    assert [] == [name for name, type_ in found if not type_]
+
+def test_each_column_of_a_view_has_the_declared_type_that_it_has_on_postgresql(
+    sqlite_url: str, postgresql_url: str
+) -> None:
+    """By an SQLite of today, whatever Python comes with: before 3.41 a CAST of a view has no type."""
+    of_postgresql, of_sqlite = Mirror(postgresql_url), Mirror(sqlite_url)
+    types = {
+        (row["table_name"], row["column_name"]): row["data_type"]
+        for row in query(
+            of_postgresql, "SELECT * FROM information_schema.columns WHERE table_schema = current_schema()"
+        )
+    }
+    connection = apsw.Connection(str(sqlite_path(of_sqlite.engine.url)))
+    declared = {
+        (view, name): type_.partition("(")[0]
+        for view in VIEWS
+        for name, type_ in connection.execute(f"SELECT name, type FROM pragma_table_info('{view}')")
+    }
+    connection.close()
+    for made in (of_postgresql, of_sqlite):
+        made.engine.dispose()
+
+    assert {key for key in types if key[0] in VIEWS} == declared.keys()
+    assert {} == {key: one for key, one in declared.items() if one not in DECLARED[types[key]]}

@@ -78,6 +78,7 @@ ONE_CURRENCY = "one month never holds two currencies of one tariff"
 HARMLESS = {
     "rate_periods: UNION ALL is UNION in UNION ALL": NO_DOUBLE,
     "instance_versions: UNION ALL is UNION in UNION ALL": NO_DOUBLE,
+    "instance_versions: UNION ALL is UNION in UNION ALL (2)": NO_DOUBLE,
     "bi_instances: first_day is first_night in COALESCE(past.first_day, instances.life_first_day), (2)": CREATED,
     "bi_instances: first_day is first_night in CASE WHEN instances.life_first_day IS NULL THEN past.last_day ELSE @today END": TOGETHER,
     "bi_instances: first_day is first_night in MIN(first_day) AS first_day,": CREATED,
