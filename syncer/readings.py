@@ -16,10 +16,11 @@ DEEPEST_ENCODING = 4  # times that a text is taken to have been encoded
 _INVISIBLE_RANGES = (
     (0x00, 0x08), (0x0E, 0x1B), (0x7F, 0x84), (0x86, 0x9F), (0xAD, 0xAD), (0x34F, 0x34F), (0x61C, 0x61C),
     (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F), (0x200B, 0x200F), (0x202A, 0x202E), (0x2060, 0x206F),
-    (0x3164, 0x3164), (0xFE00, 0xFE0F), (0xFEFF, 0xFEFF), (0xFFA0, 0xFFA0), (0xFFF9, 0xFFFB), (0xE0000, 0xE0FFF),
+    (0x2800, 0x2800), (0x3164, 0x3164), (0xD800, 0xDFFF), (0xFDD0, 0xFDEF), (0xFE00, 0xFE0F), (0xFEFF, 0xFEFF),
+    (0xFFA0, 0xFFA0), (0xFFF0, 0xFFFF), (0x1BCA0, 0x1BCA3), (0x1D173, 0x1D17A), (0xE0000, 0xE0FFF),
 )  # fmt: skip
 INVISIBLE = "".join(rf"\U{first:08x}-\U{last:08x}" for first, last in _INVISIBLE_RANGES)
-"""Characters that are not seen and are no white space, for a class in a pattern."""
+"""Characters that are no white space and not seen, or stand for what is not, as U+FFFD; for a class in a pattern."""
 
 _HEX = "[0-9a-fA-F]"
 _PERCENT = r"%(?=[0-9a-fA-F]{2})(?:25)*"  # encoded once or many times
@@ -30,6 +31,7 @@ _ESCAPE = re.compile(
     rf"|&(?:\#[0-9]{{1,7}};?|\#[xX]{_HEX}{{1,6}};?|[A-Za-z]{{2,31}};)"
 )
 _SIGNS = {"n": "\n", "r": "\r", "t": "\t", "f": "\f", "v": "\v"}
+_INVISIBLE = re.compile(f"[{INVISIBLE}]")
 _UNSEEN = re.compile(rf"[{INVISIBLE}]+|<(?i:wbr|br)\s{{0,9}}/?>|[\\=]\r?\n")
 SPACE = re.compile(r"\s+")
 
@@ -97,6 +99,10 @@ def seen(text: str) -> Reading:
 
 def has_escapes(text: str) -> bool:
     return "%" in text or "\\" in text or "&" in text
+
+
+def has_invisible(text: str) -> bool:
+    return not (text.isascii() and text.isprintable()) and _INVISIBLE.search(text) is not None
 
 
 def solid(text: str) -> str:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from hashlib import sha256
 from urllib.parse import unquote
 
-from syncer.readings import SPACE, Reading, has_escapes, seen, solid
+from syncer.readings import SPACE, Reading, has_escapes, has_invisible, seen, solid
 
 REMOVED = "[removed]"
 MISPLACED = "what looks like a token"
@@ -84,6 +84,18 @@ def looks_misplaced(place: str) -> bool:
 def shown(place: str) -> str:
     """What should name a file or a variable, as a message may show it."""
     return MISPLACED if looks_misplaced(place) else place
+
+
+def without(secret: str, text: str) -> str:
+    """A text without this secret, which is not empty, as it stands or broken up by characters that nobody sees."""
+    text = text.replace(secret, REMOVED)
+    if len(text) < len(secret) or not has_invisible(text):
+        return text
+    known = seen(secret).text
+    if len(known) < min(len(secret), SHORTEST_IN_ANY_SPELLING):
+        return text
+    read = seen(text)
+    return _without([read.back(*span) for span in _occurrences(known, read.text)], text)
 
 
 class Scrubber:
@@ -228,7 +240,7 @@ def _without(spans: Iterable[tuple[int, int]], text: str) -> str:
         if first > end:
             pieces += (text[max(end, 0) : first], REMOVED)
         end = max(end, last)
-    return "".join(pieces) + text[end:]
+    return "".join(pieces) + text[max(end, 0) :]
 
 
 def _alphanumerics(text: str) -> int:

@@ -26,7 +26,7 @@ from syncer.answer.values import (
     without_secrets,
 )
 from syncer.model import FIELDS, LARGEST_ID, TYPES, Instance, Item, Reject
-from syncer.scrub import REMOVED
+from syncer.scrub import REMOVED, without
 
 SHORTEST_KNOWN_TOKEN = 16  # characters
 LONGEST_REJECTED_TEXT = 1024  # characters kept of one string of a rejected item
@@ -161,7 +161,7 @@ class ItemReader:
             isinstance(text, str) and len(text) >= SHORTEST_KNOWN_TOKEN for text in stored
         ):  # long enough to hold it
             texts = [
-                _without_token(text, token) if isinstance(text, str) and token in text else text
+                _without_token(text, token) if isinstance(text, str) and len(text) >= len(token) else text
                 for text, token in zip(texts, tokens, strict=True)
             ]
         scrub = self._decoder.scrub
@@ -202,7 +202,7 @@ def is_known_token(token: str) -> bool:
 
 def _without_token(text: str, token: str) -> str:
     """A text without the token of its own item, if that is long enough not to stand in innocent words."""
-    return text.replace(token, REMOVED) if len(token) >= SHORTEST_KNOWN_TOKEN else text
+    return without(token, text) if len(token) >= SHORTEST_KNOWN_TOKEN else text
 
 
 def parse_item(item: Text) -> Any:
@@ -267,11 +267,11 @@ def _read_field(name: str, value: object, scrub: Scrub, decoder: Decoder) -> Any
 def _presentable(value: object, scrub: Scrub) -> str:
     """A bad item as JSON text to store: its own token removed wherever it stands, long texts cut after that."""
     token = value.get("apiTokenInstance") if isinstance(value, dict) else None
-    tokens = [token] if isinstance(token, str) and token else []
+    tokens = [storable(token)] if isinstance(token, str) and token else []
 
     def scrub_and_cut(text: str) -> str:
         for token in tokens:
-            text = text.replace(token, REMOVED)
+            text = without(token, text)
         return scrub(text)[:LONGEST_REJECTED_TEXT]
 
     if isinstance(value, dict):

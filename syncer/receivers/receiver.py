@@ -4,10 +4,11 @@ from base64 import b64encode
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote, unquote_plus, urlsplit
 
 from syncer.model import Transition
 from syncer.rules.schedule import Cron
+from syncer.scrub import SHORTEST_SECRET
 from syncer.words.language import Language
 
 TOLD_BY_DEFAULT = frozenset(
@@ -65,14 +66,25 @@ class Address(NamedTuple):
         return "Address()"
 
     def secrets(self) -> list[str]:
-        """What of it may be a secret: all of it, its host, each part that looks like no word, and the keys."""
+        """What of it may be a secret: all of it, its host, path and query, each part that is no word, and the keys."""
         parts = urlsplit(self.url)
         pieces = [*parts.path.split("/"), parts.query, *parts.query.split("&"), *self.parameters.values()]
         pieces += [piece.partition("=")[2] for piece in parts.query.split("&")]
         pieces += [piece.partition(":")[2] for piece in parts.path.split("/")]  # a bot's token behind its number
         found = [piece for piece in dict.fromkeys(pieces) if _could_be_secret(piece)]
         host = [] if parts.scheme == "http" else [parts.hostname or ""]  # loopback is everybody's
-        return [self.url, *host, *found, *(b64encode(key).decode("ascii") for key in self.keys)]
+        asked = [piece for piece in _asked_for(parts) if len(piece) >= SHORTEST_SECRET and piece[1:] not in found]
+        keys = (b64encode(key).decode("ascii") for key in self.keys)
+        return list(dict.fromkeys([self.url, *host, *found, *asked, *keys]))
+
+
+def _asked_for(address: SplitResult) -> list[str]:
+    """What a server may repeat of the request, each also decoded; a single word is known with its slash alone."""
+    words = address.path.strip("/").split("/")
+    paths = ["/".join(words[first:]) for first in range(len(words) - 1)] or [f"/{words[0]}"]  # a proxy takes words off
+    queries = [address.query, f"{address.path}?{address.query}"] if address.query else []
+    asked = [*paths, *queries]
+    return [*asked, *map(unquote, asked), *map(unquote_plus, queries)]
 
 
 def _could_be_secret(piece: str) -> bool:

@@ -228,6 +228,21 @@ def test_a_test_is_marked_as_one_and_tells_what_is_wrong(
     assert CANARY not in good.stdout + refused.stderr
 
 
+def test_a_path_of_plain_words_is_not_shown_where_a_server_repeats_it(
+    settings: Path, server: ReceivingServer, run_syncer: RunSyncer
+) -> None:
+    asked = "/hook/SuperSecretPath?key=shortkey"
+    (settings / "url.secret").write_text(server.url.partition("/hook")[0] + asked)
+    server.always = Behaviour(404, {"Content-Location": asked}, f"Cannot POST {asked}".encode())
+    run_syncer("db", "upgrade")
+
+    refused = run_syncer("receivers", "test", "crm", "--log-level", "debug")
+
+    assert "content-location" in refused.stderr.lower()
+    assert "it answered HTTP 404: Cannot POST [removed]; check" in refused.stderr
+    assert not re.search("SuperSecret|shortkey", refused.stdout + refused.stderr)
+
+
 def test_syncer_sync_sends_nothing(
     settings: Path, server: ReceivingServer, api: FaultServer, estate: Estate, run_syncer: RunSyncer
 ) -> None:

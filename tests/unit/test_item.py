@@ -615,8 +615,51 @@ def test_a_token_that_stands_in_another_field_is_removed_from_it() -> None:
     assert token not in name
 
 
-# Beside the keys of every list those that the quick reading knows; an unknown one sends the item the other way.
 OWN_TOKEN = "0123456789abcdef0123456789abcdef"
+KNOWN_TOKEN = "Kx9fQ2mZp7Lw4RtB"  # no longer than it must be
+BREAKS = {
+    "NUL": "\0",
+    "a lone surrogate": "\ud800",
+    "a replacement": "\ufffd",
+    "an invisible sign": "\u200b",
+    "one beyond the basic plane": "\U000e0100",
+}
+
+
+@pytest.mark.parametrize("between", BREAKS.values(), ids=BREAKS)
+@pytest.mark.parametrize("is_rejected", [False, True], ids=["taken", "rejected"])
+@pytest.mark.parametrize(
+    "token", [PARTNER_TOKEN, OWN_TOKEN, KNOWN_TOKEN], ids=["the partner's", "its own", "a short one"]
+)
+def test_a_token_that_is_broken_up_by_what_is_not_seen_is_removed(token: str, is_rejected: bool, between: str) -> None:
+    broken = f"{token[:7]}{between}{token[7:]}"
+    own = OWN_TOKEN if token == PARTNER_TOKEN else token
+    listing = read(item(1, apiTokenInstance=own, name=f"a {broken} b", x={"y": broken}, isExpired=is_rejected and "?"))
+
+    if is_rejected:
+        (reject,) = listing.rejects
+        kept = json.loads(reject.item)
+        assert ("a [removed] b", {"y": "[removed]"}) == (kept["name"], kept["x"])
+    else:
+        (instance,) = listing.instances.values()
+        assert ("a [removed] b", {"x": {"y": "[removed]"}}) == (instance.name, json.loads(instance.extra))
+
+
+@pytest.mark.parametrize("between", BREAKS.values(), ids=BREAKS)
+def test_a_broken_token_is_removed_from_an_item_in_its_usual_form(between: str) -> None:
+    names = {taken(apiTokenInstance=token, name=between.join(token)).name for token in (OWN_TOKEN, KNOWN_TOKEN)}
+
+    assert {"[removed]"} == names
+
+
+@pytest.mark.parametrize("token", ["****************", "a" + "\u200b" * 20, "\ufffd" * 20, KNOWN_TOKEN])
+def test_a_name_with_what_is_not_seen_stays_as_it_is(token: str) -> None:
+    name = "Café ❤\ufe0f at the beach\u200b, with a long name"
+
+    assert name == taken(apiTokenInstance=token, name=name).name
+
+
+# Beside the keys of every list those that the quick reading knows; an unknown one sends the item the other way.
 SHORT_TOKEN = "z" * SHORTEST_KNOWN_TOKEN
 BARE = {"idInstance": 1, "deleted": False, "isExpired": True}
 TOO_LONG = "ж" * ((FIELDS["name"].longest_bytes or 0) // 2 + 1)

@@ -1,6 +1,7 @@
 """Receivers without a database: their settings, their formats, and what a reply leads to."""
 
 import json
+import re
 from base64 import b64encode
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -21,6 +22,7 @@ from syncer.receivers.news import Digest, Happened, News, Noticed, Trial
 from syncer.receivers.outcome import Reply, Verdict, pause_after, verdict_of
 from syncer.receivers.receiver import TOLD_BY_DEFAULT, Address, Format, Receiver
 from syncer.receivers.standard import parse_secret
+from syncer.scrub import Scrubber
 from syncer.settings.config import Settings
 from syncer.settings.receivers import check_receivers
 from syncer.words.catalogue import Words
@@ -191,6 +193,35 @@ def test_words_of_an_address_are_no_secrets() -> None:
 
     assert "services" not in address.secrets()
     assert {"T0123ABCD", "B0123ABCD", "c0ffee5ec2e7abcdefghijkl"} <= set(address.secrets())
+
+
+@pytest.mark.parametrize(
+    ("asked", "echo"),
+    [
+        ("/hook/SuperSecretPath?key=shortkey", "Cannot POST /hook/SuperSecretPath?key=shortkey"),
+        ("/hook/SuperSecretPath?key=shortkey", "The route hook/SuperSecretPath could not be found."),
+        ("/hook/SuperSecretPath/?key=shortkey", "no /hook/SuperSecretPath here, nor for key=shortkey"),
+        ("/api/hook/SuperSecretPath?key=shortkey", "Cannot POST /hook/SuperSecretPath?key=shortkey"),
+        ("/hook/SuperSecretPath?key=shortkey&a=b", "<pre>/hook/SuperSecretPath?key=shortkey&amp;a=b</pre>"),
+        ("/hook/Super%20Secret%20Path?key=short%20key", "no /hook/Super Secret Path?key=short key"),
+        ("/hook/Super%20Secret%20Path?key=short+key", "no key=short key"),
+        ("/Super%2DSecret", "no /Super-Secret"),
+        ("/?key=shortkey", 'no "key=shortkey"'),
+        ("/Secret", '{"error": "no \\/Secret"}'),
+    ],
+)
+def test_path_and_query_of_an_address_are_secrets_though_they_look_like_words(asked: str, echo: str) -> None:
+    scrubbed = Scrubber(Address(f"http://127.0.0.1:9{asked}").secrets())(echo)
+
+    assert "[removed]" in scrubbed
+    assert not re.search("secret|shortkey|short key", scrubbed, re.IGNORECASE), scrubbed
+
+
+@pytest.mark.parametrize("asked", ["", "/", "/?", "/hook", "/hook/", "/v1", "/?a", "/v1?a"])
+def test_a_short_word_of_an_address_stays_in_other_texts(asked: str) -> None:
+    text = "the hook of v1 is a hooked one; see / and docs/v1, a/b"
+
+    assert text == Scrubber(Address(f"http://127.0.0.1:9{asked}").secrets())(text)
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,11 @@ WRITTEN: dict[str, Callable[[str], str]] = {
     "soft hyphens": broken_by("\u00ad"),
     "soft hyphens by name": broken_by("&shy;"),
     "a byte-order mark": broken_by("\ufeff"),
+    "signs in place of what cannot be stored": broken_by("\ufffd"),
+    "NUL": broken_by("\0"),
+    "code points that have no sign": broken_by("\ufff0\ufff8\ufffc\ufdd0\uffff"),
+    "blanks of Braille": broken_by("\u2800"),
+    "signs of shorthand and of music": broken_by("\U0001bca0\U0001d17a"),
     "lines of a shell": broken_by("\\\n"),
     "reversed": lambda token: token[::-1],
     "Python's escapes": lambda token: "".join(
