@@ -11,7 +11,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -26,7 +26,7 @@ from syncer.receivers.news import Digest, Happened, News, Noticed
 from syncer.receivers.outcome import Reply, Verdict, pause_after, verdict_of
 from syncer.receivers.receiver import Address, Receiver
 from syncer.storage import epoch, receivers, schema
-from syncer.storage.database import reading, writing
+from syncer.storage.database import become_sole_writer, reading, writing
 from syncer.storage.lease import database_now
 from syncer.storage.receivers import Cursor, Held
 from syncer.views.catalogue import bi_attention, read
@@ -66,8 +66,26 @@ class Look(NamedTuple):
     now: datetime
     newest: int
     epoch: str | None
+    follows: bool  # what needs attention
     due: list[Due]
     wait_seconds: float
+
+
+def begin(engine: Engine, all_of_them: Sequence[Receiver]) -> None:
+    """Let those that the database does not know start at the present; whatever is committed later is told."""
+    if not all_of_them:
+        return
+    with reading(engine, "looking which receivers are new") as connection:
+        new = [one for one in all_of_them if receivers.read(connection, one.name) is None]
+    if not new:
+        return
+    with _writing(engine, "starting a receiver") as connection:
+        become_sole_writer(connection)
+        for receiver in new:
+            if receivers.read(connection, receiver.name) is None:
+                is_followed = _follows(connection, receiver, None)
+                found = [_key(row) for row in _attention(connection, receiver)] if is_followed else None
+                receivers.begin(connection, receiver.name, found)
 
 
 class Sender:
@@ -85,8 +103,7 @@ class Sender:
         with reading(engine, "looking what a receiver is to be told") as connection:
             look = self._look(connection)
         if look is None:
-            with _writing(engine, "starting a receiver") as connection:
-                receivers.begin(connection, receiver.name)
+            begin(engine, [receiver])
             return 0.0
         went_back = look.newest < self._newest
         if went_back or look.row.last_history_id > look.newest:
@@ -114,7 +131,7 @@ class Sender:
             return None
         newest = receivers.last_history_id(connection)  # after the cursor, which others may move, and before the rows
         now = database_now(connection)
-        look = Look(row, now, newest, epoch.read(connection), [], 0.0)
+        look = Look(row, now, newest, epoch.read(connection), _follows(connection, receiver, row), [], 0.0)
         if row.stopped_at is not None or receivers.is_held(row, now, self._sending.holder):
             return look._replace(wait_seconds=LOOK_SECONDS)
         if (wait := receivers.waits_seconds(row, now)) > 0:
@@ -135,7 +152,7 @@ class Sender:
         after = row.last_history_id
         events = [] if is_told_all else receivers.read_events(connection, receiver, after, look.newest, BATCH)
         yield from (Due(Happened(event), event["id"], {}) for event in events)
-        if not events and receiver.wants_attention and time.monotonic() - self._attention_at >= ATTENTION_SECONDS:
+        if not events and look.follows and time.monotonic() - self._attention_at >= ATTENTION_SECONDS:
             self._attention_at = time.monotonic()
             yield from self._noticed(connection, look)
 
@@ -167,8 +184,8 @@ class Sender:
             else:
                 newest = max(look.row.last_history_id, receivers.last_history_id(connection))
                 receivers.settle_digest(connection, held, look.row.digest_at, look.row.digest_until_id or newest)
-            if _follows(receiver) != (look.row.attention_since is not None):
-                found = [_key(row) for row in _attention(connection, receiver)] if _follows(receiver) else None
+            if look.follows != (look.row.attention_since is not None):
+                found = [_key(row) for row in _attention(connection, receiver)] if look.follows else None
                 receivers.follow_attention(connection, held, found)
             receivers.release(connection, held)
         return True
@@ -260,14 +277,17 @@ def _writing(engine: Engine, doing: str) -> Iterator[Connection]:
         yield connection
 
 
-def _follows(receiver: Receiver) -> bool:
-    """Whether rows of `bi_attention` are told one by one; a digest counts them."""
-    return receiver.wants_attention and receiver.digest is None
+def _follows(connection: Connection, receiver: Receiver, row: Cursor | None) -> bool:
+    """Whether rows of `bi_attention` are told one by one; a digest counts them, in a chat a first answer is no news."""
+    if not receiver.wants_attention or receiver.digest is not None:
+        return False
+    is_followed = row is not None and row.attention_since is not None
+    return is_followed or not receiver.is_chat or receivers.is_any_account_known(connection, receiver)
 
 
 def _is_unsettled(look: Look, receiver: Receiver) -> bool:
     row = look.row
-    if _follows(receiver) != (row.attention_since is not None):
+    if look.follows != (row.attention_since is not None):
         return True
     if receiver.digest is None:
         return row.digest_at is not None
@@ -283,7 +303,7 @@ def _attention(connection: Connection, receiver: Receiver) -> list[dict[str, Any
     return read(connection, query)
 
 
-def _key(row: Any) -> tuple[int, str, datetime]:
+def _key(row: Any) -> receivers.Key:
     return row["id_instance"], row["reason"], row["since"]
 
 

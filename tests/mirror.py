@@ -8,7 +8,7 @@ from typing import Any
 
 from builders import body
 from canary import PARTNER_TOKEN
-from sqlalchemy import Engine, Table, select
+from sqlalchemy import Engine, Table, select, text
 
 from syncer.answer.item import Decoder
 from syncer.model import Answer, Fetch, Read, RunResult, Trigger
@@ -128,3 +128,9 @@ def emptied(mirror: Mirror) -> Mirror:
         else:
             connection.exec_driver_sql("ALTER SEQUENCE sync_runs_id_seq RESTART")
     return mirror
+
+
+def give_version(mirror: Mirror, version: str) -> None:
+    """Let the database say that its schema is of another version."""
+    with mirror.engine.begin() as connection:
+        connection.execute(text("UPDATE syncer_version SET version_num = :version"), {"version": version})

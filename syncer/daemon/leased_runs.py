@@ -27,7 +27,10 @@ log = logging.getLogger(__name__)
 
 
 class Runs:
-    """Runs accounts by their settings; set `stop` to give up what is fetching. `prepared`: the schema is there."""
+    """Runs accounts by their settings; set `stop` to give up what is fetching.
+
+    `prepared`: the schema is there. `on_prepared` is called before, and again at the next run if it raises.
+    """
 
     def __init__(
         self,
@@ -45,6 +48,7 @@ class Runs:
         # An answer is scrubbed of its own account's token; searching it for a thousand others would take long.
         self._scrub_answer = {configured.name: Scrubber() for configured in settings.accounts}
         self._on_end = on_end
+        self.on_prepared: Callable[[], None] = lambda: None
         self.prepared = threading.Event()
         self._has_begun = False
         self._preparing = threading.Lock()
@@ -151,6 +155,7 @@ class Runs:
             else:
                 may_create, self._has_begun = not self._has_begun, True
                 schema.ensure_current(self.engine, may_migrate=self.settings.auto_migrate, may_create=may_create)
+                self.on_prepared()
                 self.prepared.set()
 
     def terms(self, configured: AccountSettings) -> Terms:

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 from syncer.daemon.leased_runs import Runs
 from syncer.errors import SyncerError
-from syncer.send import Sender, Sending
+from syncer.send import Sender, Sending, begin
 from syncer.settings.receivers import ReceiverSettings
 
-READY_SECONDS = 0.5  # how often it is looked whether the first run has made the schema
+READY_SECONDS = 0.5  # how often it is looked whether the first run has prepared the database
 AFTER_FAILURE_SECONDS = 5.0  # of the database, which is no fault of the receiver's
 AFTER_DEFECT_SECONDS = 60.0
 LONGEST_FAREWELL_SECONDS = 5.0  # what is sent and cannot be noted is sent again
@@ -26,6 +26,10 @@ class Senders:
         self._scrub = runs.scrub
         self._stop = threading.Event()
         self._news: list[threading.Event] = []
+
+    def begin(self) -> None:
+        """Let new receivers start at the present; before the first run, so that they are told of what it sees."""
+        begin(self._runs.engine, [one.receiver for one in self._runs.settings.receivers])
 
     def wake(self) -> None:
         """Look at once, not at the next time."""

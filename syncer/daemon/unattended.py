@@ -32,6 +32,7 @@ def run_unattended(runs: Runs, metrics: Metrics, environment: Mapping[str, str])
     notify = systemd_notifier(environment)
     changed: SimpleQueue[str] = SimpleQueue()
     senders = Senders(runs)
+    runs.on_prepared = senders.begin
 
     def run(configured: AccountSettings) -> Again | None:
         try:

@@ -18,12 +18,15 @@ from syncer.receivers.outcome import LONGEST_RETRY_AFTER
 from syncer.receivers.receiver import Receiver
 from syncer.storage.database import insert_if_new
 from syncer.storage.lease import LEASE, database_now, is_living
-from syncer.storage.tables import attention_told, instance_history, instances, receivers, sync_runs
+from syncer.storage.tables import accounts, attention_told, instance_history, instances, receivers, sync_runs
 
 BEYOND = timedelta(minutes=1)  # beyond the longest pause a time is of a clock that was set back since
 
 Cursor = Row[Any]
 """A row of `receivers`."""
+
+Key = tuple[int, str, datetime]
+"""Of a row of `bi_attention`: instance, reason, since when."""
 
 
 class Held(NamedTuple):
@@ -45,10 +48,11 @@ def read(connection: Connection, name: str) -> Cursor | None:
     return connection.execute(select(receivers).where(receivers.c.name == name)).one_or_none()
 
 
-def begin(connection: Connection, name: str) -> None:
-    """Let a receiver that is not known yet start at the present."""
-    row = {"name": name, "last_history_id": last_history_id(connection), "tries": 0}
-    insert_if_new(connection, receivers, row)
+def begin(connection: Connection, name: str, noticed: Sequence[Key] | None = None) -> None:
+    """Let a receiver that is not known yet start at the present; None of what needs attention: it is not followed."""
+    insert_if_new(connection, receivers, {"name": name, "last_history_id": last_history_id(connection), "tries": 0})
+    if noticed is not None:
+        _follow(connection, name, noticed, receivers.c.name == name)
 
 
 def acquire(connection: Connection, cursor: Cursor, holder: str) -> Held | None:
@@ -203,19 +207,27 @@ def _wanted(query: Any, receiver: Receiver, after: int, until: int | None) -> An
     return query
 
 
+def is_any_account_known(connection: Connection, receiver: Receiver) -> bool:
+    """Whether an answer was accepted about an account of which the receiver is told."""
+    query = select(accounts.c.account).where(accounts.c.last_accepted_run_id.is_not(None)).limit(1)
+    if receiver.accounts is not None:
+        query = query.where(accounts.c.account.in_(sorted(receiver.accounts)))
+    return connection.execute(query).first() is not None
+
+
 def settle_digest(connection: Connection, held: Held, due_at: datetime | None, until: int | None) -> None:
     """Note when the next digest is due, or up to which row the one that is due goes."""
     connection.execute(update(receivers).where(_is_ours(held)).values(digest_at=due_at, digest_until_id=until))
 
 
-def read_told(connection: Connection, name: str) -> set[tuple[int, str, datetime]]:
+def read_told(connection: Connection, name: str) -> set[Key]:
     """The rows of `bi_attention` that the receiver knows of, by their keys."""
     told = attention_told.c
     query = select(told.id_instance, told.reason, told.since).where(told.receiver == name)
     return {(row.id_instance, row.reason, row.since) for row in connection.execute(query)}
 
 
-def read_over(connection: Connection, keys: Sequence[tuple[int, str, datetime]]) -> list[dict[str, Any]]:
+def read_over(connection: Connection, keys: Sequence[Key]) -> list[dict[str, Any]]:
     """Rows that `bi_attention` has no more, with whose they are."""
     query = select(instances.c.id_instance, instances.c.account, instances.c.name).where(
         instances.c.id_instance.in_([key for key, _, _ in keys])
@@ -224,16 +236,16 @@ def read_over(connection: Connection, keys: Sequence[tuple[int, str, datetime]])
     return [known[key] | {"reason": reason, "since": since} for key, reason, since in keys]
 
 
-def note_told(connection: Connection, name: str, key: tuple[int, str, datetime]) -> None:
+def note_told(connection: Connection, name: str, key: Key) -> None:
     """Note that the receiver knows of this one."""
     insert_if_new(connection, attention_told, _told(name, key))
 
 
-def _told(name: str, key: tuple[int, str, datetime]) -> dict[str, Any]:
+def _told(name: str, key: Key) -> dict[str, Any]:
     return {"receiver": name, "id_instance": key[0], "reason": key[1], "since": key[2]}
 
 
-def forget_told(connection: Connection, name: str, key: tuple[int, str, datetime] | None = None) -> None:
+def forget_told(connection: Connection, name: str, key: Key | None = None) -> None:
     """Note that the receiver knows of one no more, or of none."""
     statement = delete(attention_told).where(attention_told.c.receiver == name)
     if key is not None:
@@ -242,10 +254,14 @@ def forget_told(connection: Connection, name: str, key: tuple[int, str, datetime
     connection.execute(statement)
 
 
-def follow_attention(connection: Connection, held: Held, keys: Sequence[tuple[int, str, datetime]] | None) -> None:
+def follow_attention(connection: Connection, held: Held, keys: Sequence[Key] | None) -> None:
     """Begin to follow `bi_attention` from what it has now, or, of None, end it."""
-    forget_told(connection, held.name)
+    _follow(connection, held.name, keys, _is_ours(held))
+
+
+def _follow(connection: Connection, name: str, keys: Sequence[Key] | None, whose: ColumnElement[bool]) -> None:
+    forget_told(connection, name)
     if keys:
-        connection.execute(insert(attention_told), [_told(held.name, key) for key in keys])
+        connection.execute(insert(attention_told), [_told(name, key) for key in keys])
     since = None if keys is None else database_now(connection)
-    connection.execute(update(receivers).where(_is_ours(held)).values(attention_since=since))
+    connection.execute(update(receivers).where(whose).values(attention_since=since))

@@ -16,9 +16,13 @@ from builders import body, item
 from canary import find_secrets
 from conftest import CHECKOUT, RunSyncer
 from fault_server import Connection, FaultServer
+from mirror import Mirror, give_version
 from receiving import SECRET, Behaviour, ReceivingServer, receiving
 from standardwebhooks import Webhook
 from waiting import HANG_SECONDS, wait_for
+
+from syncer.storage import schema
+from syncer.storage.tables import receivers
 
 CANARY = "c4n4ry-of-the-address"
 Listing = list[dict[str, object]]
@@ -156,6 +160,54 @@ def test_the_daemon_tells_what_happened_and_the_commands_whether_it_arrived(
     sent = [got.id for got in server.got if "webhook-id" in got.headers]
     assert 2 == len(set(sent))
     assert sent[-1] == sent[-2]  # the 410 was to the message that came again
+
+
+@pytest.fixture
+def born(settings: Path) -> None:
+    """One receiver, of what is created."""
+    (settings / "syncer.toml").write_text(
+        '[receivers.crm]\nurl_file = "url.secret"\nsecret_file = "key.secret"\ntransitions = ["created"]\n'
+    )
+
+
+@pytest.mark.usefixtures("born")
+def test_a_new_receiver_of_an_empty_database_is_told_of_its_first_answer(
+    server: ReceivingServer, estate: Estate, run_daemon: Callable[..., object], database_url: str
+) -> None:
+    mirror = Mirror(database_url)
+    begun: list[list[int]] = []
+
+    def answer(connection: Connection) -> None:
+        begun.append([row["last_history_id"] for row in mirror.rows(receivers)])
+        estate.answer(connection)
+
+    with FaultServer([answer]) as api:
+        run_daemon(api)
+        wait_for(lambda: len(server.got) == 2 or len(begun) == 5)
+
+    assert [0] == begun[0]  # however soon the upstream answers
+    assert [1, 2] == [got.json["data"]["id_instance"] for got in server.got]
+    mirror.engine.dispose()
+
+
+@pytest.mark.usefixtures("born")
+def test_where_the_database_could_not_be_opened_at_the_start_a_receiver_is_told_of_the_first_answer_too(
+    server: ReceivingServer,
+    api: FaultServer,
+    run_daemon: Callable[..., object],
+    settings: Path,
+    database_url: str,
+) -> None:
+    mirror = Mirror(database_url)
+    give_version(mirror, "9999")
+
+    run_daemon(api)
+    wait_for(lambda: "newer than this syncer" in (settings / "daemon-0.log").read_text())
+    give_version(mirror, schema.head())
+
+    wait_for(lambda: len(server.got) == 2)
+    assert [1, 2] == [got.json["data"]["id_instance"] for got in server.got]
+    mirror.engine.dispose()
 
 
 def test_a_receiver_that_hangs_holds_up_neither_runs_nor_others(

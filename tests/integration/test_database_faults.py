@@ -23,7 +23,7 @@ from builders import body, item
 from canary import find_secrets
 from deployment import Deployment
 from fault_server import FaultServer
-from mirror import Mirror, account, serving
+from mirror import Mirror, account, give_version, serving
 from sqlalchemy import Connection, Engine, event, text
 from test_postgres import own_server  # noqa: F401 - a fixture
 from waiting import HANG_SECONDS, SOON_SECONDS
@@ -512,11 +512,6 @@ def test_a_schema_that_is_not_this_codes_is_refused_at_the_start(mirror: Mirror,
     assert refused == (0, runs, 5)
     assert (after.exit_code, mirror.words()[5:]) == (0, ["changed", "deleted"])
     assert verify.verify(mirror.engine).holds
-
-
-def give_version(mirror: Mirror, version: str) -> None:
-    with mirror.engine.begin() as connection:
-        connection.execute(text("UPDATE syncer_version SET version_num = :version"), {"version": version})
 
 
 def count(mirror: Mirror, table: str) -> int:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from builders import item, paid
-from mirror import Mirror, account
+from mirror import Mirror, account, give_version
 from receiving import OTHER_SECRET, SECRET, Behaviour, ReceivingServer, answers, receiving
-from sqlalchemy import delete, text, update
+from sqlalchemy import delete, update
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from syncer import send
@@ -129,11 +129,6 @@ def test_a_schema_that_changes_while_a_receiver_answers_is_not_written_to(
         telling.sender.send_due()
 
     assert begun == telling.row()["last_history_id"]
-
-
-def give_version(mirror: Mirror, version: str) -> None:
-    with mirror.engine.begin() as connection:
-        connection.execute(text("UPDATE syncer_version SET version_num = :version"), {"version": version})
 
 
 def test_each_event_is_sent_in_the_order_of_the_history(telling: Telling) -> None:
@@ -475,6 +470,48 @@ def test_what_comes_to_need_attention_is_told_and_when_it_needs_it_no_more(
     since = server.got[0].json["data"]["since"]
     assert server.ids[0].startswith(f"{epoch}_2_expired_not_deleted_{since[:4]}")
     assert [server.ids[0], f"{server.ids[0]}_over"] == server.ids
+    assert [1] == [row["id_instance"] for row in mirror.rows(attention_told)]
+
+
+@pytest.mark.parametrize(("form", "told"), [(Format.STANDARD, [71111, 72222]), (Format.SLACK, [72222])])
+def test_what_needs_attention_by_the_first_answer_is_no_news_in_a_chat_alone(
+    mirror: Mirror, server: ReceivingServer, monkeypatch: pytest.MonkeyPatch, form: Format, told: list[int]
+) -> None:
+    """However soon the sender looks: it is settled when the receiver begins, or by the look after the answer."""
+    monkeypatch.setattr(send, "ATTENTION_SECONDS", 0.0)
+    receiver = ATTENTIVE._replace(format=form)
+    expired = {"isExpired": True, "expirationDate": "2026-01-01T00:00:00"}
+    telling = Telling(mirror, server, receiver)
+    send.begin(mirror.engine, [receiver])
+    mirror.observe([paid(71111, **expired), paid(72222, expirationDate=FAR)])
+    telling.tell_all()
+    mirror.observe([paid(71111, **expired), paid(72222, **expired)])
+
+    telling.tell_all()
+
+    said = [str(got.json.get("data", got.json)) for got in server.got]
+    assert told == [key for one in said for key in (71111, 72222) if str(key) in one]
+
+
+def test_receivers_that_two_daemons_begin_at_once_are_begun_once(mirror: Mirror) -> None:
+    mirror.observe([paid(1, isExpired=True, expirationDate="2026-01-01T00:00:00")])
+    together = threading.Barrier(3)
+
+    def begin() -> None:
+        together.wait()
+        send.begin(mirror.engine, [ATTENTIVE, ALL._replace(name="other")])
+
+    threads = [threading.Thread(target=begin) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    newest = mirror.history()[-1]["id"]
+    rows = mirror.rows(receivers_table)
+    assert {("crm", newest, True), ("other", newest, False)} == {
+        (row["name"], row["last_history_id"], row["attention_since"] is not None) for row in rows
+    }
     assert [1] == [row["id_instance"] for row in mirror.rows(attention_told)]
 
 

@@ -309,6 +309,7 @@ class Process:
         self.senders = Senders(self.runs)
         self.senders._stop = StopSign()
         if not self.is_manual:
+            self.runs.on_prepared = self.senders.begin
             self.tellings = [Telling(self, settings) for settings in self.runs.settings.receivers]
             self.senders._news = [telling.news for telling in self.tellings]
         self.next_runs = {account.name: self.clock() for account in self.runs.settings.accounts}
