@@ -26,6 +26,7 @@ from syncer.cli.trial_commands import demo_command, fake_api
 from syncer.errors import SyncerError
 from syncer.scrub import secrets_of
 from syncer.settings.logs import ScrubbedStream
+from syncer.terminal.channels import outlast_readers
 
 log = logging.getLogger("syncer")
 
@@ -73,20 +74,13 @@ def _main() -> NoReturn:
     start_lightly()
     spoken.guess(os.environ, sys.argv[1:])
     _open_missing_channels()
-    standard_output = sys.stdout
-    if isinstance(standard_output, TextIOWrapper):
-        standard_output.reconfigure(errors="replace")  # a name that this locale cannot show is no reason to end
+    outlast_readers()
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a name that this locale cannot show is no reason to end
     _scrub_errors()
     try:
         code = _run()
         sys.stdout.flush()  # here an error of writing can still be told
-    except BrokenPipeError:
-        # The reader of standard output has gone, as `head` does; the interpreter must not flush into it again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
-    except SystemExit as ended:
-        # When the reader has gone, click wraps standard output and exits with 1, which is our word for a defect.
-        code = 0 if sys.stdout is not standard_output else ended.code
     except OSError as error:
         if error.filename is not None or error.errno not in FULL:
             code = _report_defect(error)

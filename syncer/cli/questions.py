@@ -1,6 +1,7 @@
 """The commands for what people ask of the mirror, from its views; they write nothing."""
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, NamedTuple, cast
 
@@ -170,9 +171,11 @@ def export(context: Context, asked: _ExportOptions) -> None:
 
         rows = files.batches(connection, view, asked.account_name)
         if asked.output is None:
-            # What is sent on stays as it is; what is looked at must not move the terminal's cursor.
-            out = cast("IO[bytes]", StillBytes(sys.stdout.buffer)) if sys.stdout.isatty() else sys.stdout.buffer
-            files.write(format_, view, rows, out, told)
+            # A channel of its own: when whoever reads it has gone, no more rows are read, they may be millions.
+            with suppress(BrokenPipeError), open(sys.stdout.fileno(), "wb", closefd=False) as plain:
+                # What is sent on stays as it is; what is looked at must not move the terminal's cursor.
+                out = cast("IO[bytes]", StillBytes(plain)) if sys.stdout.isatty() else plain
+                files.write(format_, view, rows, out, told)
             return
         with files.opened(asked.output) as file:
             written = files.write(format_, view, rows, file, told)

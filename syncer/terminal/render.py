@@ -21,16 +21,10 @@ WIDTH_WITHOUT_TERMINAL = 1_000_000  # columns in a pipe or a file, where a recor
 PROSE = {"changes", "error", "meaning", "name"}  # columns that may be folded anywhere; a broken id serves nobody
 
 
-class _Console(Console):
-    def on_broken_pipe(self) -> None:
-        """The reader has gone, which `main` knows how to end with; the library would exit with 1."""
-        raise BrokenPipeError
-
-
 def console() -> Console:
     """Standard output; colours only on a terminal and not with NO_COLOR; upstream's text is never taken for markup."""
     width = None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL
-    return _Console(markup=False, highlight=False, emoji=False, soft_wrap=False, width=width)
+    return Console(markup=False, highlight=False, emoji=False, soft_wrap=False, width=width)
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> FittedTable:

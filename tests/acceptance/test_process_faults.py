@@ -118,6 +118,67 @@ def test_a_log_that_cannot_be_written_costs_no_run(environment: dict[str, str], 
     assert promises_hold(environment)
 
 
+Unread = Callable[..., int]
+
+
+@pytest.fixture(params=["", "1"], ids=["buffered", "unbuffered"])
+def run_unread(request: pytest.FixtureRequest, environment: dict[str, str], tmp_path: Path) -> Unread:
+    """Runs the program with a standard output, or both channels, that nobody will ever read; gives its exit code."""
+
+    def run(*arguments: str, env: dict[str, str], with_errors: bool = False) -> int:
+        reading, writing = os.pipe()
+        os.close(reading)
+        done = subprocess.run(
+            [*COMMAND, *arguments], env=environment | {"PYTHONUNBUFFERED": request.param} | env, cwd=tmp_path,
+            stdout=writing, stderr=subprocess.STDOUT if with_errors else subprocess.PIPE, timeout=HANG_SECONDS, check=False,
+        )  # fmt: skip
+        os.close(writing)
+        assert b"Traceback" not in (done.stderr or b"")
+        return done.returncode
+
+    return run
+
+
+def test_every_account_is_run_though_nobody_reads_the_results(
+    run_unread: Unread, environment: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "syncer.toml").write_text('[accounts.a]\ntoken_env = "A"\n[accounts.b]\ntoken_env = "B"\n')
+    tokens = {"A": "gac." + "a" * 40, "B": "gac." + "b" * 40, "SYNCER_LOG_LEVEL": "error"}
+    answers = [fault.json_list([item(10)]), fault.json_list([item(20)]), fault.respond(500, b"")]
+    with FaultServer(answers) as server:
+        code = run_unread("sync", env=tokens | {"SYNCER_API_URL": server.url})
+
+    assert code == 0
+    assert words(environment) == ["created"] * 5
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("sync", 4), ("plan --json", 4), ("probe", 4), ("doctor", 4), ("status", 3), ("verify", 1),
+        ("bill --invoice invoice.csv", 1), ("history", 0), ("export bi_instances", 0),
+    ],
+)  # fmt: skip
+def test_a_reader_that_has_gone_changes_no_exit_code(
+    run_unread: Unread, tmp_path: Path, command: str, expected: int
+) -> None:
+    (tmp_path / "invoice.csv").write_text("id,days\n777,3\n")
+    with closing(sqlite3.connect(tmp_path / "syncer.db")) as connection, connection:
+        connection.execute("UPDATE instances SET name = 'forged'")
+        connection.execute("UPDATE accounts SET last_accepted_at = '2026-01-01 00:00:00.000000'")
+    with FaultServer([fault.respond(400, b"Bad Request")]) as server:
+        code = run_unread(*command.split(), env={"SYNCER_API_URL": server.url})
+
+    assert code == expected
+
+
+def test_a_copy_is_whole_though_nobody_reads_how_far_it_is(run_unread: Unread, tmp_path: Path) -> None:
+    target = f"sqlite:///{tmp_path}/other.db"
+
+    assert run_unread("db", "copy", "--to", target, env={}, with_errors=True) == 0
+    assert words({"SYNCER_DATABASE_URL": target}) == ["created"] * 3
+
+
 def test_an_interrupt_given_twice_ends_the_run_and_changes_nothing(environment: dict[str, str], tmp_path: Path) -> None:
     with FaultServer([fault.silence]) as server:
         process = subprocess.Popen(
