@@ -2,6 +2,9 @@
 
 A lease keeps replicas from doing the same work. It is not what keeps answers in order: a holder that stalls past its
 end is stopped by the comparison inside the transaction that applies its answer, in `sync`.
+
+Over 300 lines: all that is read from a row of `leases` and written into it, so that its two halves, who runs an account
+now and which daemon does next, are believed by the same rules.
 """
 
 import os
@@ -14,7 +17,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Engine, bindparam, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, bindparam, func, or_, select, text, update
 
 from syncer.errors import DatabaseFailed
 from syncer.rules.schedule import Schedule
@@ -26,6 +29,7 @@ BEAT = timedelta(seconds=10)
 SILENCE = timedelta(seconds=60)  # after which a daemon is not believed to live
 LONGEST_HOLD_BACK = timedelta(hours=1)
 
+_NEVER = datetime.max.replace(tzinfo=UTC)
 _SQLITE_NOW = text("SELECT strftime('%Y-%m-%d %H:%M:%f000', 'now') AS now").columns(now=UtcDateTime)
 
 
@@ -41,9 +45,16 @@ class UnderWay(NamedTuple):
 
 
 class NotDue(NamedTuple):
-    """The account was run not long ago, by whichever process, or the upstream wants to wait; it is due in `seconds`."""
+    """The account was run not long ago, by whichever daemon, or the upstream wants to wait; it is due in `seconds`."""
 
     seconds: float
+
+
+class Beginning(NamedTuple):
+    """When a daemon first asked for a lease, and until when each of the others is believed that lived then."""
+
+    at: datetime
+    beside: Mapping[str, datetime]
 
 
 def new_holder() -> str:
@@ -113,13 +124,29 @@ def database_now(connection: Connection) -> datetime:
     return moment.astimezone(UTC)
 
 
+def read_beginning(connection: Connection, holder: str) -> Beginning:
+    """What a daemon finds that begins now.
+
+    One that is known to be dead is believed as long as any other: a crash loop is to poll once in `SILENCE` at most.
+    """
+    now = database_now(connection)
+    beside = {
+        daemon: beat_at + SILENCE if is_gone(daemon) else _NEVER
+        for daemon, beat_at in read_living(connection, now).items()
+        if daemon != holder
+    }
+    return Beginning(now, beside)
+
+
 def acquire(
-    connection: Connection, account: str, holder: str, schedule: Schedule | None
+    connection: Connection, account: str, holder: str, schedule: Schedule | None, beginning: Beginning | None = None
 ) -> Acquired | UnderWay | NotDue:
     """Acquire the account's lease if it is free, and, where a schedule is given, if the account is due.
 
     Only runs of a schedule count for when the next one is due, so that a daemon that starts after a manual run makes
     its own. The lease lasts `LEASE`; `beat` renews it. A start of the future counts for nothing, either.
+    With `beginning`, which a daemon gives until it has run the account, that is due at once, unless another one lives
+    that runs it; then the daemon's word is in the row from now on, for whoever begins before it is told.
     """
     insert_if_new(connection, accounts, {"account": account})
     insert_if_new(connection, leases, {"account": account})
@@ -129,17 +156,32 @@ def acquire(
         return UnderWay(row.holder, (row.expires_at - now).total_seconds())
     if schedule is not None and row.started_at is not None and row.started_at <= now:
         due = schedule.due(row.started_at)
+        if beginning is not None and row.started_at < beginning.at:
+            due = min(due, _is_others_until(row, holder, beginning, now))
         if now < due - schedule.tolerance:
             return NotDue((due - now).total_seconds())
     if schedule is not None and (held_back := _seconds_held_back(connection, account, now)) > 0:
         return NotDue(held_back)
-    started_at = now if schedule is not None else row.started_at
-    connection.execute(
-        update(leases)
-        .where(leases.c.account == account)
-        .values(holder=holder, started_at=started_at, beat_at=now, expires_at=now + LEASE)
-    )
+    values = {"holder": holder, "beat_at": now, "expires_at": now + LEASE}
+    if schedule is not None:
+        values["started_at"] = now
+        if beginning is not None and _is_others_until(row, holder, beginning, now) <= now:
+            values |= {"daemon": holder, "daemon_beat_at": now, "next_run_at": schedule.due(now)}
+    connection.execute(update(leases).where(leases.c.account == account).values(values))
     return Acquired()
+
+
+def _is_others_until(row: Row[Any], holder: str, beginning: Beginning, now: datetime) -> datetime:
+    """Until when another daemon is believed to run the account.
+
+    Of one that began later only its word in this very row is looked at: which others live is read once, not for each
+    of thousands of accounts.
+    """
+    if row.daemon is None or row.daemon == holder:
+        return now
+    if row.daemon in beginning.beside:
+        return beginning.beside[row.daemon]
+    return _NEVER if abs(now - row.daemon_beat_at) < SILENCE else now
 
 
 def hold_back(connection: Connection, account: str, seconds: float) -> None:
@@ -229,15 +271,23 @@ class Keeper:
         self.holder = new_holder()
         self._engine = engine
         self._kept: set[str] = set()
+        self._beginning: Beginning | None = None
+        self._has_run: set[str] = set()  # by the schedule
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
     def acquire(self, account: str, schedule: Schedule | None = None) -> Acquired | UnderWay | NotDue:
         """See `acquire`; raises `DatabaseFailed`."""
         with writing(self._engine, "acquiring the account's lease") as connection:
-            outcome = acquire(connection, account, self.holder, schedule)
+            is_first = schedule is not None and account not in self._has_run
+            if is_first and self._beginning is None:
+                self._beginning = read_beginning(connection, self.holder)
+            beginning = self._beginning if is_first else None
+            outcome = acquire(connection, account, self.holder, schedule, beginning)
         if isinstance(outcome, Acquired):
             with self._changed:
+                if schedule is not None:
+                    self._has_run.add(account)
                 self._kept.add(account)
                 if self._thread is None:
                     self._thread = threading.Thread(target=self._keep, name="lease-keeper", daemon=True)

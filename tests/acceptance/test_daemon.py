@@ -32,7 +32,7 @@ from waiting import HANG_SECONDS, SOON_SECONDS, wait_for
 from syncer.answer.values import fingerprint
 from syncer.daemon.loop import GRACE_SECONDS
 from syncer.storage import database
-from syncer.storage.lease import LEASE
+from syncer.storage.lease import LEASE, SILENCE
 
 StartDaemon = Callable[..., "subprocess.Popen[str]"]
 
@@ -226,13 +226,41 @@ def test_who_met_a_run_under_way_goes_on_with_its_schedule_once_that_has_ended(
     assert re.search(rf":{second.pid}, beat \d+ s ago, next run (now|in [1-3] s)$", shown, re.MULTILINE), shown
 
 
-def test_a_crash_loop_polls_no_faster_than_the_schedule(start_daemon: StartDaemon, sqlite_url: str) -> None:
+def test_a_crash_loop_polls_once_a_minute_at_most(start_daemon: StartDaemon, database_url: str) -> None:
+    began = time.monotonic()
     with FaultServer([fault.json_list([item(1)])]) as server:
-        for restart in range(5):
-            process = start_daemon(API_URL=server.url, DATABASE_URL=sqlite_url, SCHEDULE="1h", LOG_LEVEL="debug")
-            read_until(process, "run_skipped" if restart else "run_finished")
+        for _restart in range(5):
+            process = start_daemon(API_URL=server.url, DATABASE_URL=database_url, SCHEDULE="1h", LOG_LEVEL="debug")
+            follow(process, lambda line: line.get("action") in {"run_skipped", "run_finished"})
             process.kill()
             process.communicate()
+
+        assert 1 <= len(server.requests) <= 1 + (time.monotonic() - began) / SILENCE.total_seconds()
+
+
+def test_a_daemon_that_is_started_again_runs_at_once(start_daemon: StartDaemon, database_url: str) -> None:
+    """Also within the interval of its last run, as after a change of its settings."""
+    with FaultServer([fault.json_list([item(1)])]) as server:
+        for runs in (1, 2, 3):
+            process = start_daemon(API_URL=server.url, DATABASE_URL=database_url, SCHEDULE="1d")
+            read_until(process, "run_finished")
+            process.send_signal(signal.SIGTERM)
+            assert ended(process)[0] == 0
+            assert runs == len(server.requests) == len(statuses(database_url))
+
+
+def test_a_daemon_that_starts_beside_one_that_lives_waits_for_its_time(
+    start_daemon: StartDaemon, database_url: str
+) -> None:
+    with FaultServer([fault.json_list([item(1)])]) as server:
+        settings = {"API_URL": server.url, "DATABASE_URL": database_url, "SCHEDULE": "1d", "LOG_LEVEL": "debug"}
+        first = start_daemon(**settings)
+        read_until(first, "run_finished")
+        second = start_daemon(**settings)
+        read_until(second, "run_skipped")
+        for process in (first, second):
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=HANG_SECONDS)
 
         assert 1 == len(server.requests)
 

@@ -15,7 +15,7 @@ from sqlalchemy import update
 
 from syncer.rules.schedule import Interval
 from syncer.storage import database, lease
-from syncer.storage.lease import LEASE, Acquired, Keeper, NotDue, UnderWay
+from syncer.storage.lease import LEASE, SILENCE, Acquired, Keeper, NotDue, UnderWay
 from syncer.storage.tables import accounts, leases
 
 HOURLY = Interval(timedelta(hours=1))
@@ -205,6 +205,95 @@ def test_an_account_is_not_run_before_it_is_due(mirror: Mirror, one: Keeper, two
     assert 3590 < early.seconds <= 3600
     assert Acquired() == late
     two.release("default")
+
+
+def test_the_first_run_of_a_process_is_due_at_once_where_no_other_daemon_lives(mirror: Mirror, one: Keeper) -> None:
+    """One that was told to stop has taken back its word; one that died has been silent for too long."""
+    for end in (stops, dies):
+        before = Keeper(mirror.engine)
+        before.acquire("default", HOURLY)
+        before.release("default")
+        assert isinstance(before.acquire("default", HOURLY), NotDue), "its second one waits"
+        end(mirror, before)
+
+        assert Acquired() == Keeper(mirror.engine).acquire("default", HOURLY)
+        shift(mirror, LEASE + timedelta(seconds=1))
+        end(mirror, before)
+        age_words(mirror, timedelta(hours=2))
+
+    one.acquire("default", HOURLY)
+    one.release("default")
+    assert isinstance(one.acquire("default", HOURLY), NotDue)
+
+
+def stops(mirror: Mirror, daemon: Keeper) -> None:
+    with database.writing(mirror.engine, "a stop") as connection:
+        lease.take_back(connection, daemon.holder)
+
+
+def dies(mirror: Mirror, _daemon: Keeper) -> None:
+    age_words(mirror, SILENCE)
+
+
+def age_words(mirror: Mirror, by: timedelta) -> None:
+    """As if that much time had passed since the daemons last said anything."""
+    with database.writing(mirror.engine, "moving the words") as connection:
+        for row in connection.execute(leases.select().where(leases.c.daemon_beat_at.is_not(None))).all():
+            moved = update(leases).where(leases.c.account == row.account)
+            connection.execute(moved.values(daemon_beat_at=row.daemon_beat_at - by))
+
+
+def test_a_daemon_lives_for_all_of_its_accounts_by_the_word_of_one(mirror: Mirror, one: Keeper, two: Keeper) -> None:
+    for account in ("default", "other"):
+        one.acquire(account, HOURLY)
+        one.release(account)
+    age_words(mirror, SILENCE)
+    with database.writing(mirror.engine, "a beat") as connection:
+        lease.say_living(connection, one.holder)
+
+    assert ["NotDue", "NotDue"] == [type(two.acquire(name, HOURLY)).__name__ for name in ("default", "other")]
+
+
+def test_of_daemons_that_start_together_one_runs_an_account(mirror: Mirror, one: Keeper, two: Keeper) -> None:
+    """The other began before that run did, and knew of nobody; it does not count that the first says nothing more."""
+    two.acquire("other", HOURLY)
+    two.release("other")
+    one.acquire("default", HOURLY)
+    assert isinstance(two.acquire("default", HOURLY), UnderWay)
+    one.release("default")
+    age_words(mirror, SILENCE)
+
+    assert isinstance(two.acquire("default", HOURLY), NotDue)
+
+
+def test_a_first_run_beside_one_that_was_killed_waits_until_that_is_not_believed_any_more(mirror: Mirror) -> None:
+    """A crash loop polls once a minute at most."""
+    killed = Keeper(mirror.engine)
+    killed.acquire("default", HOURLY)
+    killed.release("default")
+    host, _number, place, mark = killed.holder.split(":")
+    with database.writing(mirror.engine, "a death") as connection:
+        connection.execute(update(leases).values(daemon=f"{host}:{2**22}:{place}:{mark}"))
+    age_words(mirror, timedelta(seconds=20))
+    starts = Keeper(mirror.engine)
+
+    outcome = starts.acquire("default", HOURLY)
+
+    assert isinstance(outcome, NotDue)
+    assert 35 < outcome.seconds <= 40
+
+
+def test_a_first_run_is_held_back_by_the_upstream(mirror: Mirror, two: Keeper) -> None:
+    before = Keeper(mirror.engine)
+    before.acquire("default", HOURLY)
+    before.release("default")
+    stops(mirror, before)
+    held_back(mirror, 30)
+
+    outcome = two.acquire("default", HOURLY)
+
+    assert isinstance(outcome, NotDue)
+    assert 25 < outcome.seconds <= 30
 
 
 def test_a_manual_run_need_not_be_due(one: Keeper, two: Keeper) -> None:

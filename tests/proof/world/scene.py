@@ -19,7 +19,7 @@ from loading import load
 from syncer import send
 from syncer.answer.values import canonical_json
 from syncer.daemon.leased_runs import Runs
-from syncer.errors import ConfigurationError
+from syncer.errors import ConfigurationError, DatabaseFailed
 from syncer.model import RunStatus
 from syncer.post import client
 from syncer.rules.schedule import Schedule, parse_schedule, planned_after_jump
@@ -185,7 +185,19 @@ class World:
     def bring_back(self, number: int) -> None:
         """Start a process, unless it runs."""
         if self.processes[number] is None and self.polled:
+            self._tell_who_lives()
             self.processes[number] = self._start(number)
+
+    def _tell_who_lives(self) -> None:
+        """What a thread of each daemon has told by now, which whoever starts finds."""
+        for process in self.processes:
+            if process is None or process.asleep_until > self.now:
+                continue
+            with suppress(DatabaseFailed), database.writing(self.hand, "telling that the daemon lives") as connection:
+                _its, free = lease.say_living(connection, process.runs.holder)
+                next_runs = {name: at - process.clock() for name, at in process.next_runs.items() if name in free}
+                told = {name: left.total_seconds() for name, left in next_runs.items()}
+                lease.tell(connection, process.runs.holder, told)
 
     def _proceed(self, task: Task) -> None:
         task.proceed()
@@ -242,6 +254,8 @@ class World:
                 self._telling(telling)()
                 if process.doom.is_dead:
                     return
+        with suppress(DatabaseFailed), database.writing(self.hand, "telling that the daemon ends") as connection:
+            lease.take_back(connection, process.runs.holder)
         self._forget(process)
         self._rouse()
 
