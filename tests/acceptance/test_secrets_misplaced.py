@@ -60,6 +60,7 @@ PLACES: dict[str, tuple[list[str], dict[str, str], str]] = {
     "a receiver's address for its digest": (["receivers", "test", "a"], {"U": HOOK}, f'{RECEIVER}url_env = "U"\ndigest = "{HOOK}"'),
     "a receiver's address for a key": (["receivers", "test", "a"], {"U": HOOK}, f'{RECEIVER}url_env = "U"\n"{HOOK}" = 1'),
     "a receiver's address for its table": (["receivers", "test", "a"], {}, f'[receivers."{HOOK}"]\nurl_env = "U"\nx = 1'),
+    "a token for a receiver's table": (["sync"], {}, f'[receivers."{PARTNER_TOKEN}"]\nurl_env = "U"'),
     "a receiver's address for an account's table": (["sync"], {}, f'[accounts."{HOOK}"]\ntoken_env = "X"\nx = 1'),
     "a receiver's address for a schedule": (["sync"], {"SYNCER_SCHEDULE": HOOK}, ""),
     "a receiver's address for an account": (["sync", "--account", HOOK], {}, ""),
@@ -102,7 +103,15 @@ def test_a_secret_in_the_wrong_place_is_not_shown(run_syncer: RunSyncer, tmp_pat
         "c0ffee",
     ):
         assert secret not in said
-    assert "what looks like a token" in said or "no such setting" in said or "host:port" in said or "1 to 100" in said
+    assert "what looks like a token" in said or "no such setting" in said or "host:port" in said
+
+
+def test_an_account_is_not_renamed_to_a_secret(run_syncer: RunSyncer) -> None:
+    run_syncer("db", "upgrade")
+    done = run_syncer("accounts", "rename", "default", PARTNER_TOKEN)
+
+    assert done.returncode == 2
+    assert "NEW: it is what looks like a token; give what belongs there" in done.stderr
 
 
 @pytest.mark.parametrize("secret", [PARTNER_TOKEN, WEIRD_PARTNER_TOKEN, URL], ids=["token", "weird token", "URL"])
