@@ -68,6 +68,9 @@ WRITTEN: dict[str, Callable[[str], str]] = {
     "Python's escapes": lambda token: "".join(
         f"\\x{ord(letter):02x}" if letter.isascii() else letter for letter in token
     ),
+    "bytes as Python shows them": lambda token: repr(token.encode()),
+    "bytes as Python shows them, in Latin-1": lambda token: repr(token.encode("latin-1")),
+    "bytes as Python shows them, in JSON": lambda token: json.dumps({"header": repr(token.encode())}),
     "JavaScript's escapes": lambda token: "".join(f"\\u{{{ord(letter):x}}}" for letter in token),
     "without its beginning": lambda token: token.removeprefix("gac."),
     "percent and JSON": lambda token: quote(json.dumps(token), safe=""),
