@@ -25,9 +25,11 @@ INVISIBLE = "".join(rf"\U{first:08x}-\U{last:08x}" for first, last in _INVISIBLE
 _HEX = "[0-9a-fA-F]"
 _PERCENT = r"%(?=[0-9a-fA-F]{2})(?:25)*"  # encoded once or many times
 _TAIL = rf"{_PERCENT}[89abAB]{_HEX}"
+_BYTE = rf"\\x[89abAB]{_HEX}"  # of UTF-8 behind its first, as `repr` shows it
 _ESCAPE = re.compile(
     rf"{_PERCENT}(?:[0-7]{_HEX}|[cdCD]{_HEX}{_TAIL}|[eE]{_HEX}{_TAIL}{{2}}|[fF][0-7]{_TAIL}{{3}})"
-    rf"|\\(?:u[dD][89abAB]{_HEX}{{2}}\\u[dD][c-fC-F]{_HEX}{{2}}|u{_HEX}{{4}}|u\{{{_HEX}{{1,5}}\}}|x{_HEX}{{2}}|[\"'\\/nrtfv])"
+    rf"|\\(?:u[dD][89abAB]{_HEX}{{2}}\\u[dD][c-fC-F]{_HEX}{{2}}|u{_HEX}{{4}}|u\{{{_HEX}{{1,5}}\}}"
+    rf"|x(?:[cdCD]{_HEX}{_BYTE}|[eE]{_HEX}{_BYTE}{{2}}|[fF][0-7]{_BYTE}{{3}}|{_HEX}{{2}})|[\"'\\/nrtfv])"
     rf"|&(?:\#[0-9]{{1,7}};?|\#[xX]{_HEX}{{1,6}};?|[A-Za-z]{{2,31}};)"
 )
 _SIGNS = {"n": "\n", "r": "\r", "t": "\t", "f": "\f", "v": "\v"}
@@ -117,8 +119,8 @@ def _resolved(escape: re.Match[str]) -> str:
 @lru_cache(maxsize=4096)
 def _meaning(escape: str) -> str:
     """What an escape stands for."""
-    if escape[0] == "%":
-        return bytes(int(part[-2:], 16) for part in escape.split("%")[1:]).decode("utf-8", "replace")
+    if escape[0] == "%" or escape.count("\\x") > 1:
+        return bytes(int(part[-2:], 16) for part in re.split(r"%|\\x", escape)[1:]).decode("utf-8", "replace")
     if escape[0] == "&":
         from html import unescape
 

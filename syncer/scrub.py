@@ -39,20 +39,41 @@ _FEWEST_LETTERS = 6  # in a broken token; a list of numbers has none
 
 _SECRET_KEY = re.compile(r"token|secret|passw|pwd|api[-_ ]?key|authorization|cookie|credential", re.IGNORECASE)
 
-# Beside a token's shape: a beginning of a secret, an address with a password, a key of 32 bytes in base64, hex digits
+# Beside a token's shape: beginnings of secrets, addresses of chats and others with a path or a query, a bot's token,
+# a key of 32 bytes in base64, hex digits. A path has lost all slashes but one where it was an address.
 _SECRET_SETTING = re.compile(
-    r"\s*(?:gac\.|whsec_)|[a-z][a-z0-9+.-]*:/.*@|(?=.*[a-z])(?=.*[A-Z])(?=.*[0-9])[0-9A-Za-z+/_-]{43}=?\s*$"
-    r"|\s*[0-9A-Fa-f]{32,}\s*$|.*\bpassword\s*=",
-    re.DOTALL,
+    r"^\s*gac\.|^\s*whsec_|whsec_[0-9A-Za-z+/]{16}|hooks\.slack\.com/+services/|api\.telegram\.org/+bot[0-9]"
+    r"|(?i:https?):/+[^\s/?#]+[/?]+[^\s/?]|(?<![0-9])[0-9]{8,12}:[0-9A-Za-z_-]{30}"
+    r"|^(?=.*[a-z])(?=.*[A-Z])(?=.*[0-9])[0-9A-Za-z+/_-]{43}=?\s*$|^\s*[0-9A-Fa-f]{32,}\s*$|\bpassword\s*="
 )
-
-
+_BASE64 = re.compile(r"(?=.*[a-z])(?=.*[A-Z])(?=.*[0-9])[0-9A-Za-z+/_-]{32,}={0,2}")  # of 24 bytes and more
+_WORD = re.compile("[a-z]{4,}")
+_TURN = re.compile("(?<=[a-z])(?=[A-Z])|(?<=[A-Za-z])(?=[0-9])|(?<=[0-9])(?=[A-Za-z])")
 _ADDRESS = re.compile(r"\s*[a-z][a-z0-9+.-]*:/", re.IGNORECASE)
+_SCHEME = re.compile("[0-9A-Za-z+.-]{2}:/")
 
 
 def looks_secret(text: str) -> bool:
-    """Whether a setting or an argument could be a token, a key or an address with a password."""
-    return _SECRET_SETTING.match(text) is not None or Scrubber()(text) != text
+    """Whether a setting or an argument could be a token, a key, a receiver's address or one with a password."""
+    return (
+        _SECRET_SETTING.search(text) is not None
+        or holds_password(text)
+        or _is_random(text.strip())
+        or Scrubber()(text) != text
+    )
+
+
+def holds_password(text: str) -> bool:
+    """Whether an address that names a user stands in it, at whatever place."""
+    scheme = _SCHEME.search(text)
+    return scheme is not None and "@" in text[scheme.end() :]
+
+
+def _is_random(text: str) -> bool:
+    """Whether it is base64 and less than half words; what may be a file's name turns from letters to digits often."""
+    if _BASE64.fullmatch(text) is None or 2 * sum(map(len, _WORD.findall(text))) >= len(text):
+        return False
+    return text.endswith("=") or not re.search("[/_-]", text) or 6 * len(_TURN.findall(text)) >= len(text)
 
 
 _SECRET_VARIABLES = ("SYNCER_PARTNER_TOKEN", "SYNCER_TOKEN_KEY", "SYNCER_PING_URL", "PGPASSWORD")

@@ -129,7 +129,9 @@ def start_lightly() -> None:
 def _scrub_errors() -> None:
     """Let no secret out by standard error, not even one that was given where something else belongs."""
     scrub.learn(*secrets_of(os.environ))
-    scrub.learn_misplaced(*(part for argument in sys.argv[1:] for part in (argument, argument.partition("=")[2])))
+    for argument in sys.argv[1:]:
+        flag, _, value = argument.partition("=")
+        scrub.learn_misplaced(argument, flag, value, flag.lstrip("-"))
     sys.stderr = ScrubbedStream(sys.stderr, scrub)
 
 

@@ -26,7 +26,7 @@ from syncer.settings import forms
 from syncer.settings.declared import CONFIG_FILE, PREFIX, SETTINGS
 from syncer.settings.logs import LogFormat
 from syncer.settings.options import DOCUMENT, given
-from syncer.settings.reading import parsed, read_secret_file, refuse_unknown, unless_secret
+from syncer.settings.reading import parsed, read_secret_file, refuse_unknown
 from syncer.settings.receivers import ReceiverSettings, Surroundings, receivers_of
 from syncer.storage.database import parse_database_url
 from syncer.storage.tokens import parse_key, spellings_of
@@ -125,16 +125,10 @@ class _Sources:
         direct, by_file = self._given[name], self._given[f"{name}_file"]
         return by_file is not None and (direct is None or by_file.place < direct.place)
 
-    def read(self, name: str, parse: Callable[[str], Any]) -> Any:
-        """The setting, parsed; a `ValueError` of `parse` becomes the message."""
+    def read(self, name: str, parse: Callable[[str], Any], *, is_told_blindly: bool = False) -> Any:
+        """The setting, parsed; a `ValueError` of `parse` becomes the message, which may show none of it at all."""
         called, text = self.get(name)
-        if text is None:
-            return None
-        try:
-            return parse(text.strip())
-        except ValueError as error:
-            problem = str(error)
-        raise ConfigurationError(f"{called}: {unless_secret(text, problem)}")
+        return None if text is None else parsed(called, parse, text.strip(), is_told_blindly=is_told_blindly)
 
 
 def settings_of(context: click.Context) -> Settings:
@@ -164,7 +158,7 @@ def settings_of(context: click.Context) -> Settings:
         log_level=sources.read("log_level", forms.parse_log_level),
         language=language,
         listen=sources.read("listen", forms.parse_listen),
-        ping_url=sources.read("ping_url", forms.parse_ping_url),
+        ping_url=sources.read("ping_url", forms.parse_ping_url, is_told_blindly=True),
         auto_migrate=sources.read("auto_migrate", forms.parse_switch),
         token_key=read_token_key() if read_token_key else None,
         reread_token_key=read_token_key if sources.is_in_file("token_key") else None,
@@ -237,7 +231,7 @@ def unknown_variables(environment: Mapping[str, str]) -> set[str]:
 
 
 def _accounts(sources: _Sources, tables: object, zone: ZoneInfo) -> tuple[AccountSettings, ...]:
-    api_url: str = sources.read("api_url", forms.parse_api_url)
+    api_url: str = sources.read("api_url", forms.parse_api_url, is_told_blindly=True)
     schedule: Schedule = sources.read("schedule", lambda text: parse_schedule(text, zone))
     if tables is None:
         called, read = sources.secret("partner_token") or ("SYNCER_PARTNER_TOKEN", _not_set)
@@ -262,7 +256,9 @@ def _accounts(sources: _Sources, tables: object, zone: ZoneInfo) -> tuple[Accoun
         found.append(
             AccountSettings(
                 name,
-                parsed(f"api_url in {where}", forms.parse_api_url, table["api_url"]) if "api_url" in table else api_url,
+                parsed(f"api_url in {where}", forms.parse_api_url, table["api_url"], is_told_blindly=True)
+                if "api_url" in table
+                else api_url,
                 parsed(f"schedule in {where}", lambda text: parse_schedule(text, zone), table["schedule"])
                 if "schedule" in table
                 else schedule,

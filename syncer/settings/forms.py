@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo
 
 from syncer.rules.schedule import parse_duration
-from syncer.scrub import looks_secret
+from syncer.scrub import MISPLACED, looks_secret
 from syncer.settings.logs import LEVELS, LogFormat
 from syncer.words.language import Language
 
@@ -161,8 +161,10 @@ def parse_switch(text: str) -> bool:
 
 
 def parse_account_name(text: str) -> str:
-    """1 to 100 printable characters."""
-    if not text or len(text) > 100 or any(not character.isprintable() for character in text) or looks_secret(text):
+    """1 to 100 printable characters that look like no secret."""
+    if looks_secret(text):
+        raise ValueError(f"it is {MISPLACED}; give what belongs there")
+    if not text or len(text) > 100 or any(not character.isprintable() for character in text):
         raise ValueError("it is no name of 1 to 100 printable characters")
     return text
 

@@ -36,13 +36,13 @@ def refuse_unknown(table: Mapping[str, Any], known: list[str], where: str) -> No
             raise ConfigurationError(f"{key} in {where}: there is no such setting; {did_you_mean(key, known)}")
 
 
-def parsed(called: str, parse: Callable[[str], Any], text: str) -> Any:
-    """A value that is named so; a `ValueError` of `parse` becomes the message."""
+def parsed(called: str, parse: Callable[[str], Any], text: str, *, is_told_blindly: bool = False) -> Any:
+    """A value that is named so; a `ValueError` of `parse` becomes the message, which may show none of it at all."""
     try:
         return parse(text)
     except ValueError as error:
         problem = str(error)
-    raise ConfigurationError(f"{called}: {unless_secret(text, problem)}")
+    raise ConfigurationError(f"{called}: {problem if is_told_blindly else unless_secret(text, problem)}")
 
 
 def unless_secret(text: str, problem: str) -> str:

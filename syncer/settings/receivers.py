@@ -108,9 +108,12 @@ def _address_reader(
         if not text.strip():
             remedy = f"set the variable {place}" if is_variable else "write it into that file"
             raise ConfigurationError(f"{url_setting}: there is no address; {remedy}")
-        url = parsed(url_setting, parse_url, text.strip())
+        url = parsed(url_setting, parse_url, text.strip(), is_told_blindly=True)
         keys = _keys(secret_setting, read_secret_file(secret_setting, Path(secret_place))) if secret_place else ()
-        return parsed(url_setting, _telegram, url) if kind is Format.TELEGRAM else Address(url, keys)
+        if kind is Format.TELEGRAM:
+            bot: Address = parsed(url_setting, _telegram, url, is_told_blindly=True)
+            return bot
+        return Address(url, keys)
 
     return read_address
 
@@ -128,6 +131,7 @@ def parse_url(text: str) -> str:
 
 
 def _telegram(url: str) -> Address:
+    """What a bot is reached by; raises `ValueError` that shows nothing of it."""
     address = urlsplit(url)
     parameters = dict(parse_qsl(address.query))
     if not address.path.endswith("/sendMessage") or not parameters.get("chat_id"):

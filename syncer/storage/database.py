@@ -14,6 +14,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
 
 from syncer.errors import ConfigurationError, DatabaseFailed
+from syncer.scrub import MISPLACED, holds_password
 from syncer.storage.connections import (
     CONNECT_TIMEOUT_SECONDS,
     KEPT_CONNECTIONS,
@@ -63,6 +64,8 @@ def parse_database_url(text: str, called: str = "SYNCER_DATABASE_URL") -> URL:
             )
         if not url.database or url.database == ":memory:":
             raise ConfigurationError(f"{called}: an in-memory database forgets; name a file: sqlite:///syncer.db")
+        if holds_password(url.database):
+            raise ConfigurationError(f"{called}: it is {MISPLACED}; give what belongs there")
         return url.set(drivername="sqlite+pysqlite")
     if url is not None and dialect in {"postgresql", "postgres"}:
         if url.drivername not in {"postgresql", "postgres", "postgresql+psycopg"}:

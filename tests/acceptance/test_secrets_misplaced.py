@@ -9,6 +9,9 @@ from conftest import RunSyncer
 
 KEY = base64.b64encode(bytes(range(1, 252, 8))).decode()  # 32 bytes, as openssl writes them
 URL = f"postgresql://syncer:{DATABASE_PASSWORD}@127.0.0.1:9/syncer"
+BOT = "123456789:AAHsecretsecretsecretsecretsecret12"
+SLACK = "hooks.slack.com/services/T0AAAA/B0BBBB/ZzSecretZzSecretZzSecret"
+SHORT_KEY = base64.b64encode(bytes(range(3, 240, 10))).decode()  # 24 bytes
 NONE = {"SYNCER_PARTNER_TOKEN": ""}
 HOOK = "https://hooks.example/services/c0ffee+hook"
 RECEIVER = '[receivers.a]\nformat = "slack"\n'
@@ -47,6 +50,29 @@ PLACES: dict[str, tuple[list[str], dict[str, str], str]] = {
     "a receiver's address for its file, to the doctor": (["doctor"], {}, f'{RECEIVER}url_file = "{HOOK}"'),
     "a receiver's address for its variable": (["receivers", "test", "a"], {}, f'{RECEIVER}url_env = "{HOOK}"'),
     "a token for the demo's file": (["demo", "--database", WEIRD_PARTNER_TOKEN], {}, ""),
+    "a bot's token for its file": (["receivers", "test", "a"], {}, f'{RECEIVER}url_file = "{BOT}"'),
+    "a bot's token for its variable": (["receivers", "test", "a"], {}, f'{RECEIVER}url_env = "{BOT}"'),
+    "a bot's address for its variable": (["receivers", "test", "a"], {}, f'{RECEIVER}url_env = "api.telegram.org/bot{BOT}/x"'),
+    "a chat's address for its file": (["receivers", "test", "a"], {}, f'{RECEIVER}url_file = "{SLACK}"'),
+    "a receiver's secret for its file": (["receivers", "test", "a"], {"U": HOOK}, f'[receivers.a]\nurl_env = "U"\nsecret_file = "{SHORT_KEY}"'),
+    "a receiver's address for a transition": (["receivers", "test", "a"], {"U": HOOK}, f'{RECEIVER}url_env = "U"\ntransitions = ["{HOOK}"]'),
+    "a receiver's address for its account": (["receivers", "test", "a"], {"U": HOOK}, f'{RECEIVER}url_env = "U"\naccounts = ["{HOOK}"]'),
+    "a receiver's address for its digest": (["receivers", "test", "a"], {"U": HOOK}, f'{RECEIVER}url_env = "U"\ndigest = "{HOOK}"'),
+    "a receiver's address for a key": (["receivers", "test", "a"], {"U": HOOK}, f'{RECEIVER}url_env = "U"\n"{HOOK}" = 1'),
+    "a receiver's address for its table": (["receivers", "test", "a"], {}, f'[receivers."{HOOK}"]\nurl_env = "U"\nx = 1'),
+    "a token for a receiver's table": (["sync"], {}, f'[receivers."{PARTNER_TOKEN}"]\nurl_env = "U"'),
+    "a receiver's address for an account's table": (["sync"], {}, f'[accounts."{HOOK}"]\ntoken_env = "X"\nx = 1'),
+    "a receiver's address for a schedule": (["sync"], {"SYNCER_SCHEDULE": HOOK}, ""),
+    "a receiver's address for an account": (["sync", "--account", HOOK], {}, ""),
+    "a receiver's address for a receiver": (["receivers", "test", HOOK], {}, ""),
+    "a bot's token for a receiver": (["receivers", "test", BOT], {}, ""),
+    "a receiver's secret for a receiver": (["receivers", "test", SHORT_KEY], {}, ""),
+    "a database's URL behind a folder": (["sync"], {"SYNCER_DATABASE_URL_FILE": f"/nonexist/{URL}"}, ""),
+    "a database's URL behind a folder, by a flag": (["sync", "--database-url-file", f"/nonexist/{URL}"], NONE, ""),
+    "a receiver's secret behind dashes": (["sync", f"--{SHORT_KEY}"], {}, ""),
+    "a database's URL behind dashes": (["sync", f"--{URL}?sslmode=require"], {}, ""),
+    "a database's URL behind that of a file": (["sync", "--database-url", f"sqlite:////nonexist/{URL}"], {}, ""),
+    "a database's URL behind that of a file, by a variable": (["sync"], {"SYNCER_DATABASE_URL": f"sqlite:////nonexist/{URL}"}, ""),
     "a database's URL for the demo's file": (["demo", "--database", URL], {}, ""),
 }  # fmt: skip
 
@@ -63,9 +89,29 @@ def test_a_secret_in_the_wrong_place_is_not_shown(run_syncer: RunSyncer, tmp_pat
     assert done.returncode == 2, said
     assert "Traceback" not in said
     assert len(done.stderr.strip().splitlines()) <= 1
-    for secret in (KEY, base64.b64decode(KEY).hex(), "c0ffee+pass", "c0ffee%2Bpass", "c0ffee+hook", "tök?en", "ry+t"):
+    for secret in (
+        KEY,
+        base64.b64decode(KEY).hex(),
+        "c0ffee+pass",
+        "c0ffee%2Bpass",
+        "c0ffee+hook",
+        "tök?en",
+        "ry+t",
+        SHORT_KEY,
+        "AAHsecret",
+        "ZzSecret",
+        "c0ffee",
+    ):
         assert secret not in said
-    assert "what looks like a token" in said or "no such setting" in said or "host:port" in said or "1 to 100" in said
+    assert "what looks like a token" in said or "no such setting" in said or "host:port" in said
+
+
+def test_an_account_is_not_renamed_to_a_secret(run_syncer: RunSyncer) -> None:
+    run_syncer("db", "upgrade")
+    done = run_syncer("accounts", "rename", "default", PARTNER_TOKEN)
+
+    assert done.returncode == 2
+    assert "NEW: it is what looks like a token; give what belongs there" in done.stderr
 
 
 @pytest.mark.parametrize("secret", [PARTNER_TOKEN, WEIRD_PARTNER_TOKEN, URL], ids=["token", "weird token", "URL"])

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 from canary import PARTNER_TOKEN, WEIRD_PARTNER_TOKEN, api_token, find_secrets
 
-from syncer.scrub import Scrubber, is_secret_value, passwords_in, secrets_of, shown
+from syncer.scrub import Scrubber, is_secret_value, looks_secret, passwords_in, secrets_of, shown
 from syncer.settings.logs import LogFormat, ScrubbedStream, start_logging
 
 SPELLINGS = {
@@ -68,6 +68,9 @@ WRITTEN: dict[str, Callable[[str], str]] = {
     "Python's escapes": lambda token: "".join(
         f"\\x{ord(letter):02x}" if letter.isascii() else letter for letter in token
     ),
+    "bytes as Python shows them": lambda token: repr(token.encode()),
+    "bytes as Python shows them, in Latin-1": lambda token: repr(token.encode("latin-1")),
+    "bytes as Python shows them, in JSON": lambda token: json.dumps({"header": repr(token.encode())}),
     "JavaScript's escapes": lambda token: "".join(f"\\u{{{ord(letter):x}}}" for letter in token),
     "without its beginning": lambda token: token.removeprefix("gac."),
     "percent and JSON": lambda token: quote(json.dumps(token), safe=""),
@@ -263,3 +266,41 @@ def test_what_looks_like_a_token_is_not_shown() -> None:
         shown("https://hooks.example/a"),
         shown("/run/secrets/url"),
     )
+
+
+BOT = f"123456789:AAH{'sEcr3t_' * 5}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        BOT, f"bot{BOT}", f"/nonexist/{BOT}", f"api.telegram.org/bot{BOT}/sendMessage?chat_id=1",
+        "api.telegram.org/bot1234:short", "hooks.slack.com/services/T0/B0/secret", "https:/hooks.slack.com/services/T0/B0",
+        "https://hooks.example/a", "HTTPS://hooks.example/?key=a", "https://hooks.example?key", "--https://hooks.example/a",
+        "/nonexist/https:/hooks.example/a", "postgresql://joe:pw@db/e", "/nonexist/postgresql://joe:pw@db/e",
+        "/nonexist/postgresql:/joe:pw@db/e", "--postgresql://joe:pw@db/e", "sqlite:///postgresql://joe:pw@db/e",
+        "host=db password=pw", "a\npassword = pw", f"x whsec_{'QkFzZTY0' * 4}", "whsec_short",
+        base64.b64encode(b"abcdefghijklmnopqrstuvwx").decode(), base64.b64encode(bytes(range(0, 250, 9))).decode(),
+        base64.b64encode(b"The secret of our CRM, 2026").decode(), "4kIRRqGM-x/9pXw_tq3Jm0ZbYc7Ls5Vd",
+    ],
+)  # fmt: skip
+def test_what_could_be_a_secret_looks_like_one(text: str) -> None:
+    assert looks_secret(text)
+    assert shown(text) == "what looks like a token"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "default", "0 9 * * *", "*/5 6-22 * * 1-5", "@daily", "1h30m", "12:30", "Europe/Moscow", "127.0.0.1:9464", "[::1]:9464",
+        "2026-07-01T10:00:00+03:00", "20260701", "1101000001", "north", "Магазин на диване", "partner@shop.example", "PARTNER_23",
+        "GreenApiPartnerAccountMoscow2026Region77", "syncer_partner_account_of_the_north_1", "SYNCER_PARTNER_TOKEN_OF_THE_NORTH_2026",
+        "/var/lib/syncer/syncer.db", "/run/secrets/hooks.slack.com", "/etc/syncer/api.telegram.org/bot.url", "sqlite:////var/lib/syncer.db",
+        "Report_2026-07-01_of_Syncer_final_version", "/home/IvanPetrov/WorkFiles/GreenAPI2/Q1Report2026", "report 2026-07-01 12:30.html",
+        "/srv/Shop1/Shop2/Shop3/Shop4/Shop5/Shop6", "3f2504e0-4f89-11d3-9a0c-0305e82c3301", "20260701T100000Z-Report-of-Syncer-for-Q3",
+        "https://api.green-api.com", "https://7700.api.greenapi.com/", "http://127.0.0.1:8080", "me@work: notes", "password", "passwords.txt",
+        "apiTokenInstance", "expired", "bi_billing_monthly", "12345678:30",
+    ],
+)  # fmt: skip
+def test_ordinary_settings_and_arguments_look_like_no_secrets(text: str) -> None:
+    assert not looks_secret(text)
