@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from syncer.daemon.leased_runs import Runs
     from syncer.model import RunResult
     from syncer.settings.config import AccountSettings, Settings
+    from syncer.views.estate import AccountStatus
 
 
 SHOWN = 200  # lines of a list for people; --json shows all
@@ -254,23 +255,21 @@ def chosen(context: Context, account_name: str | None) -> list["AccountSettings"
     return chosen
 
 
-def known_accounts(statuses: list[Any], account_name: str | None) -> list[Any]:
-    """The statuses of one account or all; raises `ConfigurationError` for one that the database does not know."""
-    found = [status for status in statuses if account_name in {None, status.account}]
+def known_accounts(context: Context, connection: "Connection", account_name: str | None) -> "list[AccountStatus]":
+    """How one account stands, or every one that the database knows or the settings expect.
+
+    Raises `ConfigurationError` for one that neither does.
+    """
+    from syncer.views import estate
+
+    known = estate.with_expected(estate.read_accounts(connection, now()), context.settings.expected)
+    found = [status for status in known if account_name in {None, status.account}]
     if account_name is not None and not found:
-        names = [status.account for status in statuses]
+        names = [status.account for status in known]
         raise ConfigurationError(
             f"--account: the database knows no account {account_name!r}; {did_you_mean(account_name, names)}"
         )
     return found
-
-
-def require_account(connection: "Connection", account_name: str | None) -> None:
-    """Raise `ConfigurationError` for an account that is named and that the database does not know."""
-    from syncer.views import estate
-
-    if account_name is not None:
-        known_accounts(estate.read_accounts(connection, now()), account_name)
 
 
 def runs_of(context: Context, on_end: Callable[["RunResult", float], None] = lambda _result, _seconds: None) -> "Runs":

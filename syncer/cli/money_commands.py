@@ -170,7 +170,7 @@ def bill(context: Context, asked: _BillOptions, options: _InvoiceOptions, as_jso
     from syncer.storage import database, schema
     from syncer.terminal import printing
     from syncer.terminal.money import print_bill
-    from syncer.views import bill, estate
+    from syncer.views import bill
     from syncer.views.invoice import compare_invoice
 
     moment = now()
@@ -178,7 +178,7 @@ def bill(context: Context, asked: _BillOptions, options: _InvoiceOptions, as_jso
     invoice = options.read()
     schema.require_current(context.engine)
     with database.reading(context.engine, "reading the bill") as connection:
-        statuses = known_accounts(estate.read_accounts(connection, moment), asked.account_name)
+        statuses = known_accounts(context, connection, asked.account_name)
         document = bill.bill(connection, first, moment, asked.account_name, asked.by)
         if invoice is not None:
             charges = bill.charges_by_instance if invoice.key == "id" else bill.charges_by_tariff
@@ -196,5 +196,6 @@ def bill(context: Context, asked: _BillOptions, options: _InvoiceOptions, as_jso
         print_bill(context.words, document, SHOWN)
         for status in statuses:
             if not status.is_fresh and not status.is_retired:
-                printing.line(context.words("data_is", account=status.account, state=status.state))
+                told = "data_is_none" if status.data_as_of is None else "data_is"
+                printing.line(context.words(told, account=status.account, state=status.state))
     return 1 if invoice is not None and not comparison.agrees else 0

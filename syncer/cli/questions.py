@@ -17,7 +17,6 @@ from syncer.cli.command import (
     json_flag,
     known_accounts,
     now,
-    require_account,
     with_settings,
 )
 from syncer.cli.moments import moment_of
@@ -64,7 +63,7 @@ def find(context: Context, wanted: str, account_name: str | None, as_json: bool)
         raise ConfigurationError("find: TEXT is empty; give a part of a name, an id or a customer")
     schema.require_current(context.engine)
     with database.reading(context.engine, "looking for instances") as connection:
-        require_account(connection, account_name)
+        known_accounts(context, connection, account_name)
         found = read_found(connection, wanted.strip(), account_name)
     if as_json:
         printing.print_json({"found": found})
@@ -94,7 +93,7 @@ def diff(context: Context, before: str, after: str, account_name: str | None, as
         raise ConfigurationError(f"diff: A ({before}) lies after B ({after}); exchange them")
     schema.require_current(context.engine)
     with database.reading(context.engine, "reading the past") as connection:
-        require_account(connection, account_name)
+        known_accounts(context, connection, account_name)
         found = past.difference(connection, first, second, account_name)
     if as_json:
         printing.print_json(found)
@@ -163,7 +162,7 @@ def export(context: Context, asked: _ExportOptions) -> None:
         database.reading(context.engine, f"reading {view.name}") as connection,
         Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress,
     ):
-        require_account(connection, asked.account_name)
+        known_accounts(context, connection, asked.account_name)
         task = progress.add_task(context.words.counted("rows_so_far", 0, view=view.name), total=None)
 
         def told(rows: int) -> None:
@@ -221,11 +220,11 @@ def _report(context: Context, asked: _ReportOptions, as_json: bool) -> None:
     from syncer.storage import database
     from syncer.terminal import printing
     from syncer.terminal.summary import print_report
-    from syncer.views import estate, export, figures
+    from syncer.views import export, figures
 
     moment = now()
     with database.reading(context.engine, "reading the report") as connection:
-        known_accounts(estate.read_accounts(connection, moment), asked.account_name)
+        known_accounts(context, connection, asked.account_name)
         found = figures.read_figures(connection, moment, asked.account_name)
     if asked.html_file is not None:
         from syncer.views.report.page import page

@@ -21,7 +21,6 @@ from syncer.cli.command import (
     json_flag,
     known_accounts,
     now,
-    require_account,
     runs_of,
     with_settings,
 )
@@ -49,7 +48,7 @@ def status(context: Context, as_of: str | None, account_name: str | None, as_jso
     schema.require_current(context.engine)
     if moment is not None:
         with database.reading(context.engine, "reading the past") as connection:
-            require_account(connection, account_name)
+            known_accounts(context, connection, account_name)
             found = past.estate_at(connection, moment, account_name)
         if as_json:
             printing.print_json(found)
@@ -57,7 +56,7 @@ def status(context: Context, as_of: str | None, account_name: str | None, as_jso
             render.print_estate_at(context.words, found)
         return 0
     with database.reading(context.engine, "reading the status") as connection:
-        accounts = known_accounts(estate.read_accounts(connection, now()), account_name)
+        accounts = known_accounts(context, connection, account_name)
         runs = estate.read_runs(connection, account_name)
         held, leases, waiting = (
             [row for row in rows if account_name in {None, row["account"]}]
@@ -124,7 +123,7 @@ def history(context: Context, asked: _HistoryOptions, as_json: bool) -> None:
     with database.reading(context.engine, "reading the history") as connection:
         events = estate.read_history(connection, wanted)
         if not events:
-            known_accounts(estate.read_accounts(connection, now()), wanted.account)
+            known_accounts(context, connection, wanted.account)
         key = wanted.id_instance
         if not events and key is not None and explain.read_life(connection, key) is None:
             raise ConfigurationError(f"history: {explain.unknown(key, explain.near_ids(connection, key))}")

@@ -83,9 +83,11 @@ def unready(runs: Runs) -> list[str]:
 
 
 def _why_not_fresh(configured: AccountSettings, status: estate.AccountStatus | None) -> str | None:
+    if status is not None and status.is_retired:
+        return None
     if status is None or status.data_as_of is None:
         return f"account {configured.name}: no answer was accepted yet"
-    if not status.is_fresh and not status.is_retired:
+    if not status.is_fresh:
         return f"account {configured.name}: {status.state}, its data is {status.age_seconds} s old"
     return None
 

@@ -1,6 +1,6 @@
 """What `syncer doctor` finds in the database: file or server, rights, schema, clock, runs."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Engine, select, text
@@ -23,6 +23,14 @@ from syncer.upstream import client
 
 APPEND_ONLY = frozenset({"instance_history", "rejected_items"})  # no UPDATE is needed there
 TAKEN_BACK = frozenset({"attention_told", "claims", "ended_lives", "past_versions", "syncer_epoch"})  # rows are deleted
+FOR_COMMANDS = (
+    ("accounts", "DELETE", "accounts rename"),
+    ("customers", "DELETE", "customers load"),
+    ("instance_history", "UPDATE", "accounts rename"),
+    ("leases", "DELETE", "accounts rename"),
+    ("tariff_rates", "DELETE", "rates remove"),
+)
+"""What no run needs, and a command of a person does."""
 
 
 def database_findings(settings: Settings, engine: Engine, clock: Clock) -> Iterator[Finding]:
@@ -93,31 +101,42 @@ def _postgresql(connection: Connection, settings: Settings, clock: Clock) -> Ite
             f'run as the owner: GRANT USAGE, CREATE ON SCHEMA public TO "{row.role}"',
         )
         return
-    missing = list(_missing_rights(connection))
-    if missing:
-        yield from (
-            error(
-                "database.rights",
-                f"the role {row.role} has no {', '.join(rights)} on {table}",
-                f'run as the owner: GRANT {", ".join(rights)} ON {table} TO "{row.role}"',
-            )
-            for table, rights in missing
+    missing = list(_missing_rights(connection, _rights_of_runs()))
+    grant = "run as the owner: GRANT {rights} ON {table} TO " + f'"{row.role}"'
+    for table, rights in missing:
+        told = ", ".join(rights)
+        yield error(
+            "database.rights",
+            f"the role {row.role} has no {told} on {table}",
+            grant.format(rights=told, table=table),
         )
-    else:
+    if not missing:
         yield ok("database.rights", f"the role {row.role} has the rights that a run needs")
+    needed_by = {(table, right): command for table, right, command in FOR_COMMANDS}
+    for table, rights in _missing_rights(connection, list(needed_by)):
+        for right in rights:
+            yield warning(
+                "database.rights",
+                f"the role {row.role} has no {right} on {table}, which `syncer {needed_by[table, right]}` needs",
+                grant.format(rights=right, table=table),
+            )
     if schema.VERSION_TABLE not in {table for table, _ in missing}:
         yield from _migration_rights(connection, row.schema, row.role)
         yield from _contents(connection, settings, clock, unreadable={table for table, _ in missing})
 
 
-def _missing_rights(connection: Connection) -> Iterator[tuple[str, list[str]]]:
-    """The rights that a run needs and this role has not, by table; tables that are not there yet need none."""
+def _rights_of_runs() -> list[tuple[str, str]]:
     wanted = [(schema.VERSION_TABLE, "SELECT")]
     for table in sorted(metadata.tables):
         rights = ["SELECT", "INSERT"]
         rights += [] if table in APPEND_ONLY else ["UPDATE"]
         rights += ["DELETE"] if table in TAKEN_BACK else []
         wanted += [(table, right) for right in rights]
+    return wanted
+
+
+def _missing_rights(connection: Connection, wanted: Sequence[tuple[str, str]]) -> Iterator[tuple[str, list[str]]]:
+    """The wanted rights that this role has not, by table; tables that are not there yet need none."""
     rows = connection.execute(
         text(
             "SELECT wanted.name, array_agg(wanted.privilege ORDER BY wanted.place) AS rights"

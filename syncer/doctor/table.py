@@ -85,7 +85,7 @@ CHECKS: dict[str, Check] = {
     ),
     "database.readers": Check("Is no transaction open for long?", "end it", 8),
     "database.rights": Check(
-        "Has the role the rights that a run needs?", "run the GRANT that is told, as the owner", 8
+        "Has the role the rights that runs and commands need?", "run the GRANT that is told, as the owner", 8
     ),
     "database.future": Check(
         "Does no account have data of the future?",

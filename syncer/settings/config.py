@@ -17,6 +17,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import click
+from click.core import ParameterSource
 from sqlalchemy.engine import URL
 
 from syncer.errors import ConfigurationError, nearest
@@ -25,7 +26,7 @@ from syncer.scrub import MISPLACED, SHORTEST_SECRET, Scrubber, looks_misplaced
 from syncer.settings import forms
 from syncer.settings.declared import CONFIG_FILE, PREFIX, SETTINGS
 from syncer.settings.logs import LogFormat
-from syncer.settings.options import DOCUMENT, given
+from syncer.settings.options import DOCUMENT, PLACES, given
 from syncer.settings.reading import parsed, read_secret_file, refuse_unknown
 from syncer.settings.receivers import ReceiverSettings, Surroundings, receivers_of
 from syncer.storage.database import parse_database_url
@@ -69,6 +70,7 @@ class Settings:
     token_key: bytes | None = field(repr=False)
     reread_token_key: Callable[[], bytes] | None = field(repr=False)
     accounts: tuple[AccountSettings, ...]
+    expected: tuple[str, ...] = ()  # accounts that are named, or have a token; the default's name alone says nothing
     receivers: tuple[ReceiverSettings, ...] = ()
 
     def secrets(self) -> list[str]:
@@ -125,6 +127,11 @@ class _Sources:
         direct, by_file = self._given[name], self._given[f"{name}_file"]
         return by_file is not None and (direct is None or by_file.place < direct.place)
 
+    def is_set(self, name: str) -> bool:
+        """Whether somebody set it; a default is nobody's word."""
+        found = self._given[name]
+        return found is not None and PLACES[found.place] is not ParameterSource.DEFAULT
+
     def read(self, name: str, parse: Callable[[str], Any], *, is_told_blindly: bool = False) -> Any:
         """The setting, parsed; a `ValueError` of `parse` becomes the message, which may show none of it at all."""
         called, text = self.get(name)
@@ -163,6 +170,7 @@ def settings_of(context: click.Context) -> Settings:
         token_key=read_token_key() if read_token_key else None,
         reread_token_key=read_token_key if sources.is_in_file("token_key") else None,
         accounts=accounts,
+        expected=tuple(one.name for one in accounts) if _are_set(sources, document) else (),
         receivers=receivers_of(document.get("receivers"), around),
     )
 
@@ -267,6 +275,10 @@ def _accounts(sources: _Sources, tables: object, zone: ZoneInfo) -> tuple[Accoun
             )
         )
     return tuple(found)
+
+
+def _are_set(sources: _Sources, document: Mapping[str, Any]) -> bool:
+    return "accounts" in document or any(map(sources.is_set, ("account", "partner_token", "partner_token_file")))
 
 
 def _account_token(called: str, table: Mapping[str, str], environment: Mapping[str, str]) -> Callable[[], str]:

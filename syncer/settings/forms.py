@@ -1,6 +1,7 @@
 """What a setting must look like, and what it comes to; each raises `ValueError` with words to follow its name."""
 
 import re
+from contextlib import suppress
 from datetime import timedelta
 from enum import Enum
 from fractions import Fraction
@@ -15,6 +16,8 @@ from syncer.words.language import Language
 
 _SIZE = re.compile(r"([0-9]{1,15})\s*(B|kB|KB|MB|GB|KiB|MiB|GiB)?")
 _UNITS = {"B": 1, "kB": 1000, "KB": 1000, "MB": 1000**2, "GB": 1000**3, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+_SHARE = re.compile(r"([0-9]{1,20}(?:\.[0-9]{0,20})?|\.[0-9]{1,20})(\s*%)?")
+_HOST = re.compile(r"[\w-]{1,63}(\.[\w-]{1,63})*\.?")
 _OFFSET = re.compile(r"([+-])([01][0-9]|2[0-3]):([0-5][0-9])")
 
 
@@ -96,11 +99,9 @@ def parse_offset(text: str) -> timedelta:
 
 def parse_share(text: str) -> Fraction:
     """A percentage such as `5%`, or a fraction such as `0.05`."""
-    try:
-        share = Fraction(text.removesuffix("%").strip()) / (100 if text.endswith("%") else 1)
-    except (ValueError, ZeroDivisionError):
-        share = Fraction(-1)
-    if not 0 <= share <= 1 or not (text.endswith("%") or "." in text or text == "0"):
+    match = _SHARE.fullmatch(text)
+    share = Fraction(match[1]) / (100 if match[2] else 1) if match else None
+    if share is None or share > 1 or not (text.endswith("%") or "." in text or text == "0"):
         raise ValueError("it is no share such as 5% (from 0% to 100%)")
     return share
 
@@ -139,16 +140,27 @@ def parse_language(text: str) -> Language:
 def parse_listen(text: str) -> tuple[str, int]:
     """A host and a port, such as `127.0.0.1:9464`."""
     host, _, port = text.rpartition(":")
-    if not host or not port.isascii() or not port.isdigit() or not 0 <= int(port) <= 65535:
+    host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not _is_host(host) or not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
         raise ValueError("it is no host:port such as 127.0.0.1:9464")
-    return host.strip("[]"), int(port)
+    return host, int(port)
+
+
+def _is_host(text: str) -> bool:
+    if ":" not in text:
+        return _HOST.fullmatch(text) is not None
+    with suppress(ValueError):
+        return ip_address(text).version == 6
+    return False
 
 
 def parse_ping_url(text: str) -> str:
     """An http or https address, kept as it stands."""
-    address = urlsplit(text)
-    if address.scheme not in {"http", "https"} or not address.hostname:
+    _address, fault = split_address(text)
+    if fault is AddressFault.NO_ADDRESS:
         raise ValueError("it is no http:// or https:// address")
+    if fault is AddressFault.NAMES_A_USER:
+        raise ValueError("it must not hold a user or password")
     return text
 
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, func, select
 
 from syncer.errors import ConfigurationError
-from syncer.rules.timeline import billing_day, first_midnight, midnight_of
+from syncer.rules.timeline import END_OF_BELIEVED, FIRST_BELIEVED, billing_day, first_midnight, midnight_of
 from syncer.storage.tables import ended_lives, instance_history, instances, sync_runs
 from syncer.views.catalogue import bi_billing_monthly, bi_costs_monthly, bi_customers_monthly, exact, read
 from syncer.views.rates import Rate, next_month, price_on, read_rates
@@ -45,6 +45,8 @@ def month_of(text_: str | None, today: date) -> date:
     if not _MONTH.fullmatch(text_) or text_.startswith("0000"):
         raise ConfigurationError(f"MONTH: {text_!r} is no month such as {today:%Y-%m}")
     month = date(int(text_[:4]), int(text_[5:]), 1)
+    if not FIRST_BELIEVED.date() <= month < END_OF_BELIEVED.date():
+        raise ConfigurationError(f"MONTH: {text_} lies before 2010 or after 2199; give one such as {today:%Y-%m}")
     if month > today:
         raise ConfigurationError(f"MONTH: {text_} has not begun; the last month that can be billed is {today:%Y-%m}")
     return month

@@ -122,6 +122,31 @@ def read_accounts(connection: Connection, now: datetime, groups: Iterable[Group]
     return [_account_status(connection, row, now, counts[row.account]) for row in rows]
 
 
+def with_expected(statuses: Iterable[AccountStatus], names: Iterable[str]) -> list[AccountStatus]:
+    """These, and for each of the names that is not among them an account of which nothing is known; by name."""
+    known = {status.account: status for status in statuses}
+    return sorted(({name: _never(name) for name in names} | known).values(), key=lambda status: status.account)
+
+
+def _never(account: str) -> AccountStatus:
+    return AccountStatus(
+        account=account,
+        state="never",
+        data_as_of=None,
+        age_seconds=None,
+        last_run_at=None,
+        last_status=None,
+        consecutive_failures=0,
+        last_error=None,
+        listed=0,
+        live=0,
+        deleted=0,
+        expired=0,
+        warning=None,
+        is_fresh=False,
+    )
+
+
 def _account_status(connection: Connection, account: Any, now: datetime, counts: Mapping[str, int]) -> AccountStatus:
     of_account = sync_runs.c.account == account.account
     last = connection.execute(

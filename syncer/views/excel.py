@@ -106,8 +106,12 @@ def workbook_writer(view: TableClause, out: IO[bytes]) -> Put:
         nonlocal written
         if rows is None:
             sheet.autofilter(0, 0, written - 1, len(names) - 1)
-            workbook.close()
-            folder.cleanup()
+            try:
+                workbook.close()
+            except xlsxwriter.exceptions.FileCreateError as error:
+                raise error.args[0] from None  # the `OSError` that writing met
+            finally:
+                folder.cleanup()
             return
         if written + len(rows) > MOST_ROWS:
             sheet.row_data_fh.close()

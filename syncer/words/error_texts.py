@@ -453,6 +453,8 @@ _ARGUMENTS = (
     Text("find: TEXT is empty; give a part of a name, an id or a customer",
          "find: TEXT пуст; укажите часть названия, номера или имени клиента"),
     Text("MONTH: {text} is no month such as {example}", "MONTH: {text} — не месяц вида {example}"),
+    Text("MONTH: {text} lies before 2010 or after 2199; give one such as {example}",
+         "MONTH: {text} — раньше 2010 года или позже 2199-го; укажите месяц вида {example}"),
     Text("MONTH: {text} has not begun; the last month that can be billed is {month}",
          "MONTH: {text} ещё не начался; последний месяц, за который есть счёт, — {month}"),
     Text("report: {month} is a month of a customer's statement; add --customer NAME",

@@ -93,6 +93,8 @@ _PROBLEMS = (
     Text("the server makes every transaction read-only", "сервер делает все транзакции только для чтения"),
     Text("the role {role} may use no schema of its search_path",
          "роли {role} не доступна ни одна схема из её search_path"),
+    Text("the role {role} has no {rights} on {table}, which {command} needs",
+         "у роли {role} нет права {rights} на {table}, а оно нужно для {command}"),
     Text("the role {role} has no {rights} on {table}", "у роли {role} нет права {rights} на {table}"),
     Text("the schema must be upgraded, and the role {role} has no CREATE on {schema}",
          "схему нужно обновить, а у роли {role} нет CREATE на {schema}"),

@@ -237,6 +237,10 @@ TERMINAL: Catalogue = {
         "осторожно: с {since} по {until} у {account} не было ни одного ответа; удаления за это время могли остаться "
         "неизвестны, и их дни посчитаны",
     ),
+    "data_is_none": Text(
+        "careful: no answer of {account} was accepted yet, so its days are not here",
+        "осторожно: от {account} ещё не принято ни одного ответа, так что его дней здесь нет",
+    ),
     "data_is": Text(
         "careful: the data of {account} is {state}; later days assume no change",
         "осторожно: состояние данных {account} — {state}; дни после них посчитаны так, будто ничего не менялось",

@@ -137,7 +137,11 @@ def test_rates_price_the_bill_from_their_day(run_syncer: RunSyncer, estate: Mirr
     ("arguments", "complaint"),
     [
         (("bill", "2026-13"), "MONTH: '2026-13' is no month"),
-        (("bill", "2999-01"), "has not begun"),
+        (("bill", "2199-12"), "has not begun"),
+        (("bill", "2200-01"), "MONTH: 2200-01 lies before 2010 or after 2199"),
+        (("bill", "2009-12"), "MONTH: 2009-12 lies before 2010"),
+        (("bill", "0001-01"), "MONTH: 0001-01 lies before 2010"),
+        (("report", "0001-02", "--customer", "Kot"), "MONTH: 0001-02 lies before 2010"),
         (("bill", "november"), "is no month"),
         (("rates", "set", "A", "x", "RUB"), "RATE: 'x' is no price"),
         (("rates", "set", "A", "-1", "RUB"), "No such option"),

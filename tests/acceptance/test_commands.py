@@ -372,7 +372,8 @@ def test_the_demo_ends_in_sql_that_answers_and_in_a_page(run_syncer: RunSyncer, 
 def test_the_demos_data_is_fresh(run_syncer: RunSyncer, tmp_path: Path) -> None:
     """A page that begins with a warning is none to show."""
     run_syncer("demo")
-    (demo,) = json.loads(run_syncer("status", "--json", "--database-url", "sqlite:///demo.db").stdout)["accounts"]
+    alone = {"SYNCER_PARTNER_TOKEN": "", "SYNCER_DATABASE_URL": "sqlite:///demo.db"}
+    (demo,) = json.loads(run_syncer("status", "--json", env=alone).stdout)["accounts"]
 
     assert 'class="warning"' not in (tmp_path / "demo.html").read_text("utf-8")
     assert demo["age_seconds"] < HANG_SECONDS
@@ -413,3 +414,55 @@ def test_the_demo_replaces_nothing_but_a_demo(
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
     assert words in done.stderr
     assert before == {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+
+
+@pytest.fixture
+def of_two(run_syncer: RunSyncer, env: dict[str, str], tmp_path: Path) -> dict[str, str]:
+    """Settings of two accounts, `a` and `b`, of which `a` alone was ever fetched."""
+    (tmp_path / "syncer.toml").write_text('[accounts.a]\ntoken_env = "A"\n[accounts.b]\ntoken_env = "B"\n')
+    made = env | {"A": "gac." + "a" * 40, "B": "gac." + "b" * 40}
+    with FaultServer([fault.json_list([item(1)])]) as server:
+        assert run_syncer("sync", "--account", "a", env=made | {"SYNCER_API_URL": server.url}).returncode == 0
+    return made
+
+
+def test_an_account_that_was_never_fetched_is_not_fresh(run_syncer: RunSyncer, of_two: dict[str, str]) -> None:
+    shown, document = run_syncer("status", env=of_two), run_syncer("status", "--json", env=of_two)
+    of_it = run_syncer("status", "--account", "b", env=of_two)
+    of_other = run_syncer("status", "--account", "a", env=of_two)
+    run_syncer("accounts", "retire", "a", env=of_two)
+    beside_retired = run_syncer("status", env=of_two)
+
+    assert [3, 3, 3, 0, 3] == [one.returncode for one in (shown, document, of_it, of_other, beside_retired)]
+    assert {"a": "ok", "b": "never"} == {
+        one["account"]: one["state"] for one in json.loads(document.stdout)["accounts"]
+    }
+    assert ["never" in one.stdout for one in (shown, of_it, of_other, beside_retired)] == [True, True, False, True]
+
+
+@pytest.mark.parametrize(
+    "command", ["history", "report", "find 1", "diff 7d", "status --as-of yesterday", "export bi_daily", "bill"]
+)
+def test_an_account_that_was_never_fetched_has_an_empty_past(
+    run_syncer: RunSyncer, of_two: dict[str, str], command: str
+) -> None:
+    done, unknown = (run_syncer(*command.split(), "--account", name, env=of_two) for name in ("b", "nobody"))
+
+    assert (done.returncode, unknown.returncode) == (0, 2), done.stderr
+    assert "the database knows no account 'nobody'" in unknown.stderr
+    assert ("no answer of b was accepted yet" in done.stdout) == (command == "bill")
+
+
+def test_a_machine_that_has_only_the_database_expects_no_account(
+    run_syncer: RunSyncer, of_two: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "syncer.toml").unlink()
+    alone = of_two | {"SYNCER_PARTNER_TOKEN": ""}
+    status = run_syncer("status", "--json", env=alone)
+    named = run_syncer("status", "--json", env=alone | {"SYNCER_ACCOUNT": "c"})
+    with_token = run_syncer("status", "--json", env=of_two)
+
+    assert [0, 3, 3] == [status.returncode, named.returncode, with_token.returncode]
+    assert [["a"], ["a", "c"], ["a", "default"]] == [
+        [one["account"] for one in json.loads(done.stdout)["accounts"]] for done in (status, named, with_token)
+    ]

@@ -163,7 +163,7 @@ def test_json_keeps_every_name_in_any_locale(run_syncer: RunSyncer, env: dict[st
     assert plain == json.loads(run_syncer("history", "--json", env=env | {"PYTHONIOENCODING": encoding}).stdout)
 
 
-@pytest.mark.parametrize("command", [*READERS, "--help"])
+@pytest.mark.parametrize("command", [*READERS, "export bi_instances --format xlsx", "--help"])
 def test_a_reader_that_goes_early_is_no_error(
     syncer_environment: dict[str, str], env: dict[str, str], tmp_path: Path, command: str
 ) -> None:
@@ -179,7 +179,16 @@ def test_a_reader_that_goes_early_is_no_error(
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
-@pytest.mark.parametrize("command", ["history", "history --json", "export bi_instances"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "history",
+        "history --json",
+        "export bi_instances",
+        "export bi_instances --format parquet",
+        "export bi_instances --format xlsx",
+    ],
+)
 def test_a_full_disk_is_told_in_one_line(
     syncer_environment: dict[str, str], env: dict[str, str], tmp_path: Path, command: str
 ) -> None:

@@ -1,6 +1,7 @@
 """The doctor against real upstreams that fail, and real databases that lack something: each cause under its own name."""
 
 import hashlib
+import json
 import os
 import secrets
 import socket
@@ -20,6 +21,7 @@ import psycopg
 import pytest
 from builders import body, item
 from canary import DATABASE_PASSWORD, PARTNER_TOKEN, api_token, find_secrets
+from conftest import RunSyncer
 from fault_server import Behaviour, FaultServer
 from loading import load
 from mirror import Mirror
@@ -777,13 +779,54 @@ def test_a_missing_grant_is_told_with_the_grant(
     assert [] == [one for one in consult(api.url, role_url) if one.level is Level.ERROR]
 
 
-def test_history_needs_no_right_to_update(
-    consult: Consult, api: FaultServer, postgresql_url: str, role_url: str
+@pytest.mark.parametrize(
+    ("revoked", "command"),
+    [
+        ("UPDATE ON instance_history", "accounts rename"),
+        ("DELETE ON accounts", "accounts rename"),
+        ("DELETE ON leases", "accounts rename"),
+        ("DELETE ON tariff_rates", "rates remove"),
+        ("DELETE ON customers", "customers load"),
+    ],
+)
+def test_a_right_that_only_a_command_needs_is_told_with_the_command(
+    consult: Consult, api: FaultServer, postgresql_url: str, role_url: str, revoked: str, command: str
 ) -> None:
     grant(postgresql_url, role_url, RUNS_RIGHTS)
-    grant(postgresql_url, role_url, "REVOKE UPDATE ON instance_history FROM")
+    grant(postgresql_url, role_url, f"REVOKE {revoked} FROM")
+    findings = consult(api.url, role_url)
 
-    assert ["ok"] == levels(consult(api.url, role_url), "database.rights")
+    found = the(findings, "database.rights", Level.WARNING)
+    assert ["ok", "warning"] == levels(findings, "database.rights"), "a run needs none of these"
+    assert found.message.endswith(f"has no {revoked.replace(' ON ', ' on ')}, which `syncer {command}` needs")
+    assert found.remedy.startswith(f"run as the owner: GRANT {revoked} TO")
+
+
+def test_with_the_rights_that_doctor_asks_for_every_command_works(
+    run_syncer: RunSyncer, postgresql_url: str, role_url: str, tmp_path: Path
+) -> None:
+    grant(postgresql_url, role_url, "GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA public TO")
+    env = {"SYNCER_DATABASE_URL": role_url, "SYNCER_PARTNER_TOKEN": PARTNER_TOKEN}
+    with FaultServer([fault.json_list([item(1)])]) as server:
+        env["SYNCER_API_URL"] = server.url
+        for finding in json.loads(run_syncer("doctor", "--json", env=env).stdout)["findings"]:
+            if finding["check"] == "database.rights" and finding["remedy"]:
+                grant(
+                    postgresql_url,
+                    role_url,
+                    finding["remedy"].removeprefix("run as the owner: ").rpartition(" TO ")[0] + " TO",
+                )
+        done = [
+            run_syncer("sync", env=env),
+            run_syncer("rates", "set", "A", "1", "RUB", "--from", "2026-01-01", env=env),
+        ]
+        done += [run_syncer("rates", "remove", "A", "--from", "2026-01-01", env=env)]
+        for lines in ("1,kot,2026-01-01\n2,kot,2026-01-01\n", "1,kot,2026-01-01\n"):
+            (tmp_path / "customers.csv").write_text("id_instance,customer,valid_from\n" + lines)
+            done.append(run_syncer("customers", "load", "customers.csv", "--yes", env=env))
+        done.append(run_syncer("accounts", "rename", "default", "north", env=env))
+
+    assert [""] * 6 == [one.stderr for one in done if one.returncode] + [""] * sum(not one.returncode for one in done)
 
 
 def test_a_role_without_any_right_is_told_so_for_each_table(consult: Consult, api: FaultServer, role_url: str) -> None:

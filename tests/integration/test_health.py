@@ -9,15 +9,22 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
+from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
+from loading import load
+from mirror import Mirror
+from sqlalchemy import insert, update
 from waiting import HANG_SECONDS, SOON_SECONDS
 
 from syncer.daemon import health
+from syncer.daemon.leased_runs import Runs
 from syncer.daemon.metrics import Metrics
+from syncer.daemon.unattended import unready
 from syncer.errors import ConfigurationError
+from syncer.storage.tables import accounts
 from syncer.views.estate import AccountStatus
 
 MOMENT = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -311,3 +318,15 @@ def test_a_defect_is_told_and_logged(caplog: pytest.LogCaptureFixture) -> None:
 def test_an_address_that_cannot_be_had_names_its_setting(host: str) -> None:
     with pytest.raises(ConfigurationError, match="SYNCER_LISTEN: listening on"), serve_here(host):
         pass
+
+
+def test_an_account_that_is_retired_is_not_waited_for(mirror: Mirror, tmp_path: Path) -> None:
+    settings = load({}, {}, None, tmp_path)
+    runs = Runs(settings, mirror.engine, settings.scrubber(), lambda: mirror.now)
+    with mirror.engine.begin() as connection:
+        connection.execute(insert(accounts).values(account="default"))
+    before = unready(runs)
+    with mirror.engine.begin() as connection:
+        connection.execute(update(accounts).values(retired_at=mirror.now))
+
+    assert (["account default: no answer was accepted yet"], []) == (before, unready(runs))

@@ -171,6 +171,11 @@ def test_accounts_have_their_own_token_address_and_schedule(tmp_path: Path) -> N
         ("GUARD_VANISHED", "5", "SYNCER_GUARD_VANISHED: it is no share such as 5%"),
         ("GUARD_VANISHED", "101%", "SYNCER_GUARD_VANISHED: it is no share"),
         ("GUARD_VANISHED", "nan%", "SYNCER_GUARD_VANISHED: it is no share"),
+        *(
+            ("GUARD_VANISHED", text, "SYNCER_GUARD_VANISHED: it is no share")
+            for text in ("1e-99999999%", "1_0%", "1/2%", "1/2", "+5%", "-0.5", "9" * 5000 + "%", "%", ".%", "5%%")
+        ),
+        ("GUARD_CHANGED", "1e-99999999%", "SYNCER_GUARD_CHANGED: it is no share"),
         ("ACCOUNT", "a\nb", "SYNCER_ACCOUNT: it is no name"),
         ("TOKEN_KEY", "abc", "SYNCER_TOKEN_KEY: it is no key of 32 bytes"),
         ("TIMEOUT", "0s", "SYNCER_TIMEOUT: '0s' is no duration"),
@@ -178,7 +183,33 @@ def test_accounts_have_their_own_token_address_and_schedule(tmp_path: Path) -> N
         ("LOG_FORMAT", "xml", "SYNCER_LOG_FORMAT: it is neither console nor json"),
         ("LOG_LEVEL", "loud", "SYNCER_LOG_LEVEL: it is none of"),
         ("LISTEN", "9464", "SYNCER_LISTEN: it is no host:port"),
-        ("PING_URL", "mailto:x", "SYNCER_PING_URL: it is no http"),
+        *(
+            ("LISTEN", text, "SYNCER_LISTEN: it is no host:port")
+            for text in (
+                "http://127.0.0.1:80",
+                "ho st:1",
+                "127.0.0.1:65536",
+                "127.0.0.1:" + "9" * 5000,
+                ":80",
+                "[]:80",
+                "a..b:80",
+                "[::1:80",
+                "::g:80",
+                "a@b:80",
+            )
+        ),
+        *(
+            ("PING_URL", text, "SYNCER_PING_URL: it is no http")
+            for text in (
+                "mailto:x",
+                "https://h:65536/x",
+                "https://h:x",
+                "https://h/a b",
+                "https://h/\x07",
+                "https://[h/",
+            )
+        ),
+        ("PING_URL", "https://u:p@h/x", "SYNCER_PING_URL: it must not hold a user"),
         ("AUTO_MIGRATE", "maybe", "SYNCER_AUTO_MIGRATE: it is neither true nor false"),
     ],
 )
@@ -280,3 +311,27 @@ def test_sizes_have_units(tmp_path: Path, text: str, size: int) -> None:
 @pytest.mark.parametrize("text", ["2.5%", "0.025", "2.5 %"])
 def test_a_share_is_a_percentage_or_a_fraction(tmp_path: Path, text: str) -> None:
     assert Fraction(25, 1000) == load(tmp_path, GUARD_VANISHED=text).guard_vanished
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("5%", "1/20"), ("5 %", "1/20"), ("2.5%", "1/40"), ("0%", "0"), ("100%", "1"), ("0.05", "1/20"), (".5", "1/2"), ("1.0", "1"), ("0", "0")],
+)  # fmt: skip
+def test_a_share_is_a_percentage_or_a_decimal(tmp_path: Path, text: str, expected: str) -> None:
+    assert Fraction(expected) == load(tmp_path, GUARD_VANISHED=text).guard_vanished
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("127.0.0.1:9464", ("127.0.0.1", 9464)), ("0.0.0.0:0", ("0.0.0.0", 0)), ("localhost:80", ("localhost", 80)),
+        ("[::1]:9464", ("::1", 9464)), ("[fe80::1%lo]:1", ("fe80::1%lo", 1)), ("my_pod-1.svc.:1", ("my_pod-1.svc.", 1)),
+    ],
+)  # fmt: skip
+def test_a_place_to_listen_is_a_host_and_a_port(tmp_path: Path, text: str, expected: tuple[str, int]) -> None:
+    assert expected == load(tmp_path, LISTEN=text).listen
+
+
+@pytest.mark.parametrize("text", ["http://pings.internal:8080/up?create=1", "https://hc-ping.com/uuid"])
+def test_a_ping_goes_to_any_address_that_can_be(tmp_path: Path, text: str) -> None:
+    assert text == load(tmp_path, PING_URL=text).ping_url
