@@ -96,6 +96,7 @@ class Sender:
         self._newest = 0  # as of the last look, as is the epoch: the history never goes back of itself
         self._epoch: str | None = None
         self._attention_at = -ATTENTION_SECONDS
+        self._problem: str | None = None
 
     def send_due(self) -> float:
         """Send what is due; gives the seconds until it is worth a look again. Raises `DatabaseFailed`."""
@@ -205,6 +206,7 @@ class Sender:
             if held is None:
                 return LOOK_SECONDS
             epoch_now = epoch.current(connection)
+            self._tell_of(epoch.remember(connection, epoch_now, look.due[-1].cursor))
         tries = look.row.tries
         try:
             address = sending.read_address()
@@ -233,6 +235,13 @@ class Sender:
                 break
             held = noted
         return 0.0
+
+    def _tell_of(self, problem: str | None) -> None:
+        """Log, once, why it cannot be remembered what is sent."""
+        if problem is not None and problem != self._problem:
+            fields = {"action": "epoch_not_remembered", "receiver": self._sending.receiver.name, "error": problem}
+            log.warning("a restore of the database's file may go unnoticed", extra={"fields": fields})
+        self._problem = problem
 
     def _note_delivery(self, held: Held, due: Due, epoch_now: str, is_last: bool) -> Held | None:
         also = due.also | ({"holder": None, "expires_at": None} if is_last else {})

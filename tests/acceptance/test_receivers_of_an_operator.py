@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -208,6 +209,34 @@ def test_where_the_database_could_not_be_opened_at_the_start_a_receiver_is_told_
     wait_for(lambda: len(server.got) == 2)
     assert [1, 2] == [got.json["data"]["id_instance"] for got in server.got]
     mirror.engine.dispose()
+
+
+@pytest.mark.usefixtures("born")
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_file_that_is_put_back_between_two_daemons_gives_no_id_twice(
+    server: ReceivingServer, api: FaultServer, estate: Estate, run_daemon: Callable[..., Any], database_url: str
+) -> None:
+    """By a plain copy, into the very file that it was, which no place tells from the one before."""
+    file = Path(database_url.removeprefix("sqlite:///"))
+    backup = file.with_name("backup.db")
+
+    def told_by_a_daemon(many: int) -> None:
+        daemon = run_daemon(api)
+        wait_for(lambda: len(server.got) == many)
+        daemon.terminate()
+        assert daemon.wait(HANG_SECONDS) == 0
+
+    told_by_a_daemon(2)
+    shutil.copy(file, backup)
+    estate.items = [*LISTINGS[0], item(3)]
+    told_by_a_daemon(3)
+    shutil.copy(backup, file)
+    estate.items = [*LISTINGS[0], item(4)]
+    told_by_a_daemon(4)
+
+    assert [1, 2, 3, 4] == [got.json["data"]["id_instance"] for got in server.got]
+    assert [1, 2, 3, 3] == [got.json["data"]["id"] for got in server.got]
+    assert 4 == len(set(server.ids))
 
 
 def test_a_receiver_that_hangs_holds_up_neither_runs_nor_others(

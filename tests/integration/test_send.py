@@ -1,8 +1,10 @@
 """What a receiver is sent, in which order, and what its answers lead to; on both databases, over real HTTP."""
 
+import shutil
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -414,6 +416,55 @@ def test_a_restore_begins_one_epoch_however_many_receivers_notice_it(telling: Te
 
     assert 2 == len(dict.fromkeys(epochs))
     assert epochs[0] != epochs[1]
+
+
+@pytest.mark.parametrize("mirror", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("answer", [200, 500])
+def test_a_file_that_is_restored_while_nobody_sends_gives_no_id_twice(
+    telling: Telling, tmp_path: Path, answer: int
+) -> None:
+    """Nor one that came with an answer that is no yes: it may have been acted on."""
+    file, backup = tmp_path / "syncer.db", tmp_path / "backup.db"
+    telling.mirror.observe([item(1), paid(2, deleted=True), item(3)])
+    telling.tell_all()
+    shutil.copy(file, backup)
+    telling.mirror.observe([item(1, deleted=True), paid(2, deleted=True), item(3)])
+    telling.server.behaviours = [*answers(answer)]
+    telling.look()
+    shutil.copy(backup, file)
+    telling.mirror.observe([item(1), paid(2, deleted=True), item(3, deleted=True)])
+
+    again = Telling(telling.mirror, telling.server)
+    again.tell_all()
+
+    told = [(got.json["data"]["id"], got.json["data"]["id_instance"]) for got in telling.server.got]
+    assert [(4, 2), (5, 1), (5, 3)] == told
+    assert 3 == len(set(telling.server.ids))
+
+
+def test_what_is_sent_again_by_hand_keeps_its_id(telling: Telling) -> None:
+    telling.mirror.observe([item(1, deleted=True), paid(2), item(3, name="new")])
+    telling.tell_all()
+    with telling.mirror.engine.begin() as connection:
+        connection.execute(update(receivers_table).values(last_history_id=3))
+
+    Telling(telling.mirror, telling.server).tell_all()
+
+    assert telling.server.ids[:2] == telling.server.ids[2:]
+
+
+def test_that_a_restore_may_go_unnoticed_is_said_once(
+    telling: Telling, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / ".syncer.db-epoch").mkdir()
+    for name in ("a", "b", "c"):
+        telling.mirror.observe([item(1, name=name), paid(2), item(3)])
+        telling.tell_all()
+
+    said = [record.fields for record in caplog.records if record.levelname == "WARNING"]  # type: ignore[attr-defined]
+    assert 3 == len(telling.server.got)
+    assert (telling.mirror.engine.dialect.name == "sqlite") == len(said)
+    assert all(one["error"].endswith(".syncer.db-epoch: Is a directory") for one in said)
 
 
 def test_what_another_sender_told_after_the_look_is_not_told_again(telling: Telling) -> None:

@@ -142,8 +142,9 @@ class File:
             return "\n".join(connection.iterdump()).encode("utf-8", "surrogatepass")
 
     def leave(self) -> None:
-        for path in self.path.parent.glob(f"{self.path.stem}.*"):
-            path.unlink()
+        for pattern in (f"{self.path.stem}.*", f".{self.path.name}-*"):
+            for path in self.path.parent.glob(pattern):
+                path.unlink()
 
 
 class Server:
