@@ -55,7 +55,8 @@ class Granted(NamedTuple):
 def grant_reader(connection: Connection, role: str) -> Granted:
     """Let a role read the views and these tables, and nothing else of the schema; gives what it may read now.
 
-    What it was granted before on other tables of syncer's is taken back. Raises `ConfigurationError`.
+    What it was granted before on other tables of syncer's is taken back. Raises `ConfigurationError`, and
+    `DatabaseFailed` where PostgreSQL did not do it, of which it only warns, or where the role can read more.
     """
     if connection.dialect.name != "postgresql":
         raise ConfigurationError(
@@ -88,7 +89,78 @@ def grant_reader(connection: Connection, role: str) -> Granted:
         statements.append(f"GRANT SELECT ({named}) ON {_listed(connection, schema, [table.name])} TO {quoted_role}")
     for statement in statements:
         connection.exec_driver_sql(statement)
+    refused = _unreadable(connection, role, readable)
+    if refused:
+        raise DatabaseFailed(
+            f"granting rights: this role may not grant them, so {role!r} cannot read {', '.join(refused)}; "
+            "run it as the role that owns the tables"
+        )
+    ways = _ways_to_hidden(connection, role, others)
+    if ways:
+        raise DatabaseFailed(
+            f"granting rights: {role!r} can read what it must not, so nothing was granted; "
+            f"run as the owner: {'; '.join(ways)}"
+        )
     return Granted(readable, list(_by_default(connection, role)))
+
+
+def _unreadable(connection: Connection, role: str, names: list[str]) -> list[str]:
+    """Of these the ones that the role cannot read all shown columns of."""
+    return list(
+        connection.scalars(
+            text(
+                "SELECT relname FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid AND attnum > 0"
+                " AND NOT attisdropped WHERE relnamespace = current_schema()::regnamespace AND relname = ANY (:names)"
+                " AND attname <> ALL (:hidden) GROUP BY relname"
+                " HAVING NOT bool_and(has_column_privilege(:role, pg_class.oid, attnum, 'SELECT'))"
+                " OR NOT has_schema_privilege(:role, current_schema(), 'USAGE') ORDER BY relname"
+            ),
+            {"names": names, "hidden": list(HIDDEN_COLUMNS), "role": role},
+        )
+    )
+
+
+def _ways_to_hidden(connection: Connection, role: str, names: list[str]) -> list[str]:
+    """The statements that end it, where the role can read one of these tables or a hidden column by another way.
+
+    That is what everybody was granted, or a role that it is a member of.
+    """
+    rows = connection.execute(
+        text(
+            "WITH hidden AS (SELECT pg_class.oid, relname, relowner, attname, relacl, attacl FROM pg_class"
+            " JOIN pg_attribute ON attrelid = pg_class.oid AND attnum > 0 AND NOT attisdropped"
+            " WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'"
+            " AND (relname = ANY (:names) OR relname = ANY (:partly) AND attname = ANY (:hidden))"
+            " AND has_column_privilege(:role, pg_class.oid, attnum, 'SELECT')),"
+            " ways AS (SELECT relname, relowner AS grantee FROM hidden"
+            " UNION SELECT relname, grantee FROM hidden, aclexplode(relacl) WHERE privilege_type = 'SELECT'"
+            " UNION SELECT relname, grantee FROM hidden, aclexplode(attacl) WHERE privilege_type = 'SELECT'"
+            " UNION SELECT relname, pg_roles.oid FROM hidden, pg_roles WHERE rolname = 'pg_read_all_data')"
+            " SELECT relname, rolname AS by FROM ways"
+            " LEFT JOIN pg_roles ON pg_roles.oid = grantee"
+            " WHERE grantee = 0 OR pg_has_role(:role, grantee, 'USAGE') ORDER BY rolname NULLS FIRST, relname"
+        ),
+        {
+            "names": names,
+            "partly": [table.name for table in READABLE_TABLES],
+            "hidden": list(HIDDEN_COLUMNS),
+            "role": role,
+        },
+    ).all()
+    tables: dict[str | None, list[str]] = {}
+    for row in rows:
+        tables.setdefault(row.by, []).append(row.relname)
+    return [_ending(connection, role, by, found) for by, found in tables.items()]
+
+
+def _ending(connection: Connection, role: str, by: str | None, tables: list[str]) -> str:
+    """The statement after which a role reads these tables no more by what another one, or everybody (None), may."""
+    quoted = _quoted(connection, role)
+    if by is not None and by != role:
+        return f"REVOKE {_quoted(connection, by)} FROM {quoted}"
+    schema = connection.execute(text("SELECT current_schema()")).scalar_one()
+    named, who = _listed(connection, schema, tables), "PUBLIC" if by is None else quoted
+    return f"REVOKE SELECT ON {named} FROM {who}"  # noqa: S608 - told, not run
 
 
 def _by_default(connection: Connection, role: str) -> Iterator[str]:

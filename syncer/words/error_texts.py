@@ -340,6 +340,12 @@ _DATABASE = (
          "db grant-reader: в SQLite ролей нет; дайте читателю права на файл или его копию"),
     Text("db grant-reader: there is no role {role}; create it first: {statement}",
          "db grant-reader: роли {role} нет; сначала создайте её: {statement}"),
+    Text("this role may not grant them, so {role} cannot read {names}; run it as the role that owns the tables",
+         "эта роль не может их выдать, так что {role} не сможет прочитать {names}; "
+         "запустите это от имени роли, которой принадлежат таблицы"),
+    Text("{role} can read what it must not, so nothing was granted; run as the owner: {statements}",
+         "{role} может прочитать то, чего не должна, поэтому ничего не выдано; "
+         "выполните от имени владельца: {statements}"),
     Text("{role} is a superuser, who may read everything; name another role",
          "{role} — суперпользователь, ему и так доступно всё; укажите другую роль"),
 )  # fmt: skip

@@ -3,10 +3,12 @@
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from typing import Any
 
 import psycopg
 import pytest
 from builders import item, paid
+from conftest import RunSyncer
 from mirror import Mirror
 from postgres import Postgres
 from psycopg import sql
@@ -264,3 +266,58 @@ def test_a_password_that_was_changed_in_its_file_is_used(postgresql_url: str) ->
             owner.execute(f"DROP ROLE new_{name}")
 
     assert (before, after) == (f"old_{name}", f"new_{name}")
+
+
+@pytest.fixture
+def reader_of(postgresql_url: str) -> Iterator[tuple[Mirror, str, "psycopg.Connection[Any]"]]:
+    """A mirror of one instance, the name of a role, and a superuser's connection; `<role>_other` is another role."""
+    mirror = Mirror(postgresql_url)
+    mirror.observe([item(1)])
+    role = f"bi_{mirror.engine.url.database}"
+    with psycopg.connect(postgresql_url, autocommit=True) as owner:
+        owner.execute(f"CREATE ROLE {role} LOGIN; CREATE ROLE {role}_other LOGIN".encode())
+        try:
+            yield mirror, role, owner
+        finally:
+            mirror.engine.dispose()
+            owner.execute(f"DROP OWNED BY {role}, {role}_other; DROP ROLE {role}, {role}_other".encode())
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("GRANT SELECT ON instance_tokens TO PUBLIC", 'REVOKE SELECT ON "public"."instance_tokens" FROM PUBLIC'),
+        (
+            "GRANT SELECT (token_fingerprint) ON instances TO PUBLIC",
+            'REVOKE SELECT ON "public"."instances" FROM PUBLIC',
+        ),
+        ("GRANT SELECT ON instance_tokens TO {0}_other; GRANT {0}_other TO {0}", 'REVOKE "{0}_other" FROM "{0}"'),
+        ("GRANT pg_read_all_data TO {0}", 'REVOKE "pg_read_all_data" FROM "{0}"'),
+    ],
+    ids=["everybody", "a column to everybody", "another role", "a role of the server"],
+)
+def test_a_reader_that_can_read_a_secret_by_another_way_is_refused_until_that_ends(
+    reader_of: tuple[Mirror, str, "psycopg.Connection[Any]"], given: str, told: str
+) -> None:
+    mirror, role, owner = reader_of
+    owner.execute(given.format(role).encode())
+    with pytest.raises(DatabaseFailed) as refused, database.writing(mirror.engine, "granting rights") as connection:
+        grants.grant_reader(connection, role)
+    owner.execute(str(refused.value).partition("run as the owner: ")[2].encode())
+    with database.writing(mirror.engine, "granting rights") as connection:
+        granted = grants.grant_reader(connection, role)
+
+    assert str(refused.value).endswith(f"run as the owner: {told.format(role)}")
+    assert "bi_instances" in granted.readable
+
+
+def test_rights_that_postgresql_only_warns_of_are_not_told_as_granted(
+    reader_of: tuple[Mirror, str, "psycopg.Connection[Any]"], run_syncer: RunSyncer
+) -> None:
+    mirror, role, owner = reader_of
+    owner.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}_other".encode())
+    url = mirror.engine.url.set(username=f"{role}_other").render_as_string(hide_password=False)
+    done = run_syncer("db", "grant-reader", role, env={"SYNCER_DATABASE_URL": url})
+
+    assert (8, "", 1) == (done.returncode, done.stdout, done.stderr.count("\n"))
+    assert "run it as the role that owns the tables" in done.stderr
