@@ -35,7 +35,7 @@ TABLES = {
     "accounts": "One row per account: the answer that the next one is compared with.",
     "tariff_rates": "The price table, filled by `syncer rates set`: the upstream tells no prices.",
     "customers": "Whose instance is it, from which day to which (UTC+3), and for what; filled by "
-    "`syncer customers load`, or by SQL. Where days of one instance overlap, the row that begins later holds. "
+    "`syncer customers load`, or by SQL. On each day the row that covers it and began last holds. "
     "It refers to no instance: one that is sold and not listed is a finding.",
     "leases": "Which process runs an account now, and which daemon does next. All times are by the database's clock.",
     "instance_tokens": "Instance tokens, encrypted; filled only with `SYNCER_TOKEN_KEY`. No reader gets this table.",

@@ -1,6 +1,6 @@
 """Whose an instance is, and what that comes to, from CONTRACT 3 and 7 alone: day by day, without SQL and without syncer.
 
-Where days of one instance overlap, the assignment that begins later holds.
+On a day that several assignments of one instance cover, the one that began last holds.
 """
 
 from collections.abc import Iterator
@@ -34,13 +34,30 @@ class CustomersModel:
         for row in sorted(rows, key=lambda one: (one.id_instance, one.valid_from)):
             self.rows.setdefault(row.id_instance, []).append(row)
 
-    def last_begun(self, key: int, day: date) -> Assigned | None:
-        return next((row for row in reversed(self.rows.get(key, [])) if row.valid_from <= day), None)
-
     def on(self, key: int, day: date) -> Assigned | None:
         """Whose it is on a day."""
-        row = self.last_begun(key, day)
-        return row if row is not None and (row.valid_to is None or day <= row.valid_to) else None
+        covering = (row for row in self.rows.get(key, []) if row.valid_from <= day <= (row.valid_to or date.max))
+        return max(covering, key=lambda row: row.valid_from, default=None)
+
+    def before(self, key: int, day: date) -> Assigned | None:
+        """Whose it was on the last day until then on which it was anybody's."""
+        days = [min(row.valid_to or day, day) for row in self.rows.get(key, []) if row.valid_from <= day]
+        return self.on(key, max(days)) if days else None
+
+    def since(self, key: int, row: Assigned) -> date:
+        """Since which day it has been that customer's without a break, until today."""
+        day = self.today
+        while day > row.valid_from and self.on(key, day - DAY) is row:
+            day -= DAY
+        return day
+
+    def returns(self, key: int) -> int:
+        """How often one that had begun before another holds again after it."""
+        ends = {row.valid_to for row in self.rows[key] if row.valid_to is not None}
+        held = [(self.on(key, day), self.on(key, day + DAY)) for day in ends]
+        return sum(
+            before is not None and after is not None and after.valid_from < before.valid_from for before, after in held
+        )
 
     def last_in(self, key: int, month: str) -> str | None:
         """Its last customer in a month, until today."""
@@ -74,27 +91,27 @@ class CustomersModel:
 
     def _leaks(self) -> Iterator[tuple[int, str, dict[str, Any]]]:
         for key, life in self.estate.lives.items():
-            now, begun = self.on(key, self.today), self.last_begun(key, self.today)
+            now, last = self.on(key, self.today), self.before(key, self.today)
             born = life.versions[0][0]
             customer = now.customer if now else None
             if life.lives_at(FOREVER) is None:
                 if now is not None and now.daily_price is not None:
                     ended = [step.at for step in life.steps() if step.sign < 0][-1]
-                    yield key, "gone_but_sold", self._gone(max(midnight(now.valid_from), ended), customer)
+                    yield key, "gone_but_sold", self._gone(max(midnight(self.since(key, now)), ended), customer)
                 continue
             if life.versions[-1][1]["is_expired"]:
                 since = _expired_since(life)
                 yield key, "expired_not_deleted", self._charged(life, since, customer, day_of_birth=False)
-            if self.rows and begun is None:
+            if self.rows and last is None:
                 yield key, "nobody", self._charged(life, born, None)
-            if now is None and begun is not None and begun.valid_to is not None:
-                left = midnight(begun.valid_to + DAY)
-                counted = self._charged(life, left, begun.customer)
+            if now is None and last is not None and last.valid_to is not None:
+                left = midnight(last.valid_to + DAY)
+                counted = self._charged(life, left, last.customer)
                 yield key, "customer_left", counted | {"since": max(left, born)}
         for key in self.rows.keys() - self.estate.lives.keys():
             now = self.on(key, self.today)
             if now is not None and now.daily_price is not None:
-                yield key, "gone_but_sold", self._gone(midnight(now.valid_from), now.customer)
+                yield key, "gone_but_sold", self._gone(midnight(self.since(key, now)), now.customer)
 
     def _gone(self, since: datetime, customer: str | None) -> dict[str, Any]:
         days, day = 0, since.date()

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from customers_model import Assigned, CustomersModel
-from figures_model import FiguresModel, local, next_month, status_of
+from figures_model import FOREVER, FiguresModel, local, next_month, status_of
 from mirror import Mirror, account
 from sqlalchemy import Connection, text
 from told_lives import RARE_TARIFF, Answer, rare_day, rare_lives, told_lives
@@ -78,9 +78,24 @@ def _assign(mirror: Mirror, model: FiguresModel, chance: random.Random, *, is_so
                 price = Decimal(chance.choice(["0", "0.000001", "19.99", "33.333333", "1000000"]))
             currency = chance.choice(["RUB", "USD"]) if price is not None else None
             rows[key, first] = Assigned(key, chance.choice(["Ёлка", "Nord", "ost"]), first, last, price, currency)
+            if chance.random() < 0.4:  # another within it, after which it holds again unless both end together
+                inner = first + timedelta(days=chance.choice([1, 2, chance.randrange(1, 40)]))
+                until = inner + timedelta(days=chance.choice([0, 1, chance.randrange(20)]))
+                until = until if last is None else max(inner, min(until, last))
+                rows[key, inner] = Assigned(key, chance.choice(["Nord", "inner"]), inner, until, price, currency)
     if customers:  # one that is sold and that nobody ever listed
         first = model.today - timedelta(days=9)
         rows[777_003, first] = Assigned(777_003, "ost", first, None, Decimal("19.99"), "RUB")
+        # And one that was another's for some of its days, and another's again within those.
+        for days, ends, customer in ((20, None, "ost"), (15, 6, "Nord"), (12, 10, "Ёлка")):
+            first, last = model.today - timedelta(days), ends and model.today - timedelta(ends)
+            rows[777_004, first] = Assigned(777_004, customer, first, last, Decimal("19.99"), "RUB")
+        # One that is sold and gone, and whose life was in several stretches.
+        ends = {key: sum(step.sign < 0 for step in life.steps()) for key, life in model.lives.items()}
+        for gone in [key for key, n in ends.items() if n > 1 and model.lives[key].lives_at(FOREVER) is None][:1]:
+            rows = {(key, day): row for (key, day), row in rows.items() if key != gone}
+            first = model.lives[gone].born.date()
+            rows[gone, first] = Assigned(gone, "Nord", first, None, Decimal("19.99"), "RUB")
         # One whose customer left as the tariff's currency changed: nothing of what leaks is in the former one.
         left = next(key for key, life in model.lives.items() if life.versions[-1][1]["tariff"] == RARE_TARIFF)
         rows = {(key, day): row for (key, day), row in rows.items() if key != left}

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from syncer.storage.tables import customers, tariff_rates
 from syncer.views import bill, figures
-from syncer.views.catalogue import bi_attention, bi_customers_monthly, bi_instances, bi_leaks, read
+from syncer.views.catalogue import bi_attention, bi_costs_monthly, bi_customers_monthly, bi_instances, bi_leaks, read
 
 UPSTREAM = "%Y-%m-%dT%H:%M:%S"
 
@@ -72,6 +72,38 @@ def test_whose_it_is_goes_by_the_day_and_the_later_assignment_holds(estate: Mirr
     owners = {row["id_instance"]: row["customer"] for row in found(estate, select(bi_instances))}
 
     assert {1: "Ёлка", 2: None, 3: "late", 4: None} == owners
+
+
+def test_what_lay_within_another_assignment_leaves_it_whole(estate: Mirror) -> None:
+    """As SQL may fill them: for three days another's, then the first one's again, and so until today."""
+    day = today()
+    within = {"customer": "within", "valid_from": day - timedelta(days=6), "valid_to": day - timedelta(days=4)}
+    sold = {"daily_price": Decimal(5), "currency": "RUB"}
+    assign(
+        estate,
+        {"id_instance": 1, "customer": "Ёлка", "valid_from": date(2020, 1, 1)} | sold,
+        {"id_instance": 1} | within | sold,
+        {"id_instance": 2, "customer": "Ёлка", "valid_from": date(2020, 1, 1), "valid_to": day - timedelta(days=2)},
+        {"id_instance": 2} | within,
+        {"id_instance": 99, "customer": "Ёлка", "valid_from": date(2020, 1, 1)} | sold,
+        {"id_instance": 99} | within | sold,
+    )
+
+    owners = {row["id_instance"]: row["customer"] for row in found(estate, select(bi_instances))}
+    leaks = {
+        (row["id_instance"], row["leak"]): (row["customer"], row["days"])
+        for row in found(estate, select(bi_leaks))
+        if row["leak"] != "nobody"
+    }
+    days: dict[Any, int] = {}
+    for row in found(estate, select(bi_customers_monthly)):
+        days[row["customer"]] = days.get(row["customer"], 0) + row["instance_days"]
+    this_month = [row for row in found(estate, select(bi_costs_monthly)) if row["month"] == f"{day:%Y-%m}"]
+
+    assert {1: "Ёлка", 2: None, 3: None, 4: None} == owners
+    assert {(2, "customer_left"): ("Ёлка", 2), (99, "gone_but_sold"): ("Ёлка", 4)} == leaks
+    assert {"Ёлка": 8 + 6, "within": 3 + 3, None: 2 + 11 + 11} == days
+    assert "Ёлка" == next(row["customer"] for row in this_month if row["id_instance"] == 1)
 
 
 def test_a_customers_days_have_a_cost_a_price_and_a_margin(estate: Mirror) -> None:

@@ -2,8 +2,8 @@
 
     python tests/proof/customers.py --count 10000 --seed 1
 
-An estate is a few instances of two accounts; where they are kept, `beside_model` says. Assignments overlap, have gaps,
-lie ahead, and name instances that nobody lists.
+An estate is a few instances of two accounts; where they are kept, `beside_model` says. Assignments overlap, lie
+within one another, have gaps, lie ahead, and name instances that nobody lists.
 """
 
 from beside_model import compare
@@ -17,6 +17,7 @@ def counts(model: FiguresModel) -> dict[str, int]:
     return {
         "instances": len(model.lives),
         "assignments": sum(map(len, model.customers.rows.values())),
+        "returns": sum(map(model.customers.returns, model.customers.rows)),
         "leaks": len(model.customers.leaks()),
     }
 
