@@ -21,8 +21,8 @@ def outlast_readers() -> None:
 
 
 def _outlasting(channel: TextIO) -> TextIO:
-    if not isinstance(channel, TextIOWrapper):
-        return channel
+    if not isinstance(channel, TextIOWrapper) or channel not in {sys.__stdout__, sys.__stderr__}:
+        return channel  # what stands in for a missing one closes its file when it is given up
     raw = _Unread(channel.fileno(), "wb", closefd=False)
     # Python's own channels that are not to be buffered lose the rest of what is written only in part.
     in_lines = channel.line_buffering or channel.write_through

@@ -120,6 +120,7 @@ class Heard:
     begun: int | None = None  # its cursor before anything was told
     yes: set[int] = field(default_factory=set)  # rows of the history
     noticed: set[tuple[int, str, str]] | None = None  # keys of `bi_attention`; None as long as it is not followed
+    noticed_by: dict[tuple[int, str, str], tuple[str, str]] = field(default_factory=dict)  # their last messages
     digest_until: int | None = None
 
     @property
@@ -216,7 +217,7 @@ class Receivers:
         if document["type"] == "digest":
             self._digest(heard, document["data"], kind, is_yes=is_yes)
         elif document["type"].startswith("attention."):
-            self._noticed(heard, document, is_yes=is_yes)
+            self._noticed(heard, document, of, is_yes=is_yes)
         else:
             self._happened(telling, heard, int(name), document)
             if int(name) in heard.yes:
@@ -257,13 +258,16 @@ class Receivers:
             return sorted(connection.scalars(query))
 
     def _is_repeated_with_cause(self, of: tuple[str, str]) -> None:
+        assert self._may_be_unheard(of), f"{of[0]} is told twice what it said yes to"
+        self._world.count("told again")
+
+    def _may_be_unheard(self, of: tuple[str, str]) -> bool:
+        """Whether something befell the sender after the last yes to this message, so that it may not know of it."""
         cause = self._causes[of]
         process = cause.process
-        is_unheard = process.doom.is_dead or process.runs.stop.is_set() or len(process.doom.struck) > cause.struck
+        has_died = process.doom.is_dead or process.runs.stop.is_set() or len(process.doom.struck) > cause.struck
         was_away = cause.suspends != process.suspends or cause.restores != self._world.restores
-        was_away = was_away or cause.changes != self._world.versions.changes
-        assert is_unheard or was_away, f"{of[0]} is told twice what it said yes to"
-        self._world.count("told again")
+        return has_died or was_away or cause.changes != self._world.versions.changes
 
     def _digest(self, heard: Heard, data: Mapping[str, Any], kind: str, *, is_yes: bool) -> None:
         after, until = data["after_history_id"], data["until_history_id"]
@@ -279,10 +283,11 @@ class Receivers:
         heard.digest_until = until if is_yes else heard.digest_until
 
     @staticmethod
-    def _noticed(heard: Heard, document: Mapping[str, Any], *, is_yes: bool) -> None:
+    def _noticed(heard: Heard, document: Mapping[str, Any], of: tuple[str, str], *, is_yes: bool) -> None:
         data = document["data"]
         key = (data["id_instance"], data["reason"], data["since"])
         if heard.noticed is not None and is_yes:
+            heard.noticed_by[key] = of
             (heard.noticed.add if document["type"] == "attention.began" else heard.noticed.discard)(key)
 
     def row(self, kind: str) -> Row[Any] | None:
@@ -330,6 +335,10 @@ class Receivers:
         with database.reading(self._world.hand, "reading what needs attention") as connection:
             query = select(bi_attention).where(bi_attention.c.since.is_not(None))
             now = {(row.id_instance, row.reason, _plain(row.since)) for row in connection.execute(query)}
+        assert heard.noticed is not None, f"{kind} was never told what needs attention"
+        # Who dies after the yes to a beginning does not know of it, and tells no end of what has ended when it looks again.
+        ended = (heard.noticed - now) & heard.noticed_by.keys()
+        heard.noticed -= {key for key in ended if self._may_be_unheard(heard.noticed_by[key])}
         assert heard.noticed == self._told_of(kind), f"{kind} was told of other things than is noted"
         assert heard.noticed == now, f"{kind} was told of other things than need attention"
 
