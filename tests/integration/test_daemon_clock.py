@@ -98,7 +98,7 @@ def test_a_clock_set_forward_an_hour_makes_one_run(clock: Any, start: Start, sch
 @pytest.mark.parametrize("seconds", [None, 40.0])
 def test_when_a_job_runs_next_is_told_as_it_stands_then(start: Start, seconds: float | None) -> None:
     """Whoever is told has not to ask again: the time to try again is settled before."""
-    started = start("5m", lambda: seconds)
+    started = start("5m", lambda: None if seconds is None else Again(seconds))
     wait_for(lambda: started.planned)
 
     waits = [at - NOON for at in started.planned]
