@@ -533,7 +533,7 @@ def test_what_is_nested_deeply_is_read_as_strictly_as_all_else(inside: str) -> N
 
 def test_a_list_that_breaks_off_deep_within_an_item_is_none() -> None:
     with pytest.raises(AnswerUnusable):
-        read_whole(f'[{{"idInstance":2,"x":{"[" * 1500}'.encode(), DECODER)
+        read_whole(f'[{{"idInstance":2,"x":{"[" * 1500}]'.encode(), DECODER)
 
 
 def test_a_value_nested_too_deeply_is_rejected() -> None:

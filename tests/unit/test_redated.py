@@ -1,7 +1,7 @@
 """The daily roll is told by what it leaves as it was: nothing else may be taken for it."""
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from typing import Any
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from memory import Memory
 from mirror import START
 
-from syncer.answer.redated import NO_REST, Redated, rest_of
+from syncer.answer.redated import NO_REST, Redated, read_dates, rest_of
 
 SEED = 5
 LATER = "2026-12-24T18:39:44"
@@ -138,3 +138,9 @@ def test_rows_come_back_in_their_order_whatever_order_they_were_listed_in() -> N
         ([7], [107], [moments[7]]),
     ]
     assert list(Redated().batches(3)) == []
+
+
+def test_a_date_that_cannot_be_is_none_and_takes_no_other_with_it() -> None:
+    dates = [b"2026-12-01T00:00:00", b"2026-13-01T00:00:00", b"1999-01-01T00:00:00", b"0001-01-01T00:00:00"]
+
+    assert read_dates(dates, timedelta(hours=3)) == [datetime(2026, 11, 30, 21, tzinfo=UTC), None, None, None]
