@@ -70,7 +70,7 @@ class Settings:
     token_key: bytes | None = field(repr=False)
     reread_token_key: Callable[[], bytes] | None = field(repr=False)
     accounts: tuple[AccountSettings, ...]
-    expected: tuple[str, ...] = ()  # accounts that are named, or have a token; the default's name alone says nothing
+    expected: tuple[str, ...] = ()  # accounts that somebody named; the default's name says nothing
     receivers: tuple[ReceiverSettings, ...] = ()
 
     def secrets(self) -> list[str]:
@@ -170,7 +170,7 @@ def settings_of(context: click.Context) -> Settings:
         token_key=read_token_key() if read_token_key else None,
         reread_token_key=read_token_key if sources.is_in_file("token_key") else None,
         accounts=accounts,
-        expected=tuple(one.name for one in accounts) if _are_set(sources, document) else (),
+        expected=tuple(one.name for one in accounts) if _are_named(sources, document) else (),
         receivers=receivers_of(document.get("receivers"), around),
     )
 
@@ -277,8 +277,8 @@ def _accounts(sources: _Sources, tables: object, zone: ZoneInfo) -> tuple[Accoun
     return tuple(found)
 
 
-def _are_set(sources: _Sources, document: Mapping[str, Any]) -> bool:
-    return "accounts" in document or any(map(sources.is_set, ("account", "partner_token", "partner_token_file")))
+def _are_named(sources: _Sources, document: Mapping[str, Any]) -> bool:
+    return "accounts" in document or sources.is_set("account")
 
 
 def _account_token(called: str, table: Mapping[str, str], environment: Mapping[str, str]) -> Callable[[], str]:

@@ -372,8 +372,7 @@ def test_the_demo_ends_in_sql_that_answers_and_in_a_page(run_syncer: RunSyncer, 
 def test_the_demos_data_is_fresh(run_syncer: RunSyncer, tmp_path: Path) -> None:
     """A page that begins with a warning is none to show."""
     run_syncer("demo")
-    alone = {"SYNCER_PARTNER_TOKEN": "", "SYNCER_DATABASE_URL": "sqlite:///demo.db"}
-    (demo,) = json.loads(run_syncer("status", "--json", env=alone).stdout)["accounts"]
+    (demo,) = json.loads(run_syncer("status", "--json", "--database-url", "sqlite:///demo.db").stdout)["accounts"]
 
     assert 'class="warning"' not in (tmp_path / "demo.html").read_text("utf-8")
     assert demo["age_seconds"] < HANG_SECONDS
@@ -453,7 +452,7 @@ def test_an_account_that_was_never_fetched_has_an_empty_past(
     assert ("no answer of b was accepted yet" in done.stdout) == (command == "bill")
 
 
-def test_a_machine_that_has_only_the_database_expects_no_account(
+def test_a_machine_on_which_nobody_named_an_account_expects_none(
     run_syncer: RunSyncer, of_two: dict[str, str], tmp_path: Path
 ) -> None:
     (tmp_path / "syncer.toml").unlink()
@@ -462,7 +461,7 @@ def test_a_machine_that_has_only_the_database_expects_no_account(
     named = run_syncer("status", "--json", env=alone | {"SYNCER_ACCOUNT": "c"})
     with_token = run_syncer("status", "--json", env=of_two)
 
-    assert [0, 3, 3] == [status.returncode, named.returncode, with_token.returncode]
-    assert [["a"], ["a", "c"], ["a", "default"]] == [
+    assert [0, 3, 0] == [status.returncode, named.returncode, with_token.returncode]
+    assert [["a"], ["a", "c"], ["a"]] == [
         [one["account"] for one in json.loads(done.stdout)["accounts"]] for done in (status, named, with_token)
     ]

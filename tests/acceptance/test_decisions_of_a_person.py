@@ -140,7 +140,7 @@ def test_an_account_is_listed_renamed_and_retired(run_syncer: RunSyncer, databas
 
 
 def test_a_retired_account_leaves_status_at_0(run_syncer: RunSyncer, database_url: str) -> None:
-    environment = {"SYNCER_DATABASE_URL": database_url, "SYNCER_SCHEDULE": "1s", "SYNCER_ACCOUNT": "new"}
+    environment = {"SYNCER_DATABASE_URL": database_url, "SYNCER_SCHEDULE": "1s"}
     for name in ("old", "new"):
         with FaultServer([fault.json_list([item(len(name) + ord(name[0]))])]) as server:
             poll = environment | {"SYNCER_API_URL": server.url, "SYNCER_ACCOUNT": name}
