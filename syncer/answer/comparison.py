@@ -212,6 +212,8 @@ class Comparison:
             for row, (item_hash, flags) in enumerate(zip(self._known.hashes, self._known.flags, strict=True)):
                 if item_hash in self._unseen and not flags & RETURNS:
                     self._seen[row] = 0
+        unlisted, none = self._unlisted(), array("q")
+        absent, unproven = (unlisted, none) if self._every_id_read else (none, unlisted)
         rejects = tuple(sorted(self._rejects))
         foreign_ids = self._foreign_ids
         if rejects:
@@ -227,8 +229,8 @@ class Comparison:
             self._redated,
             rejects,
             self._known,
-            self._absent() if self._every_id_read else array("q"),
-            unproven=array("q") if self._every_id_read else self._absent(),
+            absent,
+            unproven=unproven,
             shares_any=any(self._seen),
             foreign_ids=foreign_ids,
             repeated=self._repeated,
@@ -236,14 +238,14 @@ class Comparison:
             problem=too_many_rejects(rejects, listed),
         )
 
-    def _absent(self) -> "array[int]":
-        absent = array("q")
+    def _unlisted(self) -> "array[int]":
+        unlisted = array("q")
         row = self._seen.find(0)
         while row >= 0:
             if not self._known.flags[row] & MISSING or self._known.flags[row] & CONTESTED:
-                absent.append(row)
+                unlisted.append(row)
             row = self._seen.find(0, row + 1)
-        return absent
+        return unlisted
 
     def _settle(self, items: Sequence[tuple[int, bytes]]) -> None:
         """Items with the same id count once if they say the same, else all are bad."""

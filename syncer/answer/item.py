@@ -157,9 +157,8 @@ class ItemReader:
         """
         stored = {text: storable(text) if isinstance(text, str) else text for text in set(texts)}
         texts = list(map(stored.__getitem__, texts))
-        if any(
-            isinstance(text, str) and len(text) >= SHORTEST_KNOWN_TOKEN for text in stored
-        ):  # long enough to hold it
+        may_hold_one = any(isinstance(text, str) and len(text) >= SHORTEST_KNOWN_TOKEN for text in stored)
+        if may_hold_one:
             texts = [
                 _without_token(text, token) if isinstance(text, str) and len(text) >= len(token) else text
                 for text, token in zip(texts, tokens, strict=True)

@@ -272,6 +272,12 @@ def known_accounts(context: Context, connection: "Connection", account_name: str
     return found
 
 
+def require_account(context: Context, connection: "Connection", account_name: str | None) -> None:
+    """Raise `ConfigurationError` for an account that is named and that neither the database nor the settings know."""
+    if account_name is not None:
+        known_accounts(context, connection, account_name)
+
+
 def runs_of(context: Context, on_end: Callable[["RunResult", float], None] = lambda _result, _seconds: None) -> "Runs":
     """What runs accounts by these settings; every token is checked before anything starts."""
     from syncer.daemon.leased_runs import Runs

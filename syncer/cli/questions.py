@@ -15,8 +15,8 @@ from syncer.cli.command import (
     account_filter,
     gathered,
     json_flag,
-    known_accounts,
     now,
+    require_account,
     with_settings,
 )
 from syncer.cli.moments import moment_of
@@ -63,7 +63,7 @@ def find(context: Context, wanted: str, account_name: str | None, as_json: bool)
         raise ConfigurationError("find: TEXT is empty; give a part of a name, an id or a customer")
     schema.require_current(context.engine)
     with database.reading(context.engine, "looking for instances") as connection:
-        known_accounts(context, connection, account_name)
+        require_account(context, connection, account_name)
         found = read_found(connection, wanted.strip(), account_name)
     if as_json:
         printing.print_json({"found": found})
@@ -93,7 +93,7 @@ def diff(context: Context, before: str, after: str, account_name: str | None, as
         raise ConfigurationError(f"diff: A ({before}) lies after B ({after}); exchange them")
     schema.require_current(context.engine)
     with database.reading(context.engine, "reading the past") as connection:
-        known_accounts(context, connection, account_name)
+        require_account(context, connection, account_name)
         found = past.difference(connection, first, second, account_name)
     if as_json:
         printing.print_json(found)
@@ -162,7 +162,7 @@ def export(context: Context, asked: _ExportOptions) -> None:
         database.reading(context.engine, f"reading {view.name}") as connection,
         Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress,
     ):
-        known_accounts(context, connection, asked.account_name)
+        require_account(context, connection, asked.account_name)
         task = progress.add_task(context.words.counted("rows_so_far", 0, view=view.name), total=None)
 
         def told(rows: int) -> None:
@@ -224,7 +224,7 @@ def _report(context: Context, asked: _ReportOptions, as_json: bool) -> None:
 
     moment = now()
     with database.reading(context.engine, "reading the report") as connection:
-        known_accounts(context, connection, asked.account_name)
+        require_account(context, connection, asked.account_name)
         found = figures.read_figures(connection, moment, asked.account_name)
     if asked.html_file is not None:
         from syncer.views.report.page import page

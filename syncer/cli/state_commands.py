@@ -21,6 +21,7 @@ from syncer.cli.command import (
     json_flag,
     known_accounts,
     now,
+    require_account,
     runs_of,
     with_settings,
 )
@@ -48,7 +49,7 @@ def status(context: Context, as_of: str | None, account_name: str | None, as_jso
     schema.require_current(context.engine)
     if moment is not None:
         with database.reading(context.engine, "reading the past") as connection:
-            known_accounts(context, connection, account_name)
+            require_account(context, connection, account_name)
             found = past.estate_at(connection, moment, account_name)
         if as_json:
             printing.print_json(found)
@@ -123,7 +124,7 @@ def history(context: Context, asked: _HistoryOptions, as_json: bool) -> None:
     with database.reading(context.engine, "reading the history") as connection:
         events = estate.read_history(connection, wanted)
         if not events:
-            known_accounts(context, connection, wanted.account)
+            require_account(context, connection, wanted.account)
         key = wanted.id_instance
         if not events and key is not None and explain.read_life(connection, key) is None:
             raise ConfigurationError(f"history: {explain.unknown(key, explain.near_ids(connection, key))}")
